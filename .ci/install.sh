@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# install.sh install|uninstall: the library, its header and its pkg-config file, under DESTDIR + PREFIX.
+# Run by make, which passes DIST, VERSION, PREFIX, LIBDIR, INCLUDEDIR and DESTDIR.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dist=${DIST:?} version=${VERSION:?} prefix=${PREFIX:?} libdir=${LIBDIR:?} includedir=${INCLUDEDIR:?} root=${DESTDIR:-}
+file=libpulsews.so.$version
+for path in "$prefix" "$libdir" "$includedir"; do
+  case $path in /*) ;; *) echo "install: '$path' is not an absolute path" >&2; exit 1 ;; esac
+done
+
+refresh() { # the loader's cache: only for this system, and only when it may be written
+  if [ -z "$root" ] && [ "$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+}
+
+under_prefix() { case $1 in "$prefix"/*) printf '${prefix}%s' "${1#"$prefix"}" ;; *) printf '%s' "$1" ;; esac; }
+
+case ${1:?} in
+install)
+  install -d "$root$libdir/pkgconfig" "$root$includedir"
+  install -m 755 "$dist/$file" "$root$libdir/.$file.new"
+  mv -f "$root$libdir/.$file.new" "$root$libdir/$file" # in place at once: programs may be running with the old one
+  ln -sfn "$file" "$root$libdir/libpulsews.so.0"
+  ln -sfn libpulsews.so.0 "$root$libdir/libpulsews.so"
+  install -m 644 include/pulsews.h "$root$includedir/pulsews.h"
+  cat >"$root$libdir/pkgconfig/pulsews.pc" <<EOF
+prefix=$prefix
+libdir=$(under_prefix "$libdir")
+includedir=$(under_prefix "$includedir")
+
+Name: pulsews
+Description: WebSocket connection engine for trading services
+Version: $version
+Cflags: -I\${includedir}
+Libs: -L\${libdir} -lpulsews
+EOF
+  chmod 644 "$root$libdir/pkgconfig/pulsews.pc"
+  refresh
+  echo "installed: $root$libdir/$file, $root$includedir/pulsews.h, $root$libdir/pkgconfig/pulsews.pc"
+  ;;
+uninstall)
+  rm -f "$root$libdir/$file" "$root$libdir/libpulsews.so.0" "$root$libdir/libpulsews.so" \
+    "$root$libdir/pkgconfig/pulsews.pc" "$root$includedir/pulsews.h"
+  refresh
+  echo "uninstalled: pulsews $version from $root$prefix"
+  ;;
+*) echo "install: what is '$1'?" >&2; exit 1 ;;
+esac

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Set-up of `make demo` and `make test`: Debian packages, a virtual environment with the Python packages, and Go in it.
+# Installs only what is missing, and says so. Run by make, which passes BUILD.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+build=${BUILD:?}
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+command -v swift >/dev/null && command -v swiftc >/dev/null ||
+  die 'no Swift on the PATH; install the toolchain (6.2 or newer) from https://www.swift.org/install and run again'
+
+missing=()
+need() { # need PACKAGE COMMAND...: the package is missing unless the command succeeds
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+has_header() { printf '#include <%s>\n' "$1" | gcc -E - ; }
+need gcc command -v gcc
+need g++ command -v g++
+need libc6-dev has_header stdio.h
+need make command -v make
+need pkg-config command -v pkg-config
+need libssl-dev pkg-config --exists openssl
+need zlib1g-dev pkg-config --exists zlib
+need openssl command -v openssl
+need binutils command -v readelf
+need iproute2 command -v ip
+need xz-utils command -v xz
+need python3 command -v python3
+need python3-venv python3 -c 'import ensurepip, venv'
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing with apt: ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  else
+    die "missing: ${missing[*]}; install them (Debian: apt-get install ${missing[*]}), or run as root"
+  fi
+fi
+
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+  die "the tests need Python 3.10 or newer, found $(python3 --version)"
+
+wanted=$(python3 -c 'import sys; print(sys.version)'; cat "$here/requirements.txt")
+stamp=$build/venv/.pulsews
+if ! [ -x "$build/venv/bin/python" ] || ! [ -e "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
+  say "making a virtual environment with the Python packages and Go of .ci/requirements.txt in $build/venv"
+  rm -rf "$build/venv"
+  python3 -m venv "$build/venv"
+  "$build/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+  printf '%s\n' "$wanted" >"$stamp"
+fi
+say "ready: $(swiftc --version 2>/dev/null | grep -om1 'Swift version [0-9.]*'), $("$build/venv/bin/python" --version)," \
+  "$("$build/venv/bin/go" version | cut -d' ' -f3), $(gcc --version | head -1)"

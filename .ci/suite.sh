@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# suite.sh NAME: what one test suite does. Run by suites.py, which sets the environment and counts the results.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+name=${1:?} build=${BUILD:?} results=${RESULTS:?}
+
+tests() { python -m pytest -p no:cacheprovider -q -ra --timeout 120 --junitxml "$results/$name.xml" "$@"; }
+
+# The unit tests, in normal mode. Only the build is held to a memory limit: sanitizers reserve terabytes of addresses.
+swift_tests() {
+  ( ulimit -v 12000000; timeout 800 swift build --build-tests --scratch-path "$build/$name" "$@" )
+  timeout 600 swift test --skip-build --disable-xctest --scratch-path "$build/$name" --xunit-output "$results/$name.xml" "$@"
+}
+
+case $name in
+unit) swift_tests ;;
+asan) ASAN_OPTIONS=detect_stack_use_after_return=1 swift_tests --sanitize=address ;;
+tsan) TSAN_OPTIONS=halt_on_error=1 swift_tests --sanitize=thread ;;
+abi) tests Tests/ABI ;;
+python) tests bindings/python/tests ;;
+integration) tests Tests/Integration ;;
+go)
+  cd bindings/go
+  unformatted=$("$(go env GOROOT)/bin/gofmt" -l . ../../examples/go ../../Tests/Integration)
+  if [ -n "$unformatted" ]; then echo "gofmt would change: $unformatted"; exit 1; fi
+  go vet ./...
+  go test -v -race -count=1 -timeout 300s ./...
+  ;;
+fuzz-replay) Tests/Fuzz/build.sh replay "$build/fuzz-replay" ;;
+*) echo "suite: what is '$name'?" >&2; exit 2 ;;
+esac

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` lists the targets. Everything that is built lies in $(BUILD) and $(DIST).
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BUILD ?= .build
+DIST ?= dist
+override BUILD := $(abspath $(BUILD))
+override DIST := $(abspath $(DIST))
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR ?=
+
+# The header states the version; nothing else does.
+number = $(shell sed -n 's/^.define PULSEWS_VERSION_$(1) \([0-9]*\)$$/\1/p' include/pulsews.h)
+VERSION := $(call number,MAJOR).$(call number,MINOR).$(call number,PATCH)
+LIBRARY := $(DIST)/libpulsews.so.$(VERSION)
+SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh
+
+PYTHON := $(BUILD)/venv/bin/python
+SUITES := abi python go unit fuzz-replay integration asan tsan
+
+export BUILD DIST VERSION PREFIX LIBDIR INCLUDEDIR DESTDIR
+export PULSEWS_LIBRARY := $(DIST)/libpulsews.so.0
+
+##@ The two commands
+.PHONY: demo test
+demo: library ## a local exchange and one client each in C, Python and Go: about 10 s (CAPTURE=file SPEED=n replays a capture)
+	@$(PYTHON) examples/demo.py --library $(DIST) --work $(BUILD)/demo
+
+test: library ## all tests; stops at the first broken part
+	@$(PYTHON) .ci/suites.py $(SUITES)
+
+##@ Parts of the tests
+.PHONY: $(addprefix test-,$(SUITES)) fuzz-replay
+test-unit: setup ## the Swift unit tests
+test-asan: setup ## the same under the address sanitizer
+test-tsan: setup ## the same under the thread sanitizer
+test-abi: library ## header, exports, linkage, installation, the C interface's behaviour
+test-python: library ## the Python binding's tests
+test-go: library ## the Go binding's tests, under the race detector
+test-integration: library ## against other people's servers, bad servers, captured traffic
+test-fuzz-replay: setup ## the fuzzing corpora, replayed
+$(addprefix test-,$(SUITES)):
+	@$(PYTHON) .ci/suites.py --verbose $(@:test-%=%)
+fuzz-replay: test-fuzz-replay
+
+##@ Building and installing
+.PHONY: setup library install uninstall clean
+setup: ## install what is missing: Debian packages (as root), Python packages and Go in a virtual environment
+	@.ci/setup.sh
+
+library: $(LIBRARY) ## the library that ships, in dist/
+$(LIBRARY): $(SOURCES) | setup
+	@.ci/library.sh
+
+# Without `setup`, so that an installation as root needs nothing but what was built before.
+install: ## install library, header and pulsews.pc: PREFIX=/usr/local DESTDIR=
+	@if ! [ -e $(LIBRARY) ]; then $(MAKE) library; fi
+	@.ci/install.sh install
+
+uninstall: ## remove what install put there
+	@.ci/install.sh uninstall
+
+clean: ## remove everything that was built or set up here
+	rm -rf $(BUILD) $(DIST)
+
+##@ By hand
+.PHONY: bench fuzz help
+bench: library ## speed against other clients
+	@PATH="$(BUILD)/venv/bin:$$PATH" benchmarks/run
+
+SECONDS ?= 600
+fuzz: setup ## fuzz TARGET=name for SECONDS=600
+	@test -n "$(TARGET)" || { echo "make fuzz TARGET=name SECONDS=600; targets: $$(cd Tests/Fuzz/corpus && echo *)" >&2; exit 2; }
+	@.ci/fuzz.sh "$(TARGET)" "$(SECONDS)"
+
+help: ## this list
+	@awk 'BEGIN {FS = ":[^#]*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile

@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+//
+// Two modes from one source, each with a scratch path of its own:
+//   the library that ships (Embedded Swift):  make library
+//   unit tests, sanitizers, fuzzing (normal): swift test --disable-xctest [--sanitize=address|thread]
+// An import upward or sideways between the layers does not build: a target sees only its `dependencies`.
+import PackageDescription
+
+let environment = Context.environment
+let embedded = environment["PULSEWS_EMBEDDED"] == "1"
+let fuzzing = environment["PULSEWS_FUZZ"] == "1"
+let triple = environment["PULSEWS_TRIPLE"] ?? "x86_64-unknown-linux-gnu"
+
+func linker(_ flags: String...) -> [String] { flags.flatMap { ["-Xlinker", $0] } }
+
+var swift: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
+var c: [CSetting] = []
+var library: [LinkerSetting] = []
+
+if embedded {
+  let unicode =
+    "\(environment["PULSEWS_SWIFT_USR"] ?? "")/lib/swift/embedded/\(triple)/libswiftUnicodeDataTables.a"
+  let shared = linker(
+    "-soname=libpulsews.so.0",
+    "--version-script=\(Context.packageDirectory)/Sources/PulseABI/exports.map",
+    "-z", "relro", "-z", "now", "-z", "defs", "--gc-sections", "--icf=all",
+    "--no-as-needed", "-l:libpthread.so.0", "--as-needed")
+  swift += [
+    .enableExperimentalFeature("Embedded"),
+    .unsafeFlags(["-wmo", "-Xfrontend", "-function-sections"]),
+  ]
+  c += [
+    .define("PULSEWS_EMBEDDED"),
+    .unsafeFlags(["-O2", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]),
+  ]
+  library += [.unsafeFlags(["-use-ld=lld", unicode] + shared), .linkedLibrary("m")]
+}
+if fuzzing {
+  swift += [.unsafeFlags(["-sanitize=fuzzer-no-link,address", "-parse-as-library"])]
+}
+
+let layers: [Target] = [
+  .target(name: "CPulseSys", cSettings: c),
+  .target(name: "CPulseKernels", cSettings: c),
+  .target(name: "CPulseWS", path: "include", publicHeadersPath: "."),
+  .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+  .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+  .target(name: "PulseWire", dependencies: ["CPulseKernels", "CZlib"], swiftSettings: swift),
+  .target(name: "PulseFlow", swiftSettings: swift),
+  .target(name: "PulseTransport", dependencies: ["CPulseSys", "COpenSSL"], swiftSettings: swift),
+  .target(
+    name: "PulseClient", dependencies: ["PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
+    swiftSettings: swift),
+  .target(
+    name: "PulseABI", dependencies: ["CPulseWS", "CPulseSys", "PulseClient"], exclude: ["exports.map"],
+    swiftSettings: swift, linkerSettings: library),
+]
+
+let tests: [Target] = [
+  .testTarget(name: "PulseWireTests", dependencies: ["PulseWire"], swiftSettings: swift),
+  .testTarget(name: "PulseFlowTests", dependencies: ["PulseFlow"], swiftSettings: swift),
+  .testTarget(name: "PulseTransportTests", dependencies: ["PulseTransport"], swiftSettings: swift),
+  .testTarget(
+    name: "PulseClientTests", dependencies: ["PulseClient", "PulseWire", "PulseTransport"],
+    swiftSettings: swift),
+]
+
+let package = Package(
+  name: "pulsews",
+  products: [.library(name: "pulsews", type: .dynamic, targets: ["PulseABI"])],
+  targets: layers + (embedded ? [] : tests),
+  swiftLanguageModes: [.v6]
+)

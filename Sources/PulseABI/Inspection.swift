@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseWS
+import PulseClient
+
+// What can be read of a client.
+
+@c @implementation
+public func pulsews_client_state(_ handle: OpaquePointer?) -> Int32 {
+  switch client(handle) {
+  case .client(let client): client.currentState.rawValue
+  case .problem(let code): code
+  }
+}
+
+@c @implementation
+public func pulsews_client_error(
+  _ handle: OpaquePointer?, _ error: UnsafeMutablePointer<CChar>?, _ errorSize: Int
+) -> Int32 {
+  switch client(handle) {
+  case .client(let client):
+    guard let failure = client.currentFailure else { return StatusCode.ok.rawValue }
+    return fail(failure.code, failure.text, error, errorSize)
+  case .problem(let code):
+    return code
+  }
+}
+
+@c @implementation
+public func pulsews_close_code(_ handle: OpaquePointer?) -> Int32 {
+  switch client(handle) {
+  case .client(let client): Int32(client.closeCode)
+  case .problem(let code): code
+  }
+}
+
+@c @implementation
+public func pulsews_close_reason(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
+  copy(handle, buffer, size) { [UInt8]($0.closeReason.utf8) }
+}
+
+@c @implementation
+public func pulsews_handshake_status(_ handle: OpaquePointer?) -> Int32 {
+  switch client(handle) {
+  case .client(let client): Int32(truncatingIfNeeded: client.handshakeStatus)
+  case .problem(let code): code
+  }
+}
+
+@c @implementation
+public func pulsews_handshake_headers(
+  _ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int
+) -> Int64 {
+  copy(handle, buffer, size) { [UInt8]($0.handshakeHeaders.utf8) }
+}
+
+@c @implementation
+public func pulsews_handshake_body(
+  _ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int
+) -> Int64 {
+  copy(handle, buffer, size) { $0.handshakeBody }
+}
+
+@c @implementation
+public func pulsews_subprotocol(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
+  copy(handle, buffer, size) { [UInt8]($0.subprotocol.utf8) }
+}
+
+@c @implementation
+public func pulsews_status_json(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
+  copy(handle, buffer, size) { [UInt8]($0.statusJSON().utf8) }
+}
+
+@c @implementation
+public func pulsews_wake_fd(_ handle: OpaquePointer?) -> Int32 {
+  switch client(handle) {
+  case .client(let client): client.descriptor()
+  case .problem(let code): code
+  }
+}
+
+@c @implementation
+public func pulsews_wake_clear(_ handle: OpaquePointer?) -> Int32 {
+  switch client(handle) {
+  case .client(let client):
+    client.clearDescriptor()
+    return StatusCode.ok.rawValue
+  case .problem(let code):
+    return code
+  }
+}
+
+private func copy(
+  _ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int, _ bytes: (Client) -> [UInt8]
+) -> Int64 {
+  switch client(handle) {
+  case .client(let client): copyBytes(bytes(client), buffer, size)
+  case .problem(let code): Int64(code)
+  }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseWS
+import PulseClient
+
+// Versions, the error table, the option table.
+
+@c @implementation
+public func pulsews_version() -> UnsafePointer<CChar>? { constant(Version.text) }
+
+@c @implementation
+public func pulsews_version_number() -> UInt32 { Version.number }
+
+@c @implementation
+public func pulsews_error_at(_ index: Int) -> Int32 {
+  index < 0 ? 0 : StatusCode.entry(index)?.code.rawValue ?? 0
+}
+
+@c @implementation
+public func pulsews_error_name(_ code: Int32) -> UnsafePointer<CChar>? {
+  if code == 0 { return constant("PULSEWS_OK") }
+  return constant(StatusCode.entry(code: code)?.name ?? "PULSEWS_UNKNOWN")
+}
+
+@c @implementation
+public func pulsews_error_text(_ code: Int32) -> UnsafePointer<CChar>? {
+  if code == 0 { return constant("success") }
+  return constant(StatusCode.entry(code: code)?.text ?? "not a status code of this library")
+}
+
+@c @implementation
+public func pulsews_error_retryable(_ code: Int32) -> Int32 {
+  StatusCode.entry(code: code)?.isRetryable == true ? 1 : 0
+}
+
+@c @implementation
+public func pulsews_option_at(
+  _ index: Int, _ name: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
+  _ type: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
+  _ defaultValue: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
+  _ range: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
+  _ meaning: UnsafeMutablePointer<UnsafePointer<CChar>?>?
+) -> Int32 {
+  guard index >= 0, let entry = OptionTable.entry(index) else { return StatusCode.invalidArgument.rawValue }
+  name?.pointee = constant(entry.name)
+  type?.pointee = constant(entry.kindName)
+  defaultValue?.pointee = constant(entry.defaultValue)
+  range?.pointee = constant(entry.range)
+  meaning?.pointee = constant(entry.meaning)
+  return StatusCode.ok.rawValue
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import CPulseWS
+import PulseClient
+
+/// Copies a sentence to the caller's buffer, cut at a whole character, and ends it with NUL.
+func copySentence(_ text: String, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) {
+  guard let buffer, size > 0 else { return }
+  var count = 0
+  for byte in text.utf8 {
+    if count == size - 1 {
+      while count > 0 && UInt8(bitPattern: buffer[count - 1]) & 0xC0 == 0x80 { count -= 1 }
+      if count > 0 && UInt8(bitPattern: buffer[count - 1]) >= 0xC0 { count -= 1 }
+      break
+    }
+    buffer[count] = CChar(bitPattern: byte)
+    count += 1
+  }
+  buffer[count] = 0
+}
+
+/// Copies as much as fits with a NUL behind it; returns the whole length.
+func copyBytes(_ bytes: [UInt8], _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
+  if let buffer, size > 0 {
+    let count = bytes.count < size - 1 ? bytes.count : size - 1
+    for index in 0..<count { buffer[index] = CChar(bitPattern: bytes[index]) }
+    buffer[count] = 0
+  }
+  return Int64(bytes.count)
+}
+
+/// Constant texts live as long as the process; Swift ends them with NUL.
+func constant(_ text: StaticString) -> UnsafePointer<CChar>? {
+  UnsafePointer(UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self))
+}
+
+/// A caller's text; nil for NULL and for bytes that are not UTF-8.
+func string(_ pointer: UnsafePointer<CChar>?) -> String? {
+  guard let pointer else { return nil }
+  return String(validatingCString: pointer)
+}
+
+func fail(
+  _ code: StatusCode, _ sentence: String, _ error: UnsafeMutablePointer<CChar>?, _ size: Int
+) -> Int32 {
+  copySentence(sentence, error, size)
+  return code.rawValue
+}

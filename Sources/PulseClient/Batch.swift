@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseWire
+import Synchronization
+
+/// The messages of one receive call; keeps their memory until it is used again or freed.
+package final class Batch: @unchecked Sendable {
+  // Whoever turns it to true may use the rest.
+  private let busy = Atomic<Bool>(false)
+  package private(set) var records: UnsafePointer<MessageRecord>?
+  package private(set) var count = 0
+  private var segment: MessageSegment?
+
+  package init() {}
+
+  func enter() -> Bool {
+    busy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
+  }
+
+  func leave() { busy.store(false, ordering: .releasing) }
+
+  /// Lets go of the messages; the caller owns their memory now.
+  func empty() -> MessageSegment? {
+    let old = segment
+    segment = nil
+    records = nil
+    count = 0
+    return old
+  }
+
+  func fill(_ slice: consuming MessageSlice) {
+    records = slice.records
+    count = slice.count
+    segment = slice.segment
+  }
+
+  /// What holds for all messages, as the bits of the ABI.
+  package var traits: Int32 {
+    guard enter() else { return StatusCode.busy.rawValue }
+    defer { leave() }
+    guard count > 0, let records else { return 0 }
+    var bits: Int32 = 1 | 2 | 4
+    for index in 0..<count {
+      if records[index].kind != MessageCode.text { bits &= ~(1 | 2) }
+      if records[index].kind != MessageCode.binary { bits &= ~4 }
+      if records[index].flags & MessageCode.isASCII == 0 { bits &= ~2 }
+    }
+    return bits
+  }
+}
+
+/// Kinds and flags of messages as the ABI has them.
+package enum MessageCode {
+  package static var text: UInt32 { 1 }
+  package static var binary: UInt32 { 2 }
+  package static var ping: UInt32 { 9 }
+  package static var pong: UInt32 { 10 }
+  package static var event: UInt32 { 256 }
+  package static var isASCII: UInt32 { 1 }
+  package static var wasCompressed: UInt32 { 2 }
+}
+
+package enum Version {
+  package static var text: StaticString { "0.1.0" }
+  package static var number: UInt32 { 0x000100 }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseTransport
+import PulseWire
+
+/// From the caller to the socket.
+extension Client {
+  /// Frames are made while fewer bytes than this wait to be written; the rest waits as messages in the outbox.
+  private static let outputLimit = 64 << 10
+  /// So many bytes are worth a write of their own.
+  private static let worthWriting = 16 << 10
+  /// Sends that follow a write sooner than this (ns) belong to a burst: they leave together.
+  private static let burstGap: Int64 = 10_000
+  /// A peer that sends pings and does not read the pongs gets no more of them.
+  private static let controlLimit = 64 << 10
+
+  package func send(kind: UInt32, payload: UnsafeRawBufferPointer, timeout: Int64) -> StatusCode {
+    let isControl = kind == MessageCode.ping || kind == MessageCode.pong
+    guard isControl || kind == MessageCode.text || kind == MessageCode.binary else { return .invalidArgument }
+    if isControl && payload.count > 125 { return .invalidArgument }
+    if payload.count > 1 << 62 { return .tooBig }
+    if kind == MessageCode.text && !isValidUTF8(payload) { return .notUTF8 }
+    mutex.lock()
+    defer { mutex.unlock() }
+    guard phase == .open, !closeStarted else { return sendProblem() }
+    if isControl { return sendControl(kind, payload) }
+    guard let message = MessageKind(rawValue: UInt8(truncatingIfNeeded: kind)) else { return .invalidArgument }
+    if outbox.isEmpty && output.count < Client.outputLimit {
+      encode(message, payload)
+    } else {
+      let result = queue(kind, payload, timeout: timeout)
+      if result != .ok { return result }
+    }
+    statistics.messagesAccepted &+= 1
+    flushSoon()
+    return .ok
+  }
+
+  private func sendProblem() -> StatusCode {
+    if closeStarted { return .closed }
+    if phase == .ended, failure?.code == .closed { return .closed }
+    return .notConnected
+  }
+
+  private func sendControl(_ kind: UInt32, _ payload: UnsafeRawBufferPointer) -> StatusCode {
+    guard let wire, control.count < Client.controlLimit else { return .queueFull }
+    if kind == MessageCode.ping {
+      wire.encodePing(payload, maskKey: random.next32(), into: &control)
+      statistics.pingsSent &+= 1
+    } else {
+      wire.encodePong(payload, maskKey: random.next32(), into: &control)
+      statistics.pongsSent &+= 1
+    }
+    if !writeIsBlocked {
+      flush()
+      updateInterest()
+    }
+    return .ok
+  }
+
+  @inline(__always)
+  private func encode(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer) {
+    guard let wire else { return }
+    let before = output.count
+    _ = wire.encode(kind, payload, maskKey: random.next32(), into: &output)
+    ledger.append(bytes: output.count - before)
+  }
+
+  private func queue(_ kind: UInt32, _ payload: UnsafeRawBufferPointer, timeout: Int64) -> StatusCode {
+    func hasRoom() -> Bool {
+      outbox.isEmpty
+        || (outbox.count < options.messageQueueSize
+          && outbox.bytes &+ payload.count &+ MessageQueue.overhead <= options.messageQueueBytes)
+    }
+    if !hasRoom() {
+      if timeout != 0 {
+        sendersWait = true
+        _ = block(until: Client.deadline(after: timeout)) { hasRoom() || self.phase != .open || self.closeStarted }
+        guard phase == .open, !closeStarted else { return sendProblem() }
+      }
+      if !hasRoom() {
+        roomIsAwaited = true
+        return .queueFull
+      }
+    }
+    outbox.append(kind: kind, flags: 0, payload: payload, receivedAt: 0, expected: payload.count)
+    return .ok
+  }
+
+  /// Writes now, or leaves it to the loop when this send is one of many: those leave in few writes.
+  private func flushSoon() {
+    if writeIsBlocked { return }
+    let now = Clock.monotonic()
+    if output.count >= Client.worthWriting || now &- lastWriteAt >= Client.burstGap {
+      flush()
+      updateInterest()
+      lastWriteAt = Clock.monotonic()
+    } else if !flushIsPosted {
+      flushIsPosted = true
+      host.loop.post(self, tag: Signal.flush)
+      host.hurry()
+    }
+  }
+
+  /// Writes until all is written or the socket is full. `mutex` is held.
+  func flush() {
+    flushIsPosted = false
+    if brokenWrite != nil { return }
+    writeIsBlocked = false
+    while let stream {
+      if control.count > 0 && !outputIsCut {
+        guard write(control.readable, to: stream, consume: { self.control.consume($0) }) else { return }
+        continue
+      }
+      if output.count > 0 {
+        let before = output.count
+        let goesOn = write(output.readable, to: stream, consume: { self.output.consume($0) })
+        outputIsCut = output.count > 0
+        ledger.written(bytes: before - output.count)
+        statistics.messagesSent &+= ledger.settle()
+        guard goesOn else { return }
+        continue
+      }
+      if !outbox.isEmpty {
+        refill()
+        continue
+      }
+      if let close = pendingClose, let wire {
+        pendingClose = nil
+        let before = output.count
+        defer { ledger.skip(bytes: output.count - before) }
+        close.reason.withUnsafeBytes { reason in
+          _ = wire.encodeClose(code: close.code, reason: reason, maskKey: random.next32(), into: &output)
+        }
+        continue
+      }
+      return
+    }
+  }
+
+  /// False when the socket is full or gone.
+  private func write(_ bytes: UnsafeRawBufferPointer, to stream: ByteStream, consume: (Int) -> Void) -> Bool {
+    statistics.writes &+= 1
+    switch stream.write(bytes) {
+    case .bytes(let count):
+      statistics.bytesSent &+= UInt64(count)
+      consume(count)
+      return true
+    case .wouldBlock:
+      writeIsBlocked = true
+      return false
+    case .end:
+      return false
+    case .failed(let error):
+      writeFailed(error)
+      return false
+    }
+  }
+
+  /// What the peer sent before it went, a close frame perhaps, says more than the failed write: the reader ends the
+  /// connection, with its own view of why.
+  private func writeFailed(_ error: TransportError) {
+    if readingPaused || phase == .upgrading {
+      peerCloseCode = 1006
+      end(Failure(error))
+      return
+    }
+    brokenWrite = error
+    writeIsBlocked = true
+    host.loop.post(self, tag: Signal.readAgain)
+    host.hurry()
+  }
+
+  /// Frames for messages of the outbox.
+  private func refill() {
+    while output.count < Client.outputLimit, let slice = outbox.take(1) {
+      let record = slice.records[0]
+      if let kind = MessageKind(rawValue: UInt8(truncatingIfNeeded: record.kind)) { encode(kind, record.payload) }
+      outbox.giveBack(slice.segment)
+    }
+    let hasRoom =
+      outbox.count <= options.messageQueueSize / 2 && outbox.bytes <= options.messageQueueBytes / 2
+    if hasRoom && sendersWait {
+      sendersWait = false
+      host.notify(waiter)
+    }
+    if hasRoom && roomIsAwaited {
+      roomIsAwaited = false
+      signalDescriptor()
+    }
+  }
+
+  /// Tells the loop what to wait for.
+  func updateInterest() {
+    guard let registration, let stream else { return }
+    let readable = !readingPaused || stream.needsReadable
+    let writable = (writeIsBlocked && brokenWrite == nil) || stream.needsWritable
+    if readable != wantsReadable || writable != wantsWritable {
+      wantsReadable = readable
+      wantsWritable = writable
+      host.loop.update(registration, readable: readable, writable: writable)
+    }
+  }
+}

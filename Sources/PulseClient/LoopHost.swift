@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseTransport
+
+/// A loop with the rule who drives it: one thread at a time.
+///
+/// A caller that blocks takes over the driving, so that what arrives reaches it with no thread in between. When it
+/// leaves, another blocked caller is woken to drive; if there is none, the loop's own thread drives again after
+/// `grace`. A caller that comes back sooner finds the loop free and costs the thread nothing: it only looks after
+/// `grace` whether anyone was there, and sleeps for good while a caller stays.
+///
+/// Locks: a client's lock, then `mutex`, then the loop's own. Handlers run with neither of the last two held.
+package final class LoopHost: @unchecked Sendable {
+  package let loop: EventLoop
+  package let hasThread: Bool
+  /// Where the driver reads into; only the driver uses it.
+  let readBuffer: UnsafeMutableRawBufferPointer
+  let forkGeneration: UInt32
+
+  /// Callers blocked on one client, behind a condition of their own.
+  package final class Waiter: @unchecked Sendable {
+    fileprivate let condition = Condition()
+    fileprivate var epoch: UInt64 = 0
+    fileprivate var sleepers = 0
+    fileprivate var index = -1
+
+    package init() {}
+  }
+
+  private enum Driver { case none, thread, caller }
+
+  private static let grace: Int64 = 4_000_000
+  private static let readBufferSize = 128 << 10
+
+  private let mutex = Mutex()
+  private let threadSignal = Condition()
+  // All below are guarded by `mutex`.
+  private var driver = Driver.none
+  private var driverThread: UInt64 = 0
+  private var drivenFor: Waiter?
+  private var handOver = false
+  private var urgent = false
+  private var departures: UInt64 = 0
+  private var threadSleepsDeep = false
+  private var stopping = false
+  private var waiting: [Waiter] = []
+  private var users = 0
+  private var thread: Thread?
+
+  package init(hasThread: Bool) throws(TransportError) {
+    loop = try EventLoop()
+    self.hasThread = hasThread
+    readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: LoopHost.readBufferSize, alignment: 64)
+    forkGeneration = psys_fork_generation()
+  }
+
+  deinit { readBuffer.deallocate() }
+
+  package var isForked: Bool { forkGeneration != psys_fork_generation() }
+
+  /// Readable when the loop has something to do.
+  package var descriptor: Int32 { loop.descriptor }
+
+  // MARK: Users
+
+  /// Counts one more user; the first one starts the thread.
+  func addUser() throws(TransportError) {
+    mutex.lock()
+    defer { mutex.unlock() }
+    if hasThread && thread == nil {
+      thread = try Thread.start(name: "pulsews") { [unowned(unsafe) self] in self.threadMain() }
+    }
+    users += 1
+  }
+
+  /// True when the last user is gone; then the caller ends the host with `shutDown`, holding no lock.
+  func removeUser() -> Bool {
+    mutex.lock()
+    defer { mutex.unlock() }
+    users -= 1
+    return users == 0
+  }
+
+  func shutDown() {
+    mutex.lock()
+    stopping = true
+    threadSignal.signal()
+    let running = thread
+    thread = nil
+    mutex.unlock()
+    loop.wake()
+    running?.join()
+  }
+
+  // MARK: Blocking calls
+
+  /// What `wait` compares against; to be read while the client's lock is held, after its state was looked at.
+  func epoch(of waiter: Waiter) -> UInt64 {
+    mutex.lock()
+    defer { mutex.unlock() }
+    return waiter.epoch
+  }
+
+  /// Something changed for the callers behind `waiter`. The client's lock is held.
+  func notify(_ waiter: Waiter) {
+    mutex.lock()
+    waiter.epoch &+= 1
+    if waiter.sleepers > 0 { waiter.condition.broadcast() }
+    let mustWake = driver == .caller && drivenFor === waiter && driverThread != psys_thread_self()
+    mutex.unlock()
+    if mustWake { loop.wake() }
+  }
+
+  /// Returns when `notify` was called since `epoch` was read, or at `deadline` (monotonic ns). Drives the loop
+  /// meanwhile if nobody else does. No lock is held.
+  func wait(_ waiter: Waiter, since epoch: UInt64, until deadline: Int64) {
+    mutex.lock()
+    while waiter.epoch == epoch {
+      let now = Clock.monotonic()
+      if now >= deadline { break }
+      if driver == .none {
+        driver = .caller
+        driverThread = psys_thread_self()
+        drivenFor = waiter
+        urgent = false
+        mutex.unlock()
+        _ = loop.runOnce(timeoutNs: deadline == Int64.max ? -1 : deadline - now)
+        mutex.lock()
+        driver = .none
+        drivenFor = nil
+      } else {
+        if driver == .thread && !handOver {
+          handOver = true
+          loop.wake()
+        }
+        sleep(waiter, until: deadline)
+      }
+    }
+    if driver == .none { passOn() }
+    mutex.unlock()
+  }
+
+  private func sleep(_ waiter: Waiter, until deadline: Int64) {
+    waiter.sleepers += 1
+    if waiter.index < 0 {
+      waiter.index = waiting.count
+      waiting.append(waiter)
+    }
+    if deadline == Int64.max {
+      waiter.condition.wait(mutex)
+    } else {
+      _ = waiter.condition.wait(mutex, untilNs: deadline)
+    }
+    waiter.sleepers -= 1
+    if waiter.sleepers == 0 {
+      let last = waiting.removeLast()
+      if last !== waiter {
+        waiting[waiter.index] = last
+        last.index = waiter.index
+      }
+      waiter.index = -1
+    }
+  }
+
+  /// Nobody drives: wakes someone who can. `mutex` is held.
+  private func passOn() {
+    if let next = waiting.last {
+      next.condition.signal()
+      return
+    }
+    departures &+= 1
+    if threadSleepsDeep { threadSignal.signal() }
+  }
+
+  /// One turn without waiting if nobody drives; for calls that must not block. No lock is held.
+  func driveBriefly() { _ = driveOnce(timeout: 0) }
+
+  /// One turn, for an application that drives the loop. False when another thread drives it at this moment.
+  package func driveOnce(timeout: Int64) -> Bool {
+    mutex.lock()
+    if driver != .none {
+      mutex.unlock()
+      return false
+    }
+    driver = .caller
+    driverThread = psys_thread_self()
+    urgent = false
+    mutex.unlock()
+    _ = loop.runOnce(timeoutNs: timeout)
+    mutex.lock()
+    driver = .none
+    if let next = waiting.last { next.condition.signal() }
+    if threadSleepsDeep || timeout != 0 { departures &+= 1 }
+    if threadSleepsDeep { threadSignal.signal() }
+    mutex.unlock()
+    return true
+  }
+
+  /// Work was posted to the loop: makes sure that it is not left lying until the thread looks again.
+  func hurry() {
+    mutex.lock()
+    if driver == .none {
+      if let next = waiting.last { next.condition.signal() }
+      urgent = true
+      threadSignal.signal()
+    }
+    mutex.unlock()
+  }
+
+  // MARK: The loop's own thread
+
+  private func threadMain() {
+    mutex.lock()
+    var seen = departures
+    while !stopping {
+      if driver != .none {
+        if departures != seen {
+          seen = departures
+          _ = threadSignal.wait(mutex, untilNs: Clock.monotonic() + LoopHost.grace)
+        } else {
+          threadSleepsDeep = true
+          threadSignal.wait(mutex)
+          threadSleepsDeep = false
+        }
+      } else if urgent {
+        drive()
+        seen = departures
+      } else if let next = waiting.last {
+        next.condition.signal()
+        _ = threadSignal.wait(mutex, untilNs: Clock.monotonic() + LoopHost.grace)
+      } else if departures != seen {
+        seen = departures
+        _ = threadSignal.wait(mutex, untilNs: Clock.monotonic() + LoopHost.grace)
+      } else {
+        drive()
+        seen = departures
+      }
+    }
+    mutex.unlock()
+  }
+
+  /// Drives until a caller wants to, or the host ends. `mutex` is held on entry and on return.
+  private func drive() {
+    driver = .thread
+    driverThread = psys_thread_self()
+    urgent = false
+    while !stopping && !handOver {
+      mutex.unlock()
+      _ = loop.runOnce(timeoutNs: -1)
+      mutex.lock()
+    }
+    driver = .none
+    handOver = false
+    waiting.last?.condition.signal()
+  }
+}
+
+/// The process's default loop: made for the first client that asks for it, ended with the last one.
+package enum DefaultHost {
+  private final class Holder: @unchecked Sendable {
+    let forkGeneration = psys_fork_generation()
+    let mutex = Mutex()
+    var host: LoopHost?
+  }
+
+  // Replaced only in a child after fork(), whose first call has no other thread beside it.
+  nonisolated(unsafe) private static var current = Holder()
+
+  private static func holder() -> Holder {
+    if current.forkGeneration != psys_fork_generation() {
+      // The parent's lock may be held by a thread that does not exist here; its memory is left alone.
+      _ = Unmanaged.passRetained(current)
+      current = Holder()
+    }
+    return current
+  }
+
+  package static func acquire() throws(TransportError) -> LoopHost {
+    let holder = holder()
+    holder.mutex.lock()
+    defer { holder.mutex.unlock() }
+    let host: LoopHost
+    if let present = holder.host {
+      host = present
+    } else {
+      host = try LoopHost(hasThread: true)
+    }
+    try host.addUser()
+    holder.host = host
+    return host
+  }
+
+  /// A user of `host`, the default one or not, is gone.
+  package static func release(_ host: LoopHost) {
+    if host.isForked { return }
+    let holder = holder()
+    holder.mutex.lock()
+    let isLast = host.removeUser()
+    if isLast && holder.host === host { holder.host = nil }
+    holder.mutex.unlock()
+    if isLast { host.shutDown() }
+  }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What an `EventLoop` calls (`open` since Swift has no narrower word that lets other modules of the package subclass it). Subclass and override what is used. Calls come on the driver's thread, with no lock of
+/// the loop held; a handler takes its owner's lock itself. A call may still be under way, or just beginning, on the
+/// driver's thread while another thread unregisters: the handler must look at its own state under its own lock.
+open class EventHandler: @unchecked Sendable {  // subclasses say what guards them
+  public init() {}
+
+  /// The descriptor has events. `hangup` is an error or the end of both directions; the system reports it even when
+  /// neither reading nor writing is asked for, again and again, so unregister (or read to the end) when it is set.
+  open func handle(readable: Bool, writable: Bool, hangup: Bool) {}
+  /// A timer is due.
+  open func timerFired(_ tag: Int) {}
+  /// What `EventLoop.post` sent.
+  open func posted(_ tag: Int) {}
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+
+/// Names one registration of a descriptor. Its slot is used again later under another generation, so that an event that
+/// was already on its way never reaches a handler that is gone, or its successor.
+package struct Registration: Equatable, Sendable {
+  let value: UInt64
+  package static let none = Registration(value: .max)
+}
+
+/// Names one run of a timer; stale after it fired or was cancelled.
+package struct TimerID: Equatable, Sendable {
+  let value: UInt64
+  package static let none = TimerID(value: .max)
+}
+
+/// Waits for descriptors, timers and posts, and calls their handlers.
+///
+/// Everything but `runOnce` may be called by any thread at any time, also while another is inside `runOnce`. The loop's
+/// lock is a leaf: never held while a handler runs. Descriptors are watched level-triggered.
+package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded by `mutex`, but those of the driver
+  private struct Slot {
+    var handler: EventHandler?
+    var descriptor: Int32 = -1
+    var interest: UInt32 = 0
+    var generation: UInt32 = 0
+  }
+  private struct Post {
+    let handler: EventHandler
+    let tag: Int
+  }
+
+  private static let wakeData = UInt64.max
+  private static let batch: Int32 = 256
+
+  private let mutex = Mutex()
+  private let epoll: Int32
+  private let eventfd: Int32
+
+  private var slots: [Slot] = []
+  private var freeSlots: [UInt32] = []
+  private var timers = TimerHeap()
+  private var posts: [Post] = []
+  /// The driver waits (or is about to), at most until `waitsUntil`; whoever has news for it writes the eventfd.
+  private var isWaiting = false
+  private var waitsUntil: Int64 = .max
+  /// The next `runOnce` must not wait.
+  private var wakeRequested = false
+  /// Somebody polls `descriptor` from outside, so news must show there even when nobody is in `runOnce`.
+  private var isPolledOutside = false
+  private var wakeShown = false
+
+  // Owned by the driver.
+  private let events: OpaquePointer
+  private var runningPosts: [Post] = []
+
+  package init() throws(TransportError) {
+    guard let events = psys_events_create(Self.batch) else {
+      throw TransportError(.memory, "no memory for an event loop")
+    }
+    let epoll = psys_epoll_create()
+    guard epoll >= 0 else {
+      psys_events_destroy(events)
+      throw TransportError(errno: -epoll, "can't make an event loop")
+    }
+    let eventfd = psys_eventfd_create()
+    // Edge-triggered: each write is one event and nobody needs to read the counter.
+    let status =
+      eventfd < 0 ? eventfd : psys_epoll_add(epoll, eventfd, UInt32(PSYS_READABLE | PSYS_EDGE), Self.wakeData)
+    guard status >= 0 else {
+      if eventfd >= 0 { psys_close(eventfd) }
+      psys_close(epoll)
+      psys_events_destroy(events)
+      throw TransportError(errno: -status, "can't make an event loop")
+    }
+    self.events = events
+    self.epoll = epoll
+    self.eventfd = eventfd
+  }
+
+  deinit {
+    psys_close(eventfd)
+    psys_close(epoll)
+    psys_events_destroy(events)
+  }
+
+  /// The epoll descriptor, for an application that polls it and then calls `runOnce(timeoutNs: 0)`. Timers do not show
+  /// on it: see `nextDeadline`. Asking for it makes posts and wakes show on it from now on.
+  package var descriptor: Int32 {
+    mutex.withLock { isPolledOutside = true }
+    return epoll
+  }
+
+  /// When the earliest timer is due, on `Clock.monotonic()`; nil without timers.
+  package var nextDeadline: Int64? { mutex.withLock { timers.nextDeadline } }
+}
+
+// MARK: - Descriptors
+
+extension EventLoop {
+  /// Watches a descriptor. The loop keeps `handler` alive until `unregister`.
+  package func register(
+    _ descriptor: Int32, _ handler: EventHandler, readable: Bool, writable: Bool
+  ) throws(TransportError) -> Registration {
+    let interest = Self.interest(readable, writable)
+    mutex.lock()
+    let index: UInt32
+    if let free = freeSlots.popLast() {
+      index = free
+    } else {
+      index = UInt32(truncatingIfNeeded: slots.count)
+      slots.append(Slot())
+    }
+    let generation = slots[Int(index)].generation
+    let data = UInt64(generation) << 32 | UInt64(index)
+    let status = psys_epoll_add(epoll, descriptor, interest, data)
+    if status == 0 {
+      slots[Int(index)].handler = handler
+      slots[Int(index)].descriptor = descriptor
+      slots[Int(index)].interest = interest
+    } else {
+      freeSlots.append(index)
+    }
+    mutex.unlock()
+    if status != 0 { throw TransportError(errno: -status, "can't watch a socket") }
+    return Registration(value: data)
+  }
+
+  /// Changes what is waited for; free of system calls if nothing changes. Nothing happens if the registration is over.
+  package func update(_ registration: Registration, readable: Bool, writable: Bool) {
+    let interest = Self.interest(readable, writable)
+    mutex.lock()
+    defer { mutex.unlock() }
+    guard let index = live(registration.value), slots[index].interest != interest else { return }
+    slots[index].interest = interest
+    _ = psys_epoll_change(epoll, slots[index].descriptor, interest, registration.value)
+  }
+
+  /// Ends a registration: no call of the handler begins after this returns, unless it comes from another thread than
+  /// the driver's; then one call may be just beginning. To be called before the descriptor is closed. Idempotent.
+  package func unregister(_ registration: Registration) {
+    mutex.lock()
+    guard let index = live(registration.value) else { return mutex.unlock() }
+    _ = psys_epoll_remove(epoll, slots[index].descriptor)
+    let handler = slots[index].handler
+    slots[index].handler = nil
+    slots[index].descriptor = -1
+    // The last generation is left out: with the last slot it would read as the mark of the eventfd.
+    let next = slots[index].generation &+ 1
+    slots[index].generation = next == .max ? 0 : next
+    freeSlots.append(UInt32(truncatingIfNeeded: index))
+    mutex.unlock()
+    // A last release may run a deinit: not under the lock.
+    withExtendedLifetime(handler) {}
+  }
+
+  private static func interest(_ readable: Bool, _ writable: Bool) -> UInt32 {
+    (readable ? UInt32(PSYS_READABLE) : 0) | (writable ? UInt32(PSYS_WRITABLE) : 0)
+  }
+
+  /// The slot's index if the registration is not over. Under the lock.
+  @inline(__always)
+  private func live(_ value: UInt64) -> Int? {
+    let index = Int(UInt32(truncatingIfNeeded: value))
+    guard index < slots.count, slots[index].generation == UInt32(truncatingIfNeeded: value >> 32),
+      slots[index].handler != nil
+    else { return nil }
+    return index
+  }
+}
+
+// MARK: - Timers, posts, wake
+
+extension EventLoop {
+  /// Calls `handler.timerFired(tag)` once, at `deadline` on `Clock.monotonic()` or soon after. The loop keeps the
+  /// handler alive until then.
+  @discardableResult
+  package func schedule(_ handler: EventHandler, tag: Int, deadline: Int64) -> TimerID {
+    mutex.lock()
+    let identifier = timers.insert(handler, tag: tag, deadline: deadline)
+    showDeadline(deadline)
+    mutex.unlock()
+    return TimerID(value: identifier)
+  }
+
+  /// Moves a timer that has not fired; false if it has, or was cancelled.
+  @discardableResult
+  package func reschedule(_ timer: TimerID, deadline: Int64) -> Bool {
+    mutex.lock()
+    defer { mutex.unlock() }
+    guard timers.move(timer.value, deadline: deadline) else { return false }
+    showDeadline(deadline)
+    return true
+  }
+
+  /// Nothing happens if it has fired or was cancelled before.
+  package func cancel(_ timer: TimerID) {
+    mutex.lock()
+    let handler = timers.remove(timer.value)
+    mutex.unlock()
+    withExtendedLifetime(handler) {}
+  }
+
+  /// Calls `handler.posted(tag)` on the driver's thread soon.
+  package func post(_ handler: EventHandler, tag: Int) {
+    mutex.lock()
+    posts.append(Post(handler: handler, tag: tag))
+    interrupt()
+    mutex.unlock()
+  }
+
+  /// Makes the `runOnce` that is waiting, or else the next one, return at once.
+  package func wake() {
+    mutex.lock()
+    wakeRequested = true
+    interrupt()
+    mutex.unlock()
+  }
+
+  /// Under the lock. A driver that waits no longer than until then needs no news.
+  private func showDeadline(_ deadline: Int64) {
+    if deadline < waitsUntil { interrupt() }
+  }
+
+  /// Under the lock. One write is enough for any number of news.
+  private func interrupt() {
+    if isWaiting || (isPolledOutside && !wakeShown) {
+      isWaiting = false
+      wakeShown = true
+      psys_eventfd_add(eventfd)
+    }
+  }
+}
+
+// MARK: - The driver
+
+extension EventLoop {
+  /// Waits up to `timeoutNs` nanoseconds (-1: without an end) for something to do and does it: first descriptors, then
+  /// timers that are due, then posts. Returns how many handler calls that were; 0 at the time-out or after `wake()`.
+  /// One thread at a time; a handler must not call it.
+  package func runOnce(timeoutNs: Int64) -> Int {
+    mutex.lock()
+    let earliest = timers.nextDeadline
+    var timeout = timeoutNs
+    if wakeRequested || !posts.isEmpty {
+      timeout = 0
+    } else if let earliest, timeout != 0 {
+      let left = max(earliest &- Clock.monotonic(), 0)
+      if timeout < 0 || left < timeout { timeout = left }
+    }
+    if timeout != 0 {
+      isWaiting = true
+      waitsUntil = earliest ?? .max
+    }
+    mutex.unlock()
+
+    let count = max(psys_epoll_wait(epoll, events, timeout), 0)
+
+    mutex.lock()
+    isWaiting = false
+    waitsUntil = .max
+    wakeRequested = false
+    wakeShown = false
+    mutex.unlock()
+
+    var calls = 0
+    for index in 0..<count {
+      let data = psys_events_data(events, index)
+      if data == Self.wakeData { continue }
+      mutex.lock()
+      let handler: EventHandler? = if let slot = live(data) { slots[slot].handler } else { nil }
+      mutex.unlock()
+      guard let handler else { continue }
+      let flags = psys_events_flags(events, index)
+      handler.handle(
+        readable: flags & UInt32(PSYS_READABLE) != 0, writable: flags & UInt32(PSYS_WRITABLE) != 0,
+        hangup: flags & UInt32(PSYS_HANGUP) != 0)
+      calls &+= 1
+    }
+    return calls &+ fireTimers() &+ runPosts()
+  }
+
+  private func fireTimers() -> Int {
+    mutex.lock()
+    guard timers.nextDeadline != nil else {
+      mutex.unlock()
+      return 0
+    }
+    var now = Clock.monotonic()
+    // What handlers schedule from here on waits for the next round, or one that is always due would never let go.
+    let limit = timers.nextSequence
+    var calls = 0
+    while true {
+      guard let due = timers.popDue(now: now, before: limit) else { break }
+      mutex.unlock()
+      due.handler.timerFired(due.tag)
+      calls &+= 1
+      mutex.lock()
+      if timers.nextDeadline ?? .max > now { now = Clock.monotonic() }
+    }
+    mutex.unlock()
+    return calls
+  }
+
+  private func runPosts() -> Int {
+    mutex.lock()
+    guard !posts.isEmpty else {
+      mutex.unlock()
+      return 0
+    }
+    // Two arrays change places, so that their memory is used again and again.
+    swap(&posts, &runningPosts)
+    mutex.unlock()
+    var index = 0
+    while index < runningPosts.count {
+      let post = runningPosts[index]
+      post.handler.posted(post.tag)
+      index &+= 1
+    }
+    runningPosts.removeAll(keepingCapacity: index <= 1024)
+    return index
+  }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+
+package enum TransportErrorCode: UInt8, Sendable {
+  /// The host name has no address.
+  case resolve
+  /// Nobody listens at the address.
+  case refused
+  /// No route to the host or network.
+  case unreachable
+  /// The peer reset the connection.
+  case reset
+  /// The peer ended the connection without the end that its protocol asks for.
+  case eof
+  case timeout
+  /// Another error of the operating system.
+  case io
+  /// No file descriptor or thread is left.
+  case files
+  case memory
+  /// The TLS handshake or record layer failed.
+  case tls
+  /// The certificate does not verify.
+  case certificate
+  /// The certificate is for another host.
+  case hostname
+  /// The trusted certificates can't be loaded.
+  case trust
+}
+
+package struct TransportError: Error, Sendable {
+  package let code: TransportErrorCode
+  /// The system's error number; 0 if there is none.
+  package let errno: Int32
+  /// One sentence without a full stop that names what was tried and the cause.
+  package let text: String
+
+  package init(_ code: TransportErrorCode, errno: Int32 = 0, _ text: String) {
+    self.code = code
+    self.errno = errno
+    self.text = text
+  }
+
+  /// From an errno value; the sentence is `action`, a colon and the system's text.
+  package init(errno: Int32, _ action: String) {
+    self.init(Self.code(of: errno), errno: errno, "\(action): \(systemText(errno))")
+  }
+
+  static func code(of errno: Int32) -> TransportErrorCode {
+    switch errno {
+    case psys_ECONNREFUSED: .refused
+    case psys_ENETUNREACH, psys_EHOSTUNREACH, psys_EADDRNOTAVAIL, psys_EAFNOSUPPORT, psys_ENETDOWN, psys_EHOSTDOWN:
+      .unreachable
+    case psys_ECONNRESET, psys_EPIPE, psys_ECONNABORTED: .reset
+    case psys_ETIMEDOUT: .timeout
+    case psys_EMFILE, psys_ENFILE: .files
+    case psys_ENOMEM, psys_ENOBUFS: .memory
+    default: .io
+    }
+  }
+}
+
+/// The system's words for an errno value, with a small first letter so that they go on in a sentence.
+func systemText(_ errno: Int32) -> String {
+  var bytes = [CChar](repeating: 0, count: 128)
+  bytes.withUnsafeMutableBufferPointer { buffer in
+    if let start = buffer.baseAddress { psys_error_text(errno, start, buffer.count) }
+  }
+  return lowercasingFirst(text(of: bytes))
+}
+
+/// The text up to the first NUL.
+func text(of bytes: [CChar]) -> String {
+  var units: [UInt8] = []
+  for byte in bytes {
+    if byte == 0 { break }
+    units.append(UInt8(bitPattern: byte))
+  }
+  return String(decoding: units, as: UTF8.self)
+}
+
+/// "Connection refused" -> "connection refused", but "SSL ..." stays: only when the second letter is small.
+func lowercasingFirst(_ text: String) -> String {
+  var units = Array(text.utf8)
+  if units.count >= 2, units[0] >= 65, units[0] <= 90, units[1] >= 97, units[1] <= 122 {
+    units[0] |= 0x20
+    return String(decoding: units, as: UTF8.self)
+  }
+  return text
+}

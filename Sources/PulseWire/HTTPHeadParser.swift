@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why a head can't be parsed.
+struct HTTPHeadFailure {
+  /// Over a limit; otherwise malformed.
+  var isTooLarge = false
+  /// What a server answers; 0 when the peer does not speak HTTP/1 and an answer would mean nothing to it.
+  var status = 400
+  /// One sentence, without control characters.
+  var text: String
+}
+
+/// Parses the head of one HTTP/1.1 message as its bytes arrive, in either role. It is strict where leniency lets two
+/// readers see two different messages (RFC 9112 §2.2, §5): lines end with CR LF and nothing else, no line is continued,
+/// no space stands before a colon. Every byte is judged when it comes.
+struct HTTPHeadParser {
+  enum Kind { case request, response }
+  enum Progress {
+    case needMoreBytes
+    case complete
+    case failed(HTTPHeadFailure)
+  }
+
+  private enum State {
+    case protocolName, status, afterStatus, reason  // of a response
+    case method, target, version  // of a request
+    case lineFeed, fieldStart, fieldName, beforeValue, value, lastLineFeed
+    case complete, failed
+  }
+
+  private(set) var head = HTTPHead()
+  private var state: State
+  private let kind: Kind
+  private let maxSize: Int
+  private let used: Int
+  private let maxFields: Int
+  /// Where the part that is being read began.
+  private var mark = 0
+  private var nameBegin = 0
+  private var nameEnd = 0
+  /// The end of the value without the blanks that follow it.
+  private var valueEnd = 0
+
+  static let maxTargetSize = 16 << 10
+  private static let maxMethodSize = 32
+
+  /// `used` of the `maxSize` bytes went to heads before this one.
+  init(_ kind: Kind, maxSize: Int, used: Int = 0, maxFields: Int = 128) {
+    self.kind = kind
+    self.maxSize = maxSize
+    self.used = used
+    self.maxFields = maxFields
+    state = kind == .request ? .method : .protocolName
+  }
+
+  /// Bytes of the head so far.
+  var size: Int { head.bytes.count }
+
+  /// Reads from `offset` to the end of the head or of the chunk. Not to be called again after a failure.
+  mutating func receive(_ chunk: UnsafeRawBufferPointer, from offset: inout Int) -> Progress {
+    while offset < chunk.count {
+      if head.bytes.count + used >= maxSize { return tooLarge("is larger than \(maxSize) bytes", status: 431) }
+      let byte = chunk[offset]
+      if let failure = accept(byte) {
+        state = .failed
+        return .failed(failure.text.isEmpty ? notHTTP(chunk, from: offset) : failure)
+      }
+      head.bytes.append(byte)
+      offset += 1
+      if state == .complete { return .complete }
+    }
+    return .needMoreBytes
+  }
+
+  /// Takes one byte, which will stand at `size`.
+  private mutating func accept(_ byte: UInt8) -> HTTPHeadFailure? {
+    let at = head.bytes.count
+    switch state {
+    case .protocolName, .status, .afterStatus, .reason: return acceptStatusLine(byte, at)
+    case .method, .target, .version: return acceptRequestLine(byte, at)
+
+    case .lineFeed:
+      guard byte == 0x0A else { return malformed("has a carriage return that no line feed follows") }
+      state = .fieldStart
+
+    case .fieldStart:
+      if byte == 0x0D {
+        state = .lastLineFeed
+        return nil
+      }
+      // RFC 9112 §5.2: a continued line (obs-fold) is refused.
+      if HTTPText.isBlank(byte) { return malformed("has a header line that begins with a blank") }
+      guard HTTPText.isToken(byte) else {
+        return malformed("has a header name with the byte \(HTTPText.escape(byte))")
+      }
+      if head.fields.count >= maxFields { return tooLargeFailure("has more than \(maxFields) headers", status: 431) }
+      nameBegin = at
+      state = .fieldName
+
+    case .fieldName:
+      if byte == UInt8(ascii: ":") {
+        nameEnd = at
+        state = .beforeValue
+        return nil
+      }
+      guard HTTPText.isToken(byte) else {
+        // RFC 9112 §5.1: no blank between the name and the colon.
+        let name = HTTPText.quoted(head.bytes[nameBegin...])
+        return malformed(
+          byte == 0x0D || byte == 0x0A
+            ? "has a header line without a colon: \(name)"
+            : "has the byte \(HTTPText.escape(byte)) in the header name that begins with \(name)")
+      }
+
+    case .beforeValue, .value:
+      if byte == 0x0D {
+        if state == .beforeValue { (mark, valueEnd) = (at, at) }
+        head.fields.append(HTTPHead.Field(name: nameBegin..<nameEnd, value: mark..<valueEnd))
+        state = .lineFeed
+        return nil
+      }
+      guard HTTPText.isFieldText(byte) else {
+        let name = HTTPText.quoted(head.bytes[nameBegin..<nameEnd])
+        return malformed("has the byte \(HTTPText.escape(byte)) in the value of header \(name)")
+      }
+      if HTTPText.isBlank(byte) { return nil }
+      if state == .beforeValue {
+        mark = at
+        state = .value
+      }
+      valueEnd = at + 1
+
+    case .lastLineFeed:
+      guard byte == 0x0A else { return malformed("has a carriage return that no line feed follows") }
+      state = .complete
+
+    case .complete, .failed:
+      return malformed("goes on after its end")
+    }
+    return nil
+  }
+
+  // MARK: First lines
+
+  /// RFC 9112 §4: "HTTP/1.1 101 Switching Protocols". The space before an empty reason phrase may be missing.
+  private mutating func acceptStatusLine(_ byte: UInt8, _ at: Int) -> HTTPHeadFailure? {
+    switch state {
+    case .protocolName:
+      let name: StaticString = "HTTP/1."
+      if at < 7 {
+        guard byte == name.utf8Start[at] else { return Self.notHTTPMark }
+      } else if at == 7 {
+        guard byte == UInt8(ascii: "0") || byte == UInt8(ascii: "1") else { return Self.notHTTPMark }
+        head.minorVersion = byte &- UInt8(ascii: "0")
+      } else {
+        guard byte == 0x20 else { return Self.notHTTPMark }
+        mark = at + 1
+        state = .status
+      }
+    case .status:
+      guard HTTPText.isDigit(byte) else { return badStatus(byte) }
+      head.status = head.status &* 10 &+ Int(byte &- UInt8(ascii: "0"))
+      if at == mark, !(1...5).contains(head.status) { return badStatus(byte) }
+      if at == mark + 2 { state = .afterStatus }
+    case .afterStatus:
+      if byte == 0x20 {
+        mark = at + 1
+        state = .reason
+      } else if byte == 0x0D {
+        head.reason = at..<at
+        state = .lineFeed
+      } else {
+        return badStatus(byte)
+      }
+    default:
+      if byte == 0x0D {
+        head.reason = mark..<at
+        state = .lineFeed
+      } else if !HTTPText.isFieldText(byte) {
+        return malformed("has the byte \(HTTPText.escape(byte)) in its status line")
+      }
+    }
+    return nil
+  }
+
+  /// RFC 9112 §3: "GET /path HTTP/1.1".
+  private mutating func acceptRequestLine(_ byte: UInt8, _ at: Int) -> HTTPHeadFailure? {
+    switch state {
+    case .method:
+      if byte == 0x20, at > 0 {
+        head.method = 0..<at
+        mark = at + 1
+        state = .target
+        return nil
+      }
+      guard HTTPText.isToken(byte), at < Self.maxMethodSize else { return Self.notHTTPMark }
+      // RFC 9113 §3.4: the preface of HTTP/2 begins as a request with the method PRI.
+    case .target:
+      if byte == 0x20, at > mark {
+        head.target = mark..<at
+        mark = at + 1
+        state = .version
+        return nil
+      }
+      guard byte > 0x20, byte < 0x7F else {
+        return malformed("has the byte \(HTTPText.escape(byte)) in its target")
+      }
+      if at - mark >= Self.maxTargetSize {
+        return tooLargeFailure("has a target of more than \(Self.maxTargetSize) bytes", status: 414)
+      }
+    default:
+      let version: StaticString = "HTTP/1."
+      let index = at - mark
+      if index == 8 {
+        guard byte == 0x0D else { return badVersion(byte) }
+        state = .lineFeed
+      } else if index == 7 {
+        guard byte == UInt8(ascii: "0") || byte == UInt8(ascii: "1") else { return badVersion(byte) }
+        head.minorVersion = byte &- UInt8(ascii: "0")
+      } else if byte != version.utf8Start[index] {
+        return badVersion(byte)
+      }
+    }
+    return nil
+  }
+
+  // MARK: Sentences
+
+  private var subject: String { kind == .request ? "the request" : "the peer's answer to the upgrade request" }
+
+  private func malformed(_ what: String) -> HTTPHeadFailure { HTTPHeadFailure(text: "\(subject) \(what)") }
+
+  private func tooLargeFailure(_ what: String, status: Int) -> HTTPHeadFailure {
+    HTTPHeadFailure(isTooLarge: true, status: status, text: "\(subject) \(what)")
+  }
+
+  private mutating func tooLarge(_ what: String, status: Int) -> Progress {
+    state = .failed
+    return .failed(tooLargeFailure(what, status: status))
+  }
+
+  private func badStatus(_ byte: UInt8) -> HTTPHeadFailure {
+    malformed("has the byte \(HTTPText.escape(byte)) in its status, which has to be three digits from 100 to 599")
+  }
+
+  private func badVersion(_ byte: UInt8) -> HTTPHeadFailure {
+    if HTTPText.same(head.bytes[head.method], "PRI") {
+      return HTTPHeadFailure(status: 0, text: "the peer speaks HTTP/2, this side HTTP/1.1 only")
+    }
+    return HTTPHeadFailure(
+      status: 505, text: "the request has the byte \(HTTPText.escape(byte)) in its protocol version, which has to be HTTP/1.1")
+  }
+
+  /// Stands for the sentence of `notHTTP`, which needs the chunk.
+  private static var notHTTPMark: HTTPHeadFailure { HTTPHeadFailure(text: "") }
+
+  /// The first bytes are none of HTTP/1: says what they look like.
+  private func notHTTP(_ chunk: UnsafeRawBufferPointer, from offset: Int) -> HTTPHeadFailure {
+    var seen = head.bytes
+    var end = offset
+    while end < chunk.count, seen.count < 65 {
+      seen.append(chunk[end])
+      end += 1
+    }
+    // RFC 8446 §5.1: record type alert (21) or handshake (22), then the major version 3.
+    if seen[0] == 0x15 || seen[0] == 0x16, seen.count < 2 || seen[1] == 3 {
+      return HTTPHeadFailure(
+        status: 0,
+        text: kind == .response
+          ? "the peer does not speak HTTP: it seems to speak TLS; use wss:// instead of ws://"
+          : "the peer does not speak HTTP: it seems to speak TLS (wss://), and this port is for ws://")
+    }
+    // RFC 9113 §6.5: a SETTINGS frame on stream 0 is the first thing an HTTP/2 server says.
+    let isSettings = seen.count >= 9 && seen[0] == 0 && seen[3] == 4 && seen[5...8].allSatisfy { $0 == 0 }
+    if isSettings || HTTPText.startsIgnoringCase(seen[...], "http/2") {
+      return HTTPHeadFailure(status: 0, text: "the peer speaks HTTP/2, this side HTTP/1.1 only")
+    }
+    return HTTPHeadFailure(status: 0, text: "the peer does not speak HTTP: it sent \(HTTPText.quoted(seen[...]))")
+  }
+}

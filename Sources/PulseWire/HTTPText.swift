@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Classes of bytes in HTTP heads and URLs. They work on bytes and not on `Character`: what arrives need not be text,
+/// and the tables of Unicode stay out of the library.
+enum HTTPText {
+  /// A byte of a token (RFC 9110 §5.6.2): header names, subprotocols, extension names.
+  static func isToken(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+      UInt8(ascii: "A")...UInt8(ascii: "Z"):
+      true
+    case UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"), UInt8(ascii: "&"),
+      UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."),
+      UInt8(ascii: "^"), UInt8(ascii: "_"), UInt8(ascii: "`"), UInt8(ascii: "|"), UInt8(ascii: "~"):
+      true
+    default:
+      false
+    }
+  }
+
+  static func isToken(_ bytes: ArraySlice<UInt8>) -> Bool {
+    if bytes.isEmpty { return false }
+    for byte in bytes where !isToken(byte) { return false }
+    return true
+  }
+
+  /// A byte of a header value or reason phrase (RFC 9110 §5.5): visible, space, tab, or above ASCII.
+  static func isFieldText(_ byte: UInt8) -> Bool { (byte >= 0x20 && byte != 0x7F) || byte == 0x09 }
+
+  static func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
+
+  static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+
+  static func lower(_ byte: UInt8) -> UInt8 { byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte }
+
+  static func hexValue(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte &- UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte &- UInt8(ascii: "a") &+ 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte &- UInt8(ascii: "A") &+ 10
+    default: nil
+    }
+  }
+
+  /// Equal byte by byte.
+  static func same(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
+    guard bytes.count == text.utf8CodeUnitCount else { return false }
+    var other = text.utf8Start
+    for byte in bytes {
+      if byte != other.pointee { return false }
+      other += 1
+    }
+    return true
+  }
+
+  /// Equal but for the case of ASCII letters; `text` is in lower case.
+  static func sameIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
+    bytes.count == text.utf8CodeUnitCount && startsIgnoringCase(bytes, text)
+  }
+
+  /// Begins with `text` (in lower case), whatever the case of ASCII letters.
+  static func startsIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
+    guard bytes.count >= text.utf8CodeUnitCount else { return false }
+    var at = bytes.startIndex
+    for i in 0..<text.utf8CodeUnitCount {
+      if lower(bytes[at]) != text.utf8Start[i] { return false }
+      at += 1
+    }
+    return true
+  }
+
+  /// Without spaces and tabs at both ends.
+  static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    var from = bytes.startIndex
+    var to = bytes.endIndex
+    while from < to, isBlank(bytes[from]) { from += 1 }
+    while from < to, isBlank(bytes[to - 1]) { to -= 1 }
+    return bytes[from..<to]
+  }
+
+  /// A decimal number of digits only, at most `limit`; nil for anything else.
+  static func decimal(_ bytes: ArraySlice<UInt8>, limit: Int) -> Int? {
+    if bytes.isEmpty { return nil }
+    var value = 0
+    for byte in bytes {
+      guard isDigit(byte) else { return nil }
+      let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+      value = product &+ Int(byte &- UInt8(ascii: "0"))
+      if overflow || value < 0 || value > limit { return nil }
+    }
+    return value
+  }
+
+  static func string(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
+
+  /// Text of others for a sentence, between quotation marks: printable ASCII as it is, all else as \xNN, so that it can
+  /// neither break a line of a log nor steer a terminal; cut after `limit` bytes.
+  static func quoted(_ bytes: ArraySlice<UInt8>, limit: Int = 64) -> String {
+    var out: [UInt8] = [UInt8(ascii: "\"")]
+    for byte in bytes.prefix(limit) {
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+        out.append(UInt8(ascii: "\\"))
+        out.append(byte)
+      case 0x20...0x7E:
+        out.append(byte)
+      default:
+        appendEscape(byte, to: &out)
+      }
+    }
+    out.append(UInt8(ascii: "\""))
+    if bytes.count > limit { out.append(contentsOf: "...".utf8) }
+    return String(decoding: out, as: UTF8.self)
+  }
+
+  /// `byte` as \xNN.
+  static func escape(_ byte: UInt8) -> String {
+    var out: [UInt8] = []
+    appendEscape(byte, to: &out)
+    return String(decoding: out, as: UTF8.self)
+  }
+
+  private static func appendEscape(_ byte: UInt8, to out: inout [UInt8]) {
+    out.append(UInt8(ascii: "\\"))
+    out.append(UInt8(ascii: "x"))
+    for digit in [byte >> 4, byte & 15] {
+      out.append(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "A") &+ digit &- 10)
+    }
+  }
+}

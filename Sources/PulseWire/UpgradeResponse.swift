@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The server's answers (RFC 6455 §4.2.2).
+package enum UpgradeResponse {
+  /// A 101. `deflateAnswer` is the text that `negotiateDeflate` gave.
+  package static func accept(
+    _ request: UpgradeRequestInfo, subprotocol: String? = nil, deflateAnswer: String? = nil, headers: [HTTPHeader] = []
+  ) -> Result<[UInt8], UpgradeEncodeFailure> {
+    if let problem = HeaderCheck.problem(headers) { return .failure(UpgradeEncodeFailure(text: problem)) }
+    // §4.2.2: one of those the client asked for.
+    if let subprotocol, !request.subprotocols.contains(where: { $0.utf8.elementsEqual(subprotocol.utf8) }) {
+      return .failure(
+        UpgradeEncodeFailure(
+          text: "the client did not ask for subprotocol \(HTTPText.quoted(Array(subprotocol.utf8)[...]))"))
+    }
+    if let deflateAnswer {
+      for byte in deflateAnswer.utf8 where !HTTPText.isFieldText(byte) {
+        return .failure(UpgradeEncodeFailure(text: "the extension answer has the byte \(HTTPText.escape(byte))"))
+      }
+    }
+    var writer = HeadWriter()
+    writer.add("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+    writer.add("Sec-WebSocket-Accept", request.accept)
+    if let deflateAnswer { writer.add("Sec-WebSocket-Extensions", deflateAnswer) }
+    if let subprotocol { writer.add("Sec-WebSocket-Protocol", subprotocol) }
+    for header in headers { writer.add(header.name, header.value) }
+    writer.add("\r\n")
+    return .success(writer.bytes)
+  }
+
+  /// Any other status, 300 to 599, with a body of text. The connection is to be closed behind it.
+  package static func reject(
+    status: Int, headers: [HTTPHeader] = [], body: [UInt8] = []
+  ) -> Result<[UInt8], UpgradeEncodeFailure> {
+    if !(300...599).contains(status) {
+      return .failure(UpgradeEncodeFailure(text: "status \(status) is not a refusal; allowed are 300 to 599"))
+    }
+    if let problem = HeaderCheck.problem(headers) { return .failure(UpgradeEncodeFailure(text: problem)) }
+    return .success(encode(status: status, headers: headers, body: body))
+  }
+
+  /// The answer to a request that could not be taken; nil when the peer would not understand one.
+  package static func reject(_ failure: UpgradeRequestFailure) -> [UInt8]? {
+    if failure.status == 0 { return nil }
+    return encode(status: failure.status, headers: failure.headers, body: Array((failure.text + "\n").utf8))
+  }
+
+  private static func encode(status: Int, headers: [HTTPHeader], body: [UInt8]) -> [UInt8] {
+    var writer = HeadWriter()
+    writer.add("HTTP/1.1 \(status) \(reason(status))\r\n")
+    var hasConnection = false
+    var hasType = false
+    for header in headers {
+      let name = Array(header.name.utf8)[...]
+      hasType = hasType || HTTPText.sameIgnoringCase(name, "content-type")
+      // RFC 9110 §7.8: what names Upgrade has to be listed, and close ends the connection all the same.
+      if HTTPText.sameIgnoringCase(name, "connection") {
+        hasConnection = true
+        writer.add("Connection", header.value + ", close")
+      } else {
+        writer.add(header.name, header.value)
+      }
+    }
+    if !hasConnection { writer.add("Connection: close\r\n") }
+    if !body.isEmpty, !hasType { writer.add("Content-Type: text/plain; charset=utf-8\r\n") }
+    writer.add("Content-Length: \(body.count)\r\n\r\n")
+    writer.bytes.append(contentsOf: body)
+    return writer.bytes
+  }
+
+  private static func reason(_ status: Int) -> String {
+    switch status {
+    case 400: "Bad Request"
+    case 401: "Unauthorized"
+    case 403: "Forbidden"
+    case 404: "Not Found"
+    case 405: "Method Not Allowed"
+    case 414: "URI Too Long"
+    case 426: "Upgrade Required"
+    case 429: "Too Many Requests"
+    case 431: "Request Header Fields Too Large"
+    case 500: "Internal Server Error"
+    case 503: "Service Unavailable"
+    case 505: "HTTP Version Not Supported"
+    default: ""
+    }
+  }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The client's half of the handshake: reads the server's answer (RFC 6455 §4.1) as it arrives. Not thread safe.
+package final class UpgradeResponseParser {
+  private enum State {
+    case head, body(BodyReader), done(UpgradeProgress)
+  }
+
+  /// 103 and the like in front of the answer (RFC 9110 §15.2).
+  private static let maxInformational = 8
+
+  private var state = State.head
+  private var parser: HTTPHeadParser
+  private let accept: [UInt8]
+  private let subprotocols: [String]
+  private let offer: DeflateOffer?
+  private let maxSize: Int
+  private var informational = 0
+  /// Bytes of the heads so far, informational ones included.
+  private var headSize = 0
+  private var refusal = UpgradeRefusal(status: 0, reason: "", headers: [], body: [])
+
+  /// `key`, `subprotocols` and `offer` are those of the request.
+  package init(key: [UInt8], subprotocols: [String], offer: DeflateOffer?, maxSize: Int = 64 << 10) {
+    accept = UpgradeKey.accept(Base64.encode(key))
+    self.subprotocols = subprotocols
+    self.offer = offer
+    self.maxSize = maxSize
+    parser = HTTPHeadParser(.response, maxSize: maxSize)
+  }
+
+  package convenience init(request: UpgradeRequest, maxSize: Int = 64 << 10) {
+    self.init(key: request.key, subprotocols: request.subprotocols, offer: request.offerDeflate, maxSize: maxSize)
+  }
+
+  /// The answer is a refusal and only (more of) its body is missing: what `finish()` then gives is worth having.
+  package var isReadingBody: Bool {
+    if case .body = state { true } else { false }
+  }
+
+  /// The end of the answer is final: later calls return it again, without looking at the bytes.
+  package func receive(_ bytes: UnsafeRawBufferPointer) -> UpgradeProgress {
+    var offset = 0
+    while true {
+      switch state {
+      case .done(let progress):
+        return progress
+
+      case .head:
+        switch parser.receive(bytes, from: &offset) {
+        case .needMoreBytes:
+          return .needMoreBytes
+        case .failed(let failure):
+          return end(failure.isTooLarge ? .tooLarge : .malformed, failure.text)
+        case .complete:
+          if let progress = headIsComplete(consumed: offset) { return progress }
+        }
+
+      case .body(var reader):
+        let isComplete = reader.receive(bytes, from: &offset, into: &refusal.body)
+        state = .body(reader)
+        return isComplete ? end(.refused(refusal)) : .needMoreBytes
+      }
+    }
+  }
+
+  /// The connection ended, or time is over: a refusal is given with the part of its body that is there.
+  package func finish() -> UpgradeProgress {
+    switch state {
+    case .done(let progress): progress
+    case .body: end(.refused(refusal))
+    case .head where parser.size == 0 && informational == 0:
+      end(.incomplete, "the connection ended before the server answered the upgrade request")
+    case .head:
+      end(
+        .incomplete, "the connection ended inside the server's answer to the upgrade request, after "
+          + "\(headSize + parser.size) bytes")
+    }
+  }
+
+  private func end(_ progress: UpgradeProgress) -> UpgradeProgress {
+    if case .accepted(var acceptance) = progress {
+      // A later call brings bytes of which none belong to the handshake.
+      acceptance.consumed = 0
+      state = .done(.accepted(acceptance))
+    } else {
+      state = .done(progress)
+    }
+    parser = HTTPHeadParser(.response, maxSize: 0)
+    return progress
+  }
+
+  private func end(_ kind: UpgradeFailureKind, _ text: String) -> UpgradeProgress {
+    end(.failed(UpgradeFailure(kind: kind, text: text)))
+  }
+
+  // MARK: The head
+
+  /// nil to go on with what follows the head.
+  private func headIsComplete(consumed: Int) -> UpgradeProgress? {
+    let head = parser.head
+    if head.status == 101 { return judge(head, consumed: consumed) }
+    if head.status < 200 {
+      informational += 1
+      headSize += parser.size
+      if informational > Self.maxInformational {
+        return end(.malformed, "the server sent more than \(Self.maxInformational) informational answers")
+      }
+      parser = HTTPHeadParser(.response, maxSize: maxSize, used: headSize)
+      return nil
+    }
+    refusal.status = head.status
+    refusal.reason = head.text(head.reason)
+    refusal.headers = head.headers
+    guard let reader = BodyReader(head) else { return end(.refused(refusal)) }
+    state = .body(reader)
+    return nil
+  }
+
+  /// RFC 6455 §4.1, the numbered list of what a client validates.
+  private func judge(_ head: HTTPHead, consumed: Int) -> UpgradeProgress {
+    if head.minorVersion != 1 { return invalid("it is HTTP/1.0, which knows no upgrade") }
+    let upgrade = head.list(of: "upgrade")
+    if upgrade.count != 1 || !HTTPText.sameIgnoringCase(upgrade[0], "websocket") {
+      return invalid(describe(head, "upgrade", "Upgrade", expected: "websocket"))
+    }
+    if !head.list(of: "connection", has: "upgrade") {
+      return invalid(describe(head, "connection", "Connection", expected: "Upgrade"))
+    }
+    // Exactly once, and exact: it is what shows that the server read this very request.
+    if head.count(of: "sec-websocket-accept") > 1 { return invalid("it has Sec-WebSocket-Accept more than once") }
+    guard let answer = head.value(of: "sec-websocket-accept") else { return invalid("Sec-WebSocket-Accept is missing") }
+    if !answer.elementsEqual(accept) {
+      return invalid("Sec-WebSocket-Accept is \(HTTPText.quoted(answer)), which does not belong to the key that was sent")
+    }
+
+    var acceptance = UpgradeAcceptance(subprotocol: nil, deflate: nil, headers: head.headers, consumed: consumed)
+    // RFC 6455 §11.3.2: at most once in an answer.
+    if head.count(of: "sec-websocket-extensions") > 1 {
+      return invalid("it has Sec-WebSocket-Extensions more than once")
+    }
+    if let header = head.value(of: "sec-websocket-extensions") {
+      switch DeflateNegotiation.checkAnswer(header, offer: offer) {
+      case .none: break
+      case .agreed(let parameters): acceptance.deflate = parameters
+      case .failed(let text): return invalid(text)
+      }
+    }
+    // §11.3.4: at most once, and one of those asked for.
+    if head.count(of: "sec-websocket-protocol") > 1 { return invalid("it has Sec-WebSocket-Protocol more than once") }
+    if let name = head.value(of: "sec-websocket-protocol") {
+      for asked in subprotocols where asked.utf8.elementsEqual(name) { acceptance.subprotocol = asked }
+      if acceptance.subprotocol == nil {
+        return invalid("the server chose the subprotocol \(HTTPText.quoted(name)), which was not asked for")
+      }
+    }
+    return end(.accepted(acceptance))
+  }
+
+  private func invalid(_ why: String) -> UpgradeProgress {
+    end(.invalid, "the server's answer 101 is not valid: \(why)")
+  }
+
+  private func describe(_ head: HTTPHead, _ name: StaticString, _ shown: String, expected: String) -> String {
+    guard let value = head.value(of: name) else { return "\(shown) is missing" }
+    return "\(shown) is \(HTTPText.quoted(value)) instead of \(expected)"
+  }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why a URL is refused: one sentence without control characters, and without the password.
+package struct URLFailure: Error, Equatable, Sendable {
+  package let text: String
+}
+
+/// A ws:// or wss:// URL (RFC 6455 §3), checked so that each part can go into a request or a name look-up as it is.
+package struct WebSocketURL: Sendable {
+  package static let maxSize = 8 << 10
+
+  package let isSecure: Bool
+  /// In lower case; an IPv6 address without its brackets.
+  package let host: String
+  package let isIPv6Literal: Bool
+  package let port: UInt16
+  /// The value of the Host header: "host", "host:8080", "[::1]:81"; a default port is left out (RFC 6455 §4.1).
+  package let hostHeader: String
+  /// Path and query, "/" at least.
+  package let target: String
+  /// User and password with percent-encoding undone.
+  package let credentials: (user: String, password: String)?
+  /// For logs: scheme, host, port and path, without user, password and query.
+  package let redacted: String
+
+  package static func parse(_ text: String) -> Result<WebSocketURL, URLFailure> { parse(Array(text.utf8)) }
+
+  package static func parse(_ bytes: UnsafeRawBufferPointer) -> Result<WebSocketURL, URLFailure> {
+    // Only as much is copied as shows that it is too long.
+    parse(Array(bytes.prefix(maxSize + 1)))
+  }
+
+  private static func parse(_ bytes: [UInt8]) -> Result<WebSocketURL, URLFailure> {
+    var problem = ""
+    guard let url = URLReader(bytes: bytes).read(&problem) else { return .failure(URLFailure(text: problem)) }
+    return .success(url)
+  }
+
+  init(
+    isSecure: Bool, host: [UInt8], isIPv6Literal: Bool, port: UInt16, target: [UInt8], pathCount: Int,
+    credentials: (user: String, password: String)?
+  ) {
+    self.isSecure = isSecure
+    self.host = String(decoding: host, as: UTF8.self)
+    self.isIPv6Literal = isIPv6Literal
+    self.port = port
+    var header = isIPv6Literal ? [UInt8(ascii: "[")] + host + [UInt8(ascii: "]")] : host
+    if port != (isSecure ? 443 : 80) { header.append(contentsOf: ":\(port)".utf8) }
+    hostHeader = String(decoding: header, as: UTF8.self)
+    self.target = String(decoding: target, as: UTF8.self)
+    self.credentials = credentials
+    let scheme = isSecure ? "wss://" : "ws://"
+    redacted = scheme + String(decoding: header + target[..<pathCount], as: UTF8.self)
+  }
+}

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = ROOT / "Tests" / "ABI"
+HEADER = ROOT / "include" / "pulsews.h"
+LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).resolve()
+FOLDER = LIBRARY.parent
+
+
+def build_tests():
+    """The program of the C tests, built before pytest asks which tests it has."""
+    program = pathlib.Path(os.environ["BUILD"]) / "abi" / "abi"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}", f"-I{HERE}",
+                    *sorted(map(str, HERE.glob("*.c"))), f"-L{FOLDER}", "-lpulsews", "-pthread", "-o", program], check=True)
+    return program
+
+
+def run(*command, **options):
+    """Runs a command; its output, and an assertion that shows it if it fails."""
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    assert done.returncode == 0, f"{' '.join(map(str, command))} exited with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+def environment():
+    return dict(os.environ, LD_LIBRARY_PATH=str(FOLDER), PYTHON=sys.executable,
+                HOSTILE=str(ROOT / "Tests" / "Integration" / "hostile.py"))
+
+
+@pytest.fixture(scope="session")
+def header():
+    """The header's text without its comments."""
+    return re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
+
+
+def pytest_generate_tests(metafunc):
+    if "c_test" in metafunc.fixturenames:
+        program = build_tests()
+        names = subprocess.run([program, "--list"], env=environment(), check=True, capture_output=True, text=True).stdout
+        metafunc.parametrize("c_test", sorted(names.split()))

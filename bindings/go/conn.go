@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pulsews
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// A Conn is one WebSocket connection. All methods may be called from any goroutine at any time. Close it when it is no
+// longer needed: one that is merely forgotten is ended by the garbage collector, late and without a close frame.
+type Conn struct {
+	waker *waker
+
+	// alive guards the native client: calls hold it for reading, the free for writing. Native calls never wait, so it
+	// is never held for long.
+	alive  sync.RWMutex
+	native native
+	freed  bool
+	last   snapshot // what is told after the free
+
+	freeing sync.Once
+
+	// receiving guards what was fetched and not yet handed out: first ready, then pending.
+	receiving sync.Mutex
+	ready     []Message // in Go memory; the next one is ready[position]
+	position  int
+	buffer    []Message // the room for ready
+	pending   []pendingMessage
+	events    []Event
+}
+
+type snapshot struct {
+	state       State
+	subprotocol string
+	headers     []byte
+	status      []byte
+}
+
+// A State says how far a connection is.
+type State int
+
+const (
+	Disconnected State = 0 // closed by this side
+	Connecting   State = 1 // the first attempt
+	Connected    State = 2
+	Reconnecting State = 3 // waiting for, or making, a later attempt
+	Failed       State = 4 // ended, or stopped trying; Recv says why
+)
+
+func (s State) String() string {
+	switch s {
+	case Disconnected:
+		return "disconnected"
+	case Connecting:
+		return "connecting"
+	case Connected:
+		return "connected"
+	case Reconnecting:
+		return "reconnecting"
+	case Failed:
+		return "error"
+	}
+	return fmt.Sprintf("State(%d)", int(s))
+}
+
+// Dial connects to a ws:// or wss:// URL and returns when the connection is open. When ctx ends first, the attempt is
+// given up and the error is ctx.Err(). Otherwise the error is a *LibraryError, a *HandshakeError if the server refused, or
+// an *Error: ErrURL, ErrOption, ErrValue, ErrResolve, ErrRefused, ErrOpenTimeout, ErrCertificate ...
+func Dial(ctx context.Context, url string, options ...Option) (*Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := load(); err != nil {
+		return nil, err
+	}
+	var s settings
+	for _, option := range options {
+		if option != nil {
+			option(&s)
+		}
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	if strings.IndexByte(url, 0) >= 0 {
+		return nil, &Error{Code: codeURL, Name: "PULSEWS_EURL", Text: fmt.Sprintf("the URL %q holds a NUL byte", url)}
+	}
+	n, descriptor, err := createNative(url, s.list)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{native: n, waker: newWaker(descriptor)}
+	for {
+		generation := c.waker.generation()
+		status, why := n.open()
+		if status == 0 || status != codeTimeout && c.wasOpen(status) {
+			// The finalizer can't run while a method runs, since that holds c.
+			runtime.SetFinalizer(c, func(c *Conn) { go c.free() })
+			return c, nil
+		}
+		if status != codeTimeout {
+			err := c.why(status, why)
+			c.free()
+			return nil, err
+		}
+		if err := c.waker.wait(ctx, generation); err != nil {
+			c.free()
+			return nil, err
+		}
+	}
+}
+
+// wasOpen says whether the connection was open, and ended before Dial looked: what had arrived can then be received, and
+// Recv tells how it ended. The headers of an answer are there, and the answer was no refusal.
+func (c *Conn) wasOpen(status int) bool {
+	if status <= codeHandshake && status > codeHandshake-100 {
+		return false
+	}
+	return status == codePeerClosed || len(c.native.handshakeHeaders()) > 0
+}
+
+// Send sends one message. nil means that it is accepted: written, or next in line to be. Data may be used again as soon as
+// Send returns. When the outbox is full Send waits for room until ctx ends; the message is then not sent. Errors: ErrUTF8
+// for text that is not UTF-8, ErrInvalid for a wrong kind or a ping over 125 bytes, ErrClosed after Close, ErrNotConnected
+// or why the connection ended.
+func (c *Conn) Send(ctx context.Context, kind Kind, data []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for {
+		generation := c.waker.generation()
+		c.alive.RLock()
+		if c.freed {
+			c.alive.RUnlock()
+			return ErrClosed
+		}
+		status := c.native.send(kind, data)
+		var err error
+		if status != 0 && status != codeQueueFull && status != codeTimeout {
+			err = c.why(status, "")
+		}
+		c.alive.RUnlock()
+		if status == 0 || err != nil {
+			return err
+		}
+		if err := c.waker.wait(ctx, generation); err != nil {
+			return err
+		}
+	}
+}
+
+// Close closes the connection with code 1000 and releases all that belongs to it. It waits for the peer's answer, at most
+// for the option close_timeout. Whoever waits in another call gets ErrClosed. Closing again does nothing.
+func (c *Conn) Close() error { return c.CloseWith(context.Background(), 1000, "") }
+
+// CloseWith closes the connection with a code (1000 to 1003, 1007 to 1014, or 3000 to 4999; 0 sends no close frame) and a
+// reason (UTF-8, at most 123 bytes). When ctx ends before the peer has answered, the connection is cut and the error is
+// ctx.Err(). With ErrInvalid nothing was done; in every other case the connection is closed and released afterwards.
+func (c *Conn) CloseWith(ctx context.Context, code int, reason string) error {
+	if strings.IndexByte(reason, 0) >= 0 {
+		return invalid(fmt.Sprintf("argument reason %q holds a NUL byte", reason))
+	}
+	if code != int(int32(code)) {
+		return invalid(fmt.Sprintf("argument code is %d; allowed: 0, 1000 to 1003, 1007 to 1014, 3000 to 4999", code))
+	}
+	for {
+		generation := c.waker.generation()
+		c.alive.RLock()
+		if c.freed {
+			c.alive.RUnlock()
+			return nil
+		}
+		status := c.native.close(code, reason)
+		var err error
+		if status != 0 && status != codeTimeout && status != codeClosed {
+			err = c.why(status, "")
+		}
+		c.alive.RUnlock()
+		if status == codeInvalid {
+			return err
+		}
+		if status != codeTimeout {
+			c.free()
+			return err
+		}
+		if err := c.waker.wait(ctx, generation); err != nil {
+			c.free()
+			return err
+		}
+	}
+}
+
+// free ends the native client. Who comes second waits until the first is done.
+func (c *Conn) free() {
+	c.freeing.Do(func() {
+		runtime.SetFinalizer(c, nil)
+		c.alive.Lock()
+		c.last = snapshot{Disconnected, string(c.native.subprotocol()), c.native.handshakeHeaders(), c.native.status()}
+		c.freed = true
+		c.alive.Unlock()
+		c.waker.close()
+		c.native.freeClient()
+		c.receiving.Lock()
+		c.drop()
+		c.buffer, c.pending = nil, nil
+		c.native.free()
+		c.receiving.Unlock()
+	})
+}
+
+// State says how far the connection is.
+func (c *Conn) State() State {
+	c.alive.RLock()
+	defer c.alive.RUnlock()
+	if c.freed {
+		return c.last.state
+	}
+	return State(c.native.state())
+}
+
+// Subprotocol is the one that the server chose of those offered; empty if none.
+func (c *Conn) Subprotocol() string {
+	c.alive.RLock()
+	defer c.alive.RUnlock()
+	if c.freed {
+		return c.last.subprotocol
+	}
+	return string(c.native.subprotocol())
+}
+
+// ResponseHeader gives the headers of the server's answer to the upgrade request.
+func (c *Conn) ResponseHeader() http.Header {
+	c.alive.RLock()
+	defer c.alive.RUnlock()
+	if c.freed {
+		return parseHeader(c.last.headers)
+	}
+	return parseHeader(c.native.handshakeHeaders())
+}
+
+func parseHeader(lines []byte) http.Header {
+	header := http.Header{}
+	for _, line := range strings.Split(string(lines), "\n") {
+		if name, value, ok := strings.Cut(line, ":"); ok {
+			header.Add(name, strings.TrimSpace(value))
+		}
+	}
+	return header
+}
+
+func invalid(text string) error {
+	return &Error{Code: codeInvalid, Name: "PULSEWS_EINVAL", Text: text}
+}
+
+// why makes the error for a status of the native client, which the caller keeps from being freed.
+func (c *Conn) why(status int, text string) error {
+	switch status {
+	case codeClosed:
+		return ErrClosed
+	case codePeerClosed:
+		return &CloseError{Code: c.native.closeCode(), Reason: string(c.native.closeReason())}
+	}
+	if text == "" {
+		if last, sentence := c.native.lastError(); last == status {
+			text = sentence
+		}
+	}
+	if status == codeHandshake {
+		if text == "" {
+			text = nativeErrorText(status)
+		}
+		return &HandshakeError{Status: c.native.handshakeStatus(), Header: parseHeader(c.native.handshakeHeaders()),
+			Body: c.native.handshakeBody(), Text: text}
+	}
+	return errorOf(status, text)
+}
+
+// ---- The messages fetched ahead; the caller holds receiving
+
+// fetch asks the client for up to max messages, which then lie in pending. 0 means that there are none now.
+func (c *Conn) fetch(max int) (int, error) {
+	c.alive.RLock()
+	defer c.alive.RUnlock()
+	if c.freed {
+		return 0, ErrClosed
+	}
+	count := c.native.receive(max)
+	switch {
+	case count > 0:
+		c.pending = c.native.fetched(count)
+		return count, nil
+	case count == codeTimeout || count == 0:
+		return 0, nil
+	}
+	return 0, c.why(count, "")
+}
+
+// refill turns some of pending into ready, which is empty. False if nothing is pending.
+func (c *Conn) refill() bool {
+	if len(c.pending) == 0 {
+		return false
+	}
+	if c.buffer == nil {
+		c.buffer = make([]Message, prefetchMessages)
+	}
+	count := convert(c.buffer, c.pending, prefetchBlock)
+	c.advance(c.pending[:count], c.buffer[:count])
+	c.ready, c.position = c.buffer[:count], 0
+	return true
+}
+
+// advance takes messages that were converted off pending, and keeps the events among them.
+func (c *Conn) advance(taken []pendingMessage, converted []Message) {
+	c.pending = c.pending[len(taken):]
+	for i := range converted {
+		if converted[i].Kind == EventMessage {
+			c.keepEvent(converted[i])
+		}
+	}
+}
+
+// drop lets go of what ready holds, so that its memory can be collected.
+func (c *Conn) drop() {
+	for i := range c.ready {
+		c.ready[i] = Message{}
+	}
+	c.ready, c.position = nil, 0
+}

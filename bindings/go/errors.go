@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pulsews
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// The codes that this package itself decides on; a test compares them with the library's table.
+const (
+	codeInvalid    = -100
+	codeValue      = -102
+	codeURL        = -103
+	codeTimeout    = -200
+	codeClosed     = -202
+	codePeerClosed = -203
+	codeQueueFull  = -204
+	codeOpenLate   = -405
+	codeIO         = -407
+	codeHandshake  = -600
+	codeNoMemory   = -701
+)
+
+// An Error is a failure that the library reports. errors.Is compares codes, so that
+// errors.Is(err, pulsews.ErrReset) finds every *Error with that code.
+type Error struct {
+	Code int    // the status code, the same in all languages, e.g. -403
+	Name string // its name in C, e.g. "PULSEWS_ERESET"
+	Text string // one sentence: what was wrong, with which argument or peer
+}
+
+func (e *Error) Error() string { return "pulsews: " + e.Text + " (" + e.Name + ")" }
+
+// Is says whether target is an Error of the same code. ErrClosed is net.ErrClosed too.
+func (e *Error) Is(target error) bool {
+	if other, ok := target.(*Error); ok {
+		return other.Code == e.Code
+	}
+	return target == net.ErrClosed && e.Code == codeClosed
+}
+
+// Timeout says whether a time that an option sets ran out. The end of a context is no Error but ctx.Err().
+func (e *Error) Timeout() bool { return e.Code == codeTimeout || e.Code == codeOpenLate }
+
+// Retryable says whether trying again can help: a reset yes, a bad URL or a wrong certificate no.
+func (e *Error) Retryable() bool { return load() == nil && nativeRetryable(e.Code) }
+
+// One variable for each code of the library.
+var (
+	ErrInvalid      error = &Error{-100, "PULSEWS_EINVAL", "an argument is NULL or not allowed"}
+	ErrOption       error = &Error{-101, "PULSEWS_EOPTION", "no option has that name"}
+	ErrValue        error = &Error{-102, "PULSEWS_EVALUE", "the option does not take that value"}
+	ErrURL          error = &Error{-103, "PULSEWS_EURL", "the URL is not one that can be connected to"}
+	ErrUTF8         error = &Error{-104, "PULSEWS_EUTF8", "a text to send is not UTF-8"}
+	ErrFork         error = &Error{-105, "PULSEWS_EFORK", "the handle was made before fork()"}
+	ErrBusy         error = &Error{-106, "PULSEWS_EBUSY", "another thread is inside a call that serves one thread at a time"}
+	ErrTimeout      error = &Error{-200, "PULSEWS_ETIMEOUT", "the time of this call is over; the client lives on"}
+	ErrNotConnected error = &Error{-201, "PULSEWS_ENOTCONNECTED", "there is no open connection to send on"}
+	ErrClosed       error = &Error{-202, "PULSEWS_ECLOSED", "this side closed the client"}
+	ErrPeerClosed   error = &Error{-203, "PULSEWS_EPEERCLOSED", "the peer closed the connection with a close frame"}
+	ErrQueueFull    error = &Error{-204, "PULSEWS_EQUEUEFULL", "the outbox is full"}
+	ErrProtocol     error = &Error{-300, "PULSEWS_EPROTOCOL", "a frame that RFC 6455 forbids; closed with 1002"}
+	ErrPayload      error = &Error{-301, "PULSEWS_EPAYLOAD", "a text or close reason that is not UTF-8; closed with 1007"}
+	ErrDeflate      error = &Error{-302, "PULSEWS_EDEFLATE", "compressed data that does not inflate; closed with 1007"}
+	ErrResolve      error = &Error{-400, "PULSEWS_ERESOLVE", "the host name has no address"}
+	ErrRefused      error = &Error{-401, "PULSEWS_EREFUSED", "nobody listens at the address"}
+	ErrUnreachable  error = &Error{-402, "PULSEWS_EUNREACHABLE", "no route to the host or network"}
+	ErrReset        error = &Error{-403, "PULSEWS_ERESET", "the connection was reset"}
+	ErrEOF          error = &Error{-404, "PULSEWS_EEOF", "the connection ended without a close frame"}
+	ErrOpenTimeout  error = &Error{-405, "PULSEWS_EOPENTIMEOUT", "not open within open_timeout"}
+	ErrDead         error = &Error{-406, "PULSEWS_EDEAD", "no byte from the peer within heartbeat_timeout"}
+	ErrIO           error = &Error{-407, "PULSEWS_EIO", "another error of the operating system"}
+	ErrTLS          error = &Error{-500, "PULSEWS_ETLS", "the TLS handshake or record layer failed"}
+	ErrCertificate  error = &Error{-501, "PULSEWS_ECERTIFICATE", "the certificate does not verify"}
+	ErrHostname     error = &Error{-502, "PULSEWS_EHOSTNAME", "the certificate is for another host"}
+	ErrTrust        error = &Error{-503, "PULSEWS_ETRUST", "the trusted certificates can't be loaded"}
+	ErrHandshake    error = &Error{-600, "PULSEWS_EHANDSHAKE", "the server answered with a status other than 101"}
+	ErrUpgrade      error = &Error{-601, "PULSEWS_EUPGRADE", "the server's 101 is not a valid answer to the request"}
+	ErrHeaders      error = &Error{-602, "PULSEWS_EHEADERS", "the server's headers are malformed or too large"}
+	ErrTooBig       error = &Error{-700, "PULSEWS_ETOOBIG", "a message is larger than max_message_size"}
+	ErrNoMemory     error = &Error{-701, "PULSEWS_ENOMEM", "no memory"}
+	ErrFiles        error = &Error{-702, "PULSEWS_EFILES", "no file descriptor or thread"}
+)
+
+// A CloseError says that the peer closed the connection with a close frame. It is ErrPeerClosed.
+type CloseError struct {
+	Code   int    // the peer's close code; 1005 if its frame had none
+	Reason string // the peer's reason, often empty
+}
+
+func (e *CloseError) Error() string {
+	if e.Reason == "" {
+		return fmt.Sprintf("pulsews: the peer closed the connection with code %d", e.Code)
+	}
+	return fmt.Sprintf("pulsews: the peer closed the connection with code %d: %s", e.Code, e.Reason)
+}
+
+func (e *CloseError) Unwrap() error { return ErrPeerClosed }
+
+// A HandshakeError says that the server refused the upgrade to WebSocket. It is ErrHandshake.
+type HandshakeError struct {
+	Status int         // the HTTP status, e.g. 403
+	Header http.Header // the headers of the answer
+	Body   []byte      // the first 4 KiB of its body
+	Text   string      // one sentence, with a hint at the usual cause
+}
+
+func (e *HandshakeError) Error() string { return "pulsews: " + e.Text }
+
+func (e *HandshakeError) Unwrap() error { return ErrHandshake }
+
+// A LibraryError says that libpulsews can't be loaded, or does not fit.
+type LibraryError struct {
+	Tried []string // each place, and what was wrong there
+}
+
+func (e *LibraryError) Error() string {
+	return "pulsews: the library libpulsews can't be loaded (PULSEWS_LIBRARY can name its file); tried " +
+		strings.Join(e.Tried, "; ")
+}
+
+// errorOf makes an Error; an empty text is replaced by the table's.
+func errorOf(code int, text string) *Error {
+	if text == "" {
+		text = nativeErrorText(code)
+	}
+	return &Error{Code: code, Name: nativeErrorName(code), Text: text}
+}

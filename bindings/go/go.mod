@@ -1,0 +1,3 @@
+module pulsews.dev/go
+
+go 1.21

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !pulsews_link
+
+package pulsews
+
+// linked says whether the library was linked when the program was built.
+const linked = false

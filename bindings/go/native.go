@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pulsews
+
+/*
+#cgo !pulsews_link CFLAGS: -I${SRCDIR}/../../include
+#cgo !pulsews_link,linux LDFLAGS: -ldl
+#cgo pulsews_link CFLAGS: -DPULSEGO_LINK
+#cgo pulsews_link pkg-config: pulsews
+#include "native.h"
+*/
+import "C"
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"unsafe"
+)
+
+// This file holds every contact with C: the loader, and one function for each call.
+
+var loading sync.Mutex
+
+// load finds the library once. A failure is not kept: a later Dial looks again.
+func load() error {
+	loading.Lock()
+	defer loading.Unlock()
+	if C.pulsego_loaded() != 0 {
+		return nil
+	}
+	var reasons []string
+	for _, path := range libraryPaths(os.Getenv("PULSEWS_LIBRARY")) {
+		var why [C.PULSEGO_ERROR_SIZE]byte
+		if C.pulsego_load(cString(path), (*C.char)(unsafe.Pointer(&why[0])), C.size_t(len(why))) != 0 {
+			return nil
+		}
+		reasons = append(reasons, path+": "+strings.TrimPrefix(textOf(why[:]), path+": "))
+	}
+	return &LibraryError{Tried: reasons}
+}
+
+// libraryPaths lists where to look: $PULSEWS_LIBRARY and nowhere else if it is set; else the folder of the program, the
+// folder of this package (unless built with -trimpath), the system. The current folder is left out on purpose: whoever
+// can write there could run code in the program.
+func libraryPaths(environment string) []string {
+	if environment != "" {
+		return []string{environment}
+	}
+	var folders, paths []string
+	if program, err := os.Executable(); err == nil {
+		folders = append(folders, filepath.Dir(program))
+	}
+	if _, source, _, ok := runtime.Caller(0); ok && filepath.IsAbs(source) {
+		folders = append(folders, filepath.Dir(source))
+	}
+	for _, folder := range folders {
+		for _, name := range []string{"libpulsews.so.0", "libpulsews.so"} {
+			path := filepath.Join(folder, name)
+			if _, err := os.Stat(path); err == nil {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return append(paths, "libpulsews.so.0")
+}
+
+// cString gives a text that ends with NUL, in Go memory: the library copies what it is given. The caller has refused
+// texts with a NUL inside.
+func cString(text string) *C.char {
+	b := make([]byte, len(text)+1)
+	copy(b, text)
+	return (*C.char)(unsafe.Pointer(&b[0]))
+}
+
+// textOf gives the text before the first NUL.
+func textOf(b []byte) string {
+	for i, c := range b {
+		if c == 0 {
+			return string(b[:i])
+		}
+	}
+	return string(b)
+}
+
+// A sentence is a buffer that the library fills with why a call failed.
+type sentence [C.PULSEWS_ERROR_SIZE]byte
+
+func (s *sentence) pointer() *C.char { return (*C.char)(unsafe.Pointer(&s[0])) }
+
+// ---- Tables
+
+func nativeVersion() string { return C.GoString(C.pulsego_version()) }
+
+func nativeErrorName(code int) string { return C.GoString(C.pulsego_error_name(C.int32_t(code))) }
+func nativeErrorText(code int) string { return C.GoString(C.pulsego_error_text(C.int32_t(code))) }
+func nativeRetryable(code int) bool   { return C.pulsego_error_retryable(C.int32_t(code)) == 1 }
+
+func nativeErrorCodes() []int {
+	var codes []int
+	for i := 0; ; i++ {
+		code := int(C.pulsego_error_at(C.size_t(i)))
+		if code == 0 {
+			return codes
+		}
+		codes = append(codes, code)
+	}
+}
+
+type optionEntry struct{ name, kind, value, allowed, meaning string }
+
+func nativeOptions() []optionEntry {
+	var entries []optionEntry
+	for i := 0; ; i++ {
+		var name, kind, value, allowed, meaning *C.char
+		if C.pulsego_option_at(C.size_t(i), &name, &kind, &value, &allowed, &meaning) != 0 {
+			return entries
+		}
+		entries = append(entries, optionEntry{
+			C.GoString(name), C.GoString(kind), C.GoString(value), C.GoString(allowed), C.GoString(meaning)})
+	}
+}
+
+// messageLayout gives the size of the message struct and where its fields are.
+func messageLayout() []uintptr {
+	var m C.pulsews_message
+	return []uintptr{
+		unsafe.Sizeof(m), unsafe.Offsetof(m.data), unsafe.Offsetof(m.length), unsafe.Offsetof(m.kind),
+		unsafe.Offsetof(m.flags), unsafe.Offsetof(m.received_ns), unsafe.Offsetof(m.sequence)}
+}
+
+// ---- One client
+
+// A pendingMessage is a message in the memory of the C batch.
+type pendingMessage = C.pulsews_message
+
+// A native is the C half of a connection. Its calls never wait. Who calls them keeps it from being freed meanwhile;
+// receive and the results of it are for one goroutine at a time.
+type native struct{ conn *C.pulsego_conn }
+
+// createNative makes a client and returns its wake descriptor, which the caller closes.
+func createNative(url string, settings []setting) (native, int, error) {
+	var why sentence
+	config := C.pulsego_config_create()
+	if config == nil {
+		return native{}, -1, errorOf(codeNoMemory, "")
+	}
+	defer C.pulsego_config_free(config)
+	for _, s := range settings {
+		status := C.pulsego_config_set(config, cString(s.name), cString(s.value), why.pointer(), C.size_t(len(why)))
+		if status != 0 {
+			return native{}, -1, errorOf(int(status), textOf(why[:]))
+		}
+	}
+	var conn *C.pulsego_conn
+	var descriptor C.int
+	status := C.pulsego_create(cString(url), config, &conn, &descriptor, why.pointer(), C.size_t(len(why)))
+	if status != 0 {
+		return native{}, -1, errorOf(int(status), textOf(why[:]))
+	}
+	return native{conn}, int(descriptor), nil
+}
+
+func (n native) freeClient() { C.pulsego_free_client(n.conn) }
+func (n native) free()       { C.pulsego_free(n.conn) }
+
+func (n native) open() (int, string) {
+	var why sentence
+	status := C.pulsego_open(n.conn, why.pointer(), C.size_t(len(why)))
+	return int(status), textOf(why[:])
+}
+
+func (n native) send(kind Kind, data []byte) int {
+	handle := C.uintptr_t(uintptr(unsafe.Pointer(n.conn)))
+	if len(data) == 0 {
+		return int(C.pulsego_send(handle, C.uint32_t(kind), nil, 0))
+	}
+	// The form &data[0] lets cgo check these bytes only, and not the object they lie in.
+	return int(C.pulsego_send(handle, C.uint32_t(kind), unsafe.Pointer(&data[0]), C.size_t(len(data))))
+}
+
+// receive fetches up to max messages and returns how many, or a negative code.
+func (n native) receive(max int) int {
+	return int(C.pulsego_receive(C.uintptr_t(uintptr(unsafe.Pointer(n.conn))), C.size_t(max)))
+}
+
+// fetched gives the messages of the last receive.
+func (n native) fetched(count int) []pendingMessage {
+	return unsafe.Slice((*C.pulsews_message)(unsafe.Pointer(n.conn.messages)), count)
+}
+
+// convert copies as many of messages into dst as fit there and into limit bytes, but at least one. Their payloads
+// become one block of Go memory.
+func convert(dst []Message, messages []pendingMessage, limit int) int {
+	count, total := 0, 0
+	for count < len(dst) && count < len(messages) {
+		length := int(messages[count].length)
+		if count > 0 && total+length > limit {
+			break
+		}
+		total += length
+		count++
+	}
+	source := unsafe.Slice((*byte)(messages[0].data), total)
+	block := make([]byte, len(source)) // make and copy side by side: the compiler then leaves out the zeroing
+	copy(block, source)
+	at := 0
+	for i := 0; i < count; i++ {
+		m := &messages[i]
+		end := at + int(m.length)
+		dst[i] = Message{
+			Data:       block[at:end:end],
+			Sequence:   uint64(m.sequence),
+			ReceivedNS: int64(m.received_ns),
+			Kind:       Kind(m.kind),
+			Flags:      Flags(m.flags),
+		}
+		at = end
+	}
+	return count
+}
+
+func (n native) close(code int, reason string) int {
+	return int(C.pulsego_close(n.conn, C.int32_t(code), cString(reason)))
+}
+
+func (n native) state() int           { return int(C.pulsego_state(n.conn)) }
+func (n native) closeCode() int       { return int(C.pulsego_close_code(n.conn)) }
+func (n native) handshakeStatus() int { return int(C.pulsego_handshake_status(n.conn)) }
+
+func (n native) lastError() (int, string) {
+	var why sentence
+	status := C.pulsego_client_error(n.conn, why.pointer(), C.size_t(len(why)))
+	return int(status), textOf(why[:])
+}
+
+func (n native) closeReason() []byte      { return n.text(C.PULSEGO_CLOSE_REASON) }
+func (n native) handshakeHeaders() []byte { return n.text(C.PULSEGO_HANDSHAKE_HEADERS) }
+func (n native) handshakeBody() []byte    { return n.text(C.PULSEGO_HANDSHAKE_BODY) }
+func (n native) subprotocol() []byte      { return n.text(C.PULSEGO_SUBPROTOCOL) }
+func (n native) status() []byte           { return n.text(C.PULSEGO_STATUS) }
+
+// text reads a text of the client; it may grow between two calls.
+func (n native) text(which C.int) []byte {
+	for size := 1024; ; {
+		b := make([]byte, size)
+		length := int(C.pulsego_text(n.conn, which, (*C.char)(unsafe.Pointer(&b[0])), C.size_t(size)))
+		if length < 0 {
+			return nil
+		}
+		if length < size {
+			return b[:length]
+		}
+		size = length + 256
+	}
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build go1.24
+
+package pulsews
+
+/*
+#cgo noescape pulsego_send
+#cgo nocallback pulsego_send
+#cgo noescape pulsego_receive
+#cgo nocallback pulsego_receive
+#include "native.h"
+*/
+import "C"

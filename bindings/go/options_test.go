@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pulsews
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What each option function sets, with a value that its option takes.
+var optionFunctions = map[string]Option{
+	"WithHeaders":                    WithHeaders(http.Header{"X-Test": {"1"}}),
+	"WithSubprotocols":               WithSubprotocols("v1"),
+	"WithOpenTimeout":                WithOpenTimeout(time.Second),
+	"WithCloseTimeout":               WithCloseTimeout(1500 * time.Millisecond),
+	"WithHeartbeatInterval":          WithHeartbeatInterval(0),
+	"WithHeartbeatTimeout":           WithHeartbeatTimeout(time.Minute),
+	"WithMaxMessageSize":             WithMaxMessageSize(1 << 20),
+	"WithReceiveQueueBytes":          WithReceiveQueueBytes(1 << 20),
+	"WithMessageQueueSize":           WithMessageQueueSize(10),
+	"WithMessageQueueBytes":          WithMessageQueueBytes(1 << 20),
+	"WithCompression":                WithCompression(false),
+	"WithCompressionThreshold":       WithCompressionThreshold(0),
+	"WithCompressionContextTakeover": WithCompressionContextTakeover(false),
+	"WithCompressionWindowBits":      WithCompressionWindowBits(10),
+	"WithCAFile":                     WithCAFile("/some/file.pem"),
+	"WithVerify":                     WithVerify(true),
+	"WithEvents":                     WithEvents(false),
+	"WithReconnect":                  WithReconnect(false),
+}
+
+// functionOf gives the Go name of an option: open_timeout is WithOpenTimeout.
+func functionOf(option string) string {
+	name := "With"
+	for _, word := range strings.Split(option, "_") {
+		switch word {
+		case "ca", "url", "tls", "ttl":
+			name += strings.ToUpper(word)
+		default:
+			name += strings.ToUpper(word[:1]) + word[1:]
+		}
+	}
+	return name
+}
+
+func TestEachOptionHasItsFunction(t *testing.T) {
+	if err := load(); err != nil {
+		t.Fatal(err)
+	}
+	entries := nativeOptions()
+	if len(entries) == 0 {
+		t.Fatal("the library has no options")
+	}
+	left := map[string]bool{}
+	for name := range optionFunctions {
+		left[name] = true
+	}
+	for _, entry := range entries {
+		name := functionOf(entry.name)
+		option, ok := optionFunctions[name]
+		if !ok {
+			t.Errorf("option %s (%s) has no function %s", entry.name, entry.kind, name)
+			continue
+		}
+		delete(left, name)
+		var s settings
+		option(&s)
+		if s.err != nil || len(s.list) != 1 || s.list[0].name != entry.name {
+			t.Errorf("%s sets %+v, expected %s", name, s, entry.name)
+		}
+		if entry.meaning == "" || entry.kind == "" {
+			t.Errorf("%+v", entry)
+		}
+		if n, _, err := createNative("ws://127.0.0.1:1/", append(s.list, setting{"no_such_option", ""})); err == nil {
+			n.freeClient()
+			n.free()
+			t.Error("an unknown option was taken")
+		} else if !strings.Contains(err.Error(), "no_such_option") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name := range left {
+		t.Errorf("the library has no option for %s", name)
+	}
+}
+
+// The functions in options.go are those of the table above, and some that are more convenient.
+func TestOptionFunctionsAreKnown(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "options.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	convenient := map[string]bool{"WithOption": true, "WithHeader": true, "WithHeartbeat": true}
+	found := 0
+	for _, declaration := range file.Decls {
+		function, ok := declaration.(*ast.FuncDecl)
+		if !ok || !strings.HasPrefix(function.Name.Name, "With") {
+			continue
+		}
+		if optionFunctions[function.Name.Name] != nil {
+			found++
+		} else if !convenient[function.Name.Name] {
+			t.Errorf("%s is in no table of this test", function.Name.Name)
+		}
+	}
+	if found != len(optionFunctions) {
+		t.Errorf("%d of %d functions are in options.go", found, len(optionFunctions))
+	}
+}
+
+func TestErrorTable(t *testing.T) {
+	if err := load(); err != nil {
+		t.Fatal(err)
+	}
+	known := map[int]*Error{}
+	for _, err := range []error{ErrInvalid, ErrOption, ErrValue, ErrURL, ErrUTF8, ErrFork, ErrBusy, ErrTimeout,
+		ErrNotConnected, ErrClosed, ErrPeerClosed, ErrQueueFull, ErrProtocol, ErrPayload, ErrDeflate, ErrResolve,
+		ErrRefused, ErrUnreachable, ErrReset, ErrEOF, ErrOpenTimeout, ErrDead, ErrIO, ErrTLS, ErrCertificate,
+		ErrHostname, ErrTrust, ErrHandshake, ErrUpgrade, ErrHeaders, ErrTooBig, ErrNoMemory, ErrFiles} {
+		e := err.(*Error)
+		known[e.Code] = e
+	}
+	codes := nativeErrorCodes()
+	for _, code := range codes {
+		e := known[code]
+		if e == nil {
+			t.Errorf("%d %s has no variable", code, nativeErrorName(code))
+			continue
+		}
+		if e.Name != nativeErrorName(code) || e.Text != nativeErrorText(code) {
+			t.Errorf("%d is %q %q in the library, %q %q here", code, nativeErrorName(code), nativeErrorText(code), e.Name,
+				e.Text)
+		}
+		delete(known, code)
+	}
+	for code := range known {
+		t.Errorf("the library has no code %d", code)
+	}
+}
+
+func TestMessageLayout(t *testing.T) {
+	expected := []uintptr{40, 0, 8, 16, 20, 24, 32} // size, data, length, kind, flags, received_ns, sequence
+	for i, n := range messageLayout() {
+		if n != expected[i] {
+			t.Errorf("%v, expected %v", messageLayout(), expected)
+		}
+	}
+	if nativeVersion() == "" {
+		t.Error("the library has no version")
+	}
+}

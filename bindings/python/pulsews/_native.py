@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds and loads libpulsews and declares its functions: nothing else happens here.
+
+``lib`` gives the interpreter lock (GIL) away for the time of each call. ``quick`` has those functions that never wait
+and are so short that giving the lock away would cost more than the call. ``send`` and ``recv_batch`` are the two of the
+hot path once more, without argument types: they take ready ctypes objects only (no conversion halves the cost of a
+call), in the types that the table below gives.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import glob
+import os
+import struct
+from ctypes import POINTER, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from typing import Any, List, Sequence, Tuple
+
+from ._errors import LibraryError
+
+MAJOR, MINOR = 0, 1
+SONAME = "libpulsews.so.0"
+
+OK = 0
+EFORK = -105
+ETIMEOUT = -200
+ENOTCONNECTED = -201
+ECLOSED = -202
+EPEERCLOSED = -203
+EQUEUEFULL = -204
+
+TEXT, BINARY, PING, PONG, EVENT = 1, 2, 9, 10, 256
+ASCII, COMPRESSED = 1, 2
+ALL_TEXT, ALL_ASCII, ALL_BINARY = 1, 2, 4
+FOREVER = -1
+ERROR_SIZE = 512
+
+
+class NativeMessage(ctypes.Structure):
+    """pulsews_message of the header."""
+
+    _fields_ = [
+        ("data", c_void_p),
+        ("length", c_size_t),
+        ("kind", c_uint32),
+        ("flags", c_uint32),
+        ("received_ns", c_int64),
+        ("sequence", ctypes.c_uint64),
+    ]
+
+
+# The same layout for struct.iter_unpack, and as a number of 64-bit words.
+MESSAGE = struct.Struct("@PNIIqQ")
+MESSAGE_WORDS = 5
+
+_TEXTS: Sequence[Any] = (c_char_p, c_size_t)
+# name: (result, arguments)
+_FUNCTIONS = {
+    "pulsews_version": (c_char_p, ()),
+    "pulsews_version_number": (c_uint32, ()),
+    "pulsews_error_at": (c_int32, (c_size_t,)),
+    "pulsews_error_name": (c_char_p, (c_int32,)),
+    "pulsews_error_text": (c_char_p, (c_int32,)),
+    "pulsews_error_retryable": (c_int32, (c_int32,)),
+    "pulsews_option_at": (c_int32, (c_size_t, *[POINTER(c_char_p)] * 5)),
+    "pulsews_config_create": (c_void_p, ()),
+    "pulsews_config_set": (c_int32, (c_void_p, c_char_p, c_char_p, *_TEXTS)),
+    "pulsews_config_free": (None, (c_void_p,)),
+    "pulsews_client_create": (c_int32, (c_char_p, c_void_p, c_void_p, POINTER(c_void_p), *_TEXTS)),
+    "pulsews_open": (c_int32, (c_void_p, c_int64, *_TEXTS)),
+    "pulsews_send": (c_int32, (c_void_p, c_uint32, c_void_p, c_size_t, c_int64)),
+    "pulsews_recv": (c_int32, (c_void_p, POINTER(NativeMessage), c_int64)),
+    "pulsews_close": (c_int32, (c_void_p, c_int32, c_char_p, c_int64)),
+    "pulsews_client_free": (None, (c_void_p,)),
+    "pulsews_client_state": (c_int32, (c_void_p,)),
+    "pulsews_client_error": (c_int32, (c_void_p, *_TEXTS)),
+    "pulsews_close_code": (c_int32, (c_void_p,)),
+    "pulsews_close_reason": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_handshake_status": (c_int32, (c_void_p,)),
+    "pulsews_handshake_headers": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_handshake_body": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_subprotocol": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_status_json": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_batch_create": (c_void_p, ()),
+    "pulsews_recv_batch": (c_int32, (c_void_p, c_void_p, c_size_t, c_int64, c_void_p)),
+    "pulsews_batch_traits": (c_int32, (c_void_p,)),
+    "pulsews_batch_free": (None, (c_void_p,)),
+    "pulsews_start": (c_int32, (c_void_p,)),
+    "pulsews_wake_fd": (c_int32, (c_void_p,)),
+    "pulsews_wake_clear": (c_int32, (c_void_p,)),
+    "pulsews_loop_create": (c_int32, (c_uint32, POINTER(c_void_p), *_TEXTS)),
+    "pulsews_loop_fd": (c_int32, (c_void_p,)),
+    "pulsews_loop_run_once": (c_int32, (c_void_p, c_int64)),
+    "pulsews_loop_free": (None, (c_void_p,)),
+}
+_QUICK = ("pulsews_batch_traits", "pulsews_wake_clear")
+
+
+def _candidates() -> List[str]:
+    """Paths and names to try, in order. $PULSEWS_LIBRARY alone counts when it is set."""
+    chosen = os.environ.get("PULSEWS_LIBRARY")
+    if chosen:
+        return [chosen]
+    folder = os.path.dirname(os.path.abspath(__file__))
+    beside = sorted(glob.glob(os.path.join(folder, "libpulsews.so*")))
+    found = ctypes.util.find_library("pulsews")
+    return [*beside, *([found] if found else []), SONAME]
+
+
+def _load() -> Tuple[ctypes.CDLL, ctypes.PyDLL]:
+    problems: List[str] = []
+    for path in _candidates():
+        try:
+            library = ctypes.CDLL(path)
+        except OSError as problem:
+            problems.append(f"{path}: {problem}")
+            continue
+        try:
+            _declare(library)
+        except AttributeError as problem:
+            raise LibraryError(f"{path} is not a usable libpulsews: {problem}") from None
+        _check_version(library, path)
+        quick = ctypes.PyDLL(path, handle=library._handle)
+        for name in _QUICK:
+            _declare_one(quick, name)
+        return library, quick
+    raise LibraryError(
+        "libpulsews was not found. Searched: the file that $PULSEWS_LIBRARY names, libpulsews.so* in "
+        f"{os.path.dirname(os.path.abspath(__file__))}, and the system's library folders ({SONAME}). "
+        "Tried: " + "; ".join(problems)
+    )
+
+
+def _declare_one(library: ctypes.CDLL, name: str) -> None:
+    result, arguments = _FUNCTIONS[name]
+    function = getattr(library, name)
+    function.restype = result
+    function.argtypes = arguments
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    for name in _FUNCTIONS:
+        _declare_one(library, name)
+
+
+def _check_version(library: ctypes.CDLL, path: str) -> None:
+    number = library.pulsews_version_number()
+    major, minor = number >> 16, (number >> 8) & 0xFF
+    # Before 1.0 a new minor version may only add to the header, and this package uses what its own version had.
+    if major != MAJOR or minor < MINOR:
+        raise LibraryError(
+            f"{path} is libpulsews {library.pulsews_version().decode()}; this package needs {MAJOR}.{MINOR} or a "
+            f"later {MAJOR}.x"
+        )
+    if ctypes.sizeof(NativeMessage) != 40 or MESSAGE.size != 40:
+        raise LibraryError("this package needs a 64-bit Python")
+
+
+lib, quick = _load()
+send = lib["pulsews_send"]
+recv_batch = lib["pulsews_recv_batch"]
