@@ -71,7 +71,8 @@ clean: ## remove everything that was built or set up here
 ##@ By hand
 .PHONY: bench fuzz help
 bench: library ## speed against other clients
-	@PATH="$(BUILD)/venv/bin:$$PATH" benchmarks/run
+	@benchmarks/setup
+	@benchmarks/run
 
 SECONDS ?= 600
 fuzz: setup ## fuzz TARGET=name for SECONDS=600

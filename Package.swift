@@ -9,7 +9,6 @@ import PackageDescription
 
 let environment = Context.environment
 let embedded = environment["PULSEWS_EMBEDDED"] == "1"
-let fuzzing = environment["PULSEWS_FUZZ"] == "1"
 let triple = environment["PULSEWS_TRIPLE"] ?? "x86_64-unknown-linux-gnu"
 
 func linker(_ flags: String...) -> [String] { flags.flatMap { ["-Xlinker", $0] } }
@@ -28,7 +27,8 @@ if embedded {
     "--no-as-needed", "-l:libpthread.so.0", "--as-needed")
   swift += [
     .enableExperimentalFeature("Embedded"),
-    .unsafeFlags(["-wmo", "-Xfrontend", "-function-sections"]),
+    // Tests check exclusive access in normal mode; here a violation would be a trap in the user's process.
+    .unsafeFlags(["-wmo", "-Xfrontend", "-function-sections", "-enforce-exclusivity=unchecked"]),
   ]
   c += [
     .define("PULSEWS_EMBEDDED"),
@@ -36,9 +36,8 @@ if embedded {
   ]
   library += [.unsafeFlags(["-use-ld=lld", unicode] + shared), .linkedLibrary("m")]
 }
-if fuzzing {
-  swift += [.unsafeFlags(["-sanitize=fuzzer-no-link,address", "-parse-as-library"])]
-}
+/// Layers that run once a call or once a read, not once a message, are compiled for size.
+let compact = swift + (embedded ? [.unsafeFlags(["-Osize"])] : [])
 
 let layers: [Target] = [
   .target(name: "CPulseSys", cSettings: c),
@@ -48,16 +47,19 @@ let layers: [Target] = [
   .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
   .target(name: "PulseWire", dependencies: ["CPulseKernels", "CZlib"], swiftSettings: swift),
   .target(name: "PulseFlow", swiftSettings: swift),
-  .target(name: "PulseTransport", dependencies: ["CPulseSys", "COpenSSL"], swiftSettings: swift),
+  .target(name: "PulseTransport", dependencies: ["CPulseSys", "COpenSSL"], swiftSettings: compact),
   .target(
     name: "PulseClient", dependencies: ["PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
     swiftSettings: swift),
   .target(
     name: "PulseABI", dependencies: ["CPulseWS", "CPulseSys", "PulseClient"], exclude: ["exports.map"],
-    swiftSettings: swift, linkerSettings: library),
+    swiftSettings: compact, linkerSettings: library),
 ]
 
 let tests: [Target] = [
+  .executableTarget(
+    name: "pulsews-echo-server", dependencies: ["PulseWire", "PulseTransport"], path: "Tests/Conformance/EchoServer",
+    swiftSettings: swift),
   .testTarget(name: "PulseWireTests", dependencies: ["PulseWire"], swiftSettings: swift),
   .testTarget(name: "PulseFlowTests", dependencies: ["PulseFlow"], swiftSettings: swift),
   .testTarget(name: "PulseTransportTests", dependencies: ["PulseTransport"], swiftSettings: swift),

@@ -22,7 +22,8 @@ printf '%s\n' "$mode" >"$scratch.mode"
 
 # A compiler that runs wild must not take the machine with it.
 ( ulimit -v 12000000
-  timeout 900 swift build -c release --scratch-path "$scratch" --product pulsews --disable-local-rpath )
+  timeout 900 swift build -c release --scratch-path "$scratch" --product pulsews --disable-local-rpath \
+    -Xcc -ffile-prefix-map="$PWD=." -Xswiftc -file-prefix-map -Xswiftc "$PWD=." ) # no path of this machine in the file
 
 mkdir -p "$dist"
 work=$(mktemp -d "$dist/.new.XXXXXX")

@@ -27,6 +27,20 @@ go)
   go vet ./...
   go test -v -race -count=1 -timeout 300s ./...
   ;;
-fuzz-replay) Tests/Fuzz/build.sh replay "$build/fuzz-replay" ;;
+fuzz-replay)
+  # One test per corpus. A finding ends the process, so a failed one runs again, naming its inputs.
+  Tests/Fuzz/build.sh replay "$build/replay"
+  passed=0 failed=0
+  for corpus in Tests/Fuzz/corpus/*; do
+    if timeout 120 "$build/replay" "$corpus"; then
+      passed=$((passed + 1))
+    else
+      failed=$((failed + 1))
+      VERBOSE=1 timeout 120 "$build/replay" "$corpus" | tail -1 || true
+    fi
+  done
+  echo "$passed passed, $failed failed, 0 skipped"
+  [ "$failed" = 0 ]
+  ;;
 *) echo "suite: what is '$name'?" >&2; exit 2 ;;
 esac

@@ -69,26 +69,28 @@ class View:
 
 def build(library, work, capture):
     """Compiles the C and the Go client; returns the three commands."""
-    environment = dict(os.environ, GOCACHE=str(work.parent / "go" / "cache"), GOPATH=str(work.parent / "go" / "path"),
-                       GOENV="off", GOFLAGS="-mod=mod", GOPROXY="off", GOTOOLCHAIN="local", CGO_ENABLED="1")
+    environment = dict(os.environ, GOENV="off", GOFLAGS="-mod=mod", GOPROXY="off", GOTOOLCHAIN="local", CGO_ENABLED="1")
+    environment.setdefault("GOCACHE", str(work.parent / "go" / "cache"))
+    environment.setdefault("GOPATH", str(work.parent / "go" / "path"))
+    print("demo: building the C and the Go client", flush=True)
     replay = ROOT / "Tests" / "Integration" / "replay"
     c = replay / "replay.c" if capture else ROOT / "examples" / "c" / "ticker.c"
-    go = replay if capture else ROOT / "examples" / "go" / "ticker"
+    go_folder = replay / "go" if capture else ROOT / "examples" / "go" / "ticker"
     python = replay / "replay.py" if capture else ROOT / "examples" / "python" / "ticker.py"
     name = c.stem
     subprocess.run(["gcc", "-O2", c, f"-I{ROOT / 'include'}", f"-L{library}", "-lpulsews", "-lcrypto",
                     "-o", work / f"{name}-c"], check=True)
-    subprocess.run([pathlib.Path(sys.executable).parent / "go", "build", "-o", work / f"{name}-go", "."], cwd=go,
+    subprocess.run([pathlib.Path(sys.executable).parent / "go", "build", "-o", work / f"{name}-go", "."], cwd=go_folder,
                    env=environment, check=True)
     return {"C": [work / f"{name}-c"], "Python": [sys.executable, python], "Go": [work / f"{name}-go"]}
 
 
 def start_exchange(work, capture):
     """Returns the process and what it says about itself."""
-    command = [sys.executable, ROOT / "examples" / "simulator" / "exchange.py", "--report", work / "report.json"]
+    command = [sys.executable, ROOT / "examples" / "simulator" / "exchange.py", "--with-parent", "--report", work / "report.json"]
     if capture:
         command += ["--capture", capture, "--speed", os.environ.get("SPEED") or "1"]
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     if not line:
         sys.exit("demo: the exchange did not start")

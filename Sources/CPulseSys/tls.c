@@ -130,6 +130,11 @@ int32_t psys_tls_take_error(char *buffer, size_t size) {
     ERR_clear_error();
     if (error == 0 || size == 0) return 0;
     const char *reason = ERR_reason_error_string(error);
+    char system_text[128] = "";
+    if (ERR_SYSTEM_ERROR(error)) {
+        psys_error_text(ERR_GET_REASON(error), system_text, sizeof system_text);
+        reason = system_text;
+    }
     if (reason) {
         size_t length = strlen(reason);
         if (length >= size) length = size - 1;

@@ -39,6 +39,10 @@ extension Client {
         // What follows is not delivered any more: it is counted, and must not stand before the peer's close frame.
         readingPaused = false
         resumeInterest()
+        if heldInput.count > 0 {
+          host.loop.post(self, tag: Signal.readAgain)
+          host.hurry()
+        }
       }
       if !writeIsBlocked { flush() }
       updateInterest()
@@ -71,8 +75,7 @@ extension Client {
     while blockedCalls > 0 {
       let epoch = host.epoch(of: waiter)
       mutex.unlock()
-      // The last call out does not signal; it only has to be waited for shortly.
-      host.wait(waiter, since: epoch, until: Clock.monotonic() &+ 1_000_000)
+      host.wait(waiter, since: epoch, until: Int64.max)
       mutex.lock()
     }
     let connector = connector
@@ -97,9 +100,7 @@ extension Client {
     heartbeatTimer = nil
     connector?.cancel()
     connector = nil
-    if failure.code != .closed {
-      statistics.errors &+= 1
-    }
+    if failure.code != .closed && failure.code != .peerClosed { statistics.errors &+= 1 }
     if wasOpen {
       writeLastBytes()
       statistics.connectedTime &+= Clock.monotonic() &- openedAt

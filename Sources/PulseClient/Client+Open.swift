@@ -39,16 +39,18 @@ extension Client {
     let deadline = Client.deadline(after: timeout)
     mutex.lock()
     defer { mutex.unlock() }
-    let started = startLocked()
-    if started != .ok { return failure ?? Failure(started, "the client is closed") }
-    if phase != .open && phase != .ended && phase != .closing && timeout == 0 {
+    if phase == .ended { return failure }
+    _ = startLocked()
+    func isDecided() -> Bool { phase == .open || phase == .ended || closeStarted }
+    if timeout == 0 && !isDecided() {
       mutex.unlock()
       host.driveBriefly()
       mutex.lock()
     }
-    if block(until: deadline, { self.phase == .open || self.phase == .ended || self.phase == .closing }) {
-      if phase == .ended { return failure ?? Failure(.closed, "the client is closed") }
-      return nil
+    if block(until: deadline, isDecided) {
+      if closeStarted { return closedByCaller() }
+      // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
+      return phase == .ended && openedAt == 0 ? failure : nil
     }
     return Failure(.timeout, "not connected to \(url.redacted) yet")
   }

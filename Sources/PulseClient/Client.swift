@@ -150,7 +150,7 @@ package final class Client: EventHandler, @unchecked Sendable {
       if hangup && readingPaused {
         // The system reports this again and again: the descriptor is watched again when reading goes on.
         unwatch()
-      } else if readable || hangup || stream?.hasBufferedInput == true {
+      } else if readable || hangup || stream?.hasBufferedInput == true || stream?.needsWritable == true {
         readInput()
       }
       updateInterest()
@@ -210,7 +210,11 @@ package final class Client: EventHandler, @unchecked Sendable {
   func block(until deadline: Int64, _ condition: () -> Bool) -> Bool {
     if condition() { return true }
     blockedCalls += 1
-    defer { blockedCalls -= 1 }
+    defer {
+      blockedCalls -= 1
+      // `finish` waits for the last call to leave.
+      if blockedCalls == 0 && phase == .ended { host.notify(waiter) }
+    }
     while true {
       let epoch = host.epoch(of: waiter)
       mutex.unlock()

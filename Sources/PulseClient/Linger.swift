@@ -34,6 +34,7 @@ final class Linger: EventHandler, @unchecked Sendable {  // guarded by `mutex`
       stream.close()
       return
     }
+    host.add(linger)
     linger.timer = host.loop.schedule(linger, tag: 0, deadline: Clock.monotonic() &+ patience)
     if linger.rest.count == 0 { linger.shutDown() }
   }
@@ -79,9 +80,18 @@ final class Linger: EventHandler, @unchecked Sendable {  // guarded by `mutex`
     }
   }
 
+  /// The loop is not driven any more.
+  func endNow() {
+    mutex.lock()
+    defer { mutex.unlock() }
+    finish()
+  }
+
   private func finish() {
-    if let registration { host.loop.unregister(registration) }
-    registration = nil
+    guard let registration else { return }
+    host.loop.unregister(registration)
+    self.registration = nil
+    host.remove(self)
     if let timer { host.loop.cancel(timer) }
     timer = nil
     stream.close()

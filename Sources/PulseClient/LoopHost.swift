@@ -45,6 +45,7 @@ package final class LoopHost: @unchecked Sendable {
   private var stopping = false
   private var waiting: [Waiter] = []
   private var users = 0
+  private var lingering: [Linger] = []
   private var thread: Thread?
 
   package init(hasThread: Bool) throws(TransportError) {
@@ -68,7 +69,7 @@ package final class LoopHost: @unchecked Sendable {
     mutex.lock()
     defer { mutex.unlock() }
     if hasThread && thread == nil {
-      thread = try Thread.start(name: "pulsews") { [unowned(unsafe) self] in self.threadMain() }
+      thread = try Thread.start(name: "pulsews") { self.threadMain() }
     }
     users += 1
   }
@@ -81,15 +82,38 @@ package final class LoopHost: @unchecked Sendable {
     return users == 0
   }
 
+  /// Ends the thread; at once, or by itself as soon as the connections that linger are gone.
   func shutDown() {
     mutex.lock()
     stopping = true
     threadSignal.signal()
     let running = thread
     thread = nil
+    let left = lingering
     mutex.unlock()
-    loop.wake()
-    running?.join()
+    if let running {
+      loop.wake()
+      if left.isEmpty { running.join() } else { running.detach() }
+    } else {
+      // Nobody drives this loop any more.
+      for linger in left { linger.endNow() }
+      releasePosts()
+    }
+  }
+
+  /// Posts hold their receivers, and those this host.
+  private func releasePosts() { _ = loop.runOnce(timeoutNs: 0) }
+
+  func add(_ linger: Linger) {
+    mutex.lock()
+    lingering.append(linger)
+    mutex.unlock()
+  }
+
+  func remove(_ linger: Linger) {
+    mutex.lock()
+    lingering.removeAll { $0 === linger }
+    mutex.unlock()
   }
 
   // MARK: Blocking calls
@@ -209,46 +233,56 @@ package final class LoopHost: @unchecked Sendable {
 
   // MARK: The loop's own thread
 
+  private var isDone: Bool { stopping && lingering.isEmpty }
+
   private func threadMain() {
     mutex.lock()
     var seen = departures
-    while !stopping {
-      if driver != .none {
+    while !isDone {
+      if stopping {
+        // No caller is left.
+        drive(timeout: -1)
+      } else if driver != .none {
         if departures != seen {
           seen = departures
-          _ = threadSignal.wait(mutex, untilNs: Clock.monotonic() + LoopHost.grace)
+          rest()
         } else {
           threadSleepsDeep = true
           threadSignal.wait(mutex)
           threadSleepsDeep = false
         }
       } else if urgent {
-        drive()
-        seen = departures
+        // Only for what was posted: the callers who had taken over are likely to be back at once.
+        drive(timeout: 0)
+        seen = departures &- 1
       } else if let next = waiting.last {
         next.condition.signal()
-        _ = threadSignal.wait(mutex, untilNs: Clock.monotonic() + LoopHost.grace)
+        rest()
       } else if departures != seen {
         seen = departures
-        _ = threadSignal.wait(mutex, untilNs: Clock.monotonic() + LoopHost.grace)
+        rest()
       } else {
-        drive()
+        drive(timeout: -1)
         seen = departures
       }
     }
     mutex.unlock()
+    releasePosts()
   }
 
-  /// Drives until a caller wants to, or the host ends. `mutex` is held on entry and on return.
-  private func drive() {
+  private func rest() { _ = threadSignal.wait(mutex, untilNs: Clock.monotonic() + LoopHost.grace) }
+
+  /// One turn with time-out 0, or with -1 turns until a caller wants to drive or the host ends. `mutex` is held on
+  /// entry and on return.
+  private func drive(timeout: Int64) {
     driver = .thread
     driverThread = psys_thread_self()
     urgent = false
-    while !stopping && !handOver {
+    repeat {
       mutex.unlock()
-      _ = loop.runOnce(timeoutNs: -1)
+      _ = loop.runOnce(timeoutNs: timeout)
       mutex.lock()
-    }
+    } while timeout != 0 && !isDone && !handOver
     driver = .none
     handOver = false
     waiting.last?.condition.signal()

@@ -22,6 +22,13 @@ package final class MessageQueue {
   private var spare: MessageSegment?
   private var lastSequence: UInt64 = 0
 
+  // Where the next message goes in `tail`, which learns of it in `noteWritten`: a message must not cost a reference
+  // count.
+  private var byteCursor: UnsafeMutableRawPointer
+  private var bytesLeft = 0
+  private var recordCursor: UnsafeMutablePointer<MessageRecord>
+  private var recordsLeft = 0
+
   /// Messages in the queue, and their bytes with the overhead of each.
   package private(set) var count = 0
   package private(set) var bytes = 0
@@ -29,7 +36,11 @@ package final class MessageQueue {
   package private(set) var highestCount = 0
   package private(set) var highestBytes = 0
 
-  package init() {}
+  package init() {
+    // Never written to: there is no room.
+    byteCursor = UnsafeMutableRawPointer(bitPattern: 64)!
+    recordCursor = UnsafeMutablePointer(bitPattern: 64)!
+  }
 
   deinit {
     // One by one: releasing a long list at once would recurse through every `next`.
@@ -49,49 +60,61 @@ package final class MessageQueue {
     kind: UInt32, flags: UInt32, payload: UnsafeRawBufferPointer, receivedAt: Int64, expected: Int
   ) -> UInt64 {
     let length = payload.count
-    if let tail, tail.hasRoom(for: length) {
-      return write(to: tail, kind: kind, flags: flags, payload: payload, receivedAt: receivedAt)
-    }
-    let segment = makeRoom(for: length, expected: expected)
-    return write(to: segment, kind: kind, flags: flags, payload: payload, receivedAt: receivedAt)
-  }
-
-  @inline(__always)
-  private func write(
-    to segment: MessageSegment, kind: UInt32, flags: UInt32, payload: UnsafeRawBufferPointer, receivedAt: Int64
-  ) -> UInt64 {
-    let length = payload.count
-    let target = segment.bytes + segment.bytesUsed
-    if let source = payload.baseAddress { target.copyMemory(from: source, byteCount: length) }
+    if length > bytesLeft || recordsLeft == 0 { makeRoom(for: length, expected: expected) }
+    if length > 0, let source = payload.baseAddress { byteCursor.copyMemory(from: source, byteCount: length) }
     lastSequence &+= 1
-    (segment.records + segment.recordCount).initialize(
+    recordCursor.initialize(
       to: MessageRecord(
-        data: UnsafeRawPointer(target), length: length, kind: kind, flags: flags, receivedAt: receivedAt,
+        data: UnsafeRawPointer(byteCursor), length: length, kind: kind, flags: flags, receivedAt: receivedAt,
         sequence: lastSequence))
-    segment.bytesUsed &+= length
-    segment.recordCount &+= 1
+    byteCursor += length
+    bytesLeft &-= length
+    recordCursor += 1
+    recordsLeft &-= 1
     count &+= 1
     bytes &+= length &+ MessageQueue.overhead
+    return lastSequence
+  }
+
+  /// Tells `tail` what was appended to it.
+  private func noteWritten() {
+    guard let tail else { return }
+    tail.recordCount = tail.recordCapacity &- recordsLeft
+    tail.bytesUsed = tail.capacity &- bytesLeft
     if bytes > highestBytes { highestBytes = bytes }
     if count > highestCount { highestCount = count }
-    return lastSequence
+  }
+
+  private func pointCursors() {
+    guard let tail else {
+      bytesLeft = 0
+      recordsLeft = 0
+      return
+    }
+    byteCursor = tail.bytes + tail.bytesUsed
+    bytesLeft = tail.capacity &- tail.bytesUsed
+    recordCursor = tail.records + tail.recordCount
+    recordsLeft = tail.recordCapacity &- tail.recordCount
   }
 
   /// Before the messages of a chunk: begins a drained segment anew, so that a consumer that keeps up sees the same,
   /// cached, memory again and again.
   @inline(__always)
   package func beginChunk() {
-    if count == 0, let only = tail, only.recordCount > 0 { rewind() }
+    if count == 0, tail != nil { rewind() }
   }
 
   private func rewind() {
+    noteWritten()
     guard isKnownUniquelyReferenced(&head), head?.next == nil, head?.isDrained == true else { return }
     head?.reset()
+    pointCursors()
   }
 
   /// The last segment is full: begins it anew if everything in it was taken and given back, else adds another one.
   @inline(never)
-  private func makeRoom(for length: Int, expected: Int) -> MessageSegment {
+  private func makeRoom(for length: Int, expected: Int) {
+    noteWritten()
     if let only = head, only.next == nil, only.isDrained {
       head = nil
       tail = nil
@@ -109,12 +132,13 @@ package final class MessageQueue {
     }
     if let tail { tail.next = segment } else { head = segment }
     tail = segment
-    return segment
+    pointCursors()
   }
 
   /// Takes up to `max` messages from the front, all from one segment; nil if the queue is empty.
   package func take(_ max: Int) -> MessageSlice? {
     guard count > 0, max > 0 else { return nil }
+    noteWritten()
     while let first = head, first.isDrained, let second = first.next {
       first.next = nil
       head = second
@@ -149,6 +173,7 @@ package final class MessageQueue {
   /// Gives back memory that an empty queue keeps for later.
   package func trim() {
     spare = nil
+    noteWritten()
     if count == 0, var only = head, only.next == nil {
       head = nil
       tail = nil
@@ -156,6 +181,7 @@ package final class MessageQueue {
         only.reset()
         spare = only
       }
+      pointCursors()
     }
   }
 }

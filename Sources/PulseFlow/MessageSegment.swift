@@ -30,11 +30,6 @@ package final class MessageSegment: @unchecked Sendable {
     records.deallocate()
   }
 
-  @inline(__always)
-  func hasRoom(for length: Int) -> Bool {
-    recordCount < recordCapacity && length <= capacity &- bytesUsed
-  }
-
   var isDrained: Bool { recordsTaken == recordCount }
 
   func reset() {

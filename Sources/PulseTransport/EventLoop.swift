@@ -256,68 +256,68 @@ extension EventLoop {
 
     let count = max(psys_epoll_wait(epoll, events, timeout), 0)
 
+    // Each round takes the lock before the first event and after the last one, and once between two.
     mutex.lock()
     isWaiting = false
     waitsUntil = .max
     wakeRequested = false
     wakeShown = false
-    mutex.unlock()
-
     var calls = 0
-    for index in 0..<count {
-      let data = psys_events_data(events, index)
-      if data == Self.wakeData { continue }
-      mutex.lock()
-      let handler: EventHandler? = if let slot = live(data) { slots[slot].handler } else { nil }
-      mutex.unlock()
-      guard let handler else { continue }
-      let flags = psys_events_flags(events, index)
-      handler.handle(
-        readable: flags & UInt32(PSYS_READABLE) != 0, writable: flags & UInt32(PSYS_WRITABLE) != 0,
-        hangup: flags & UInt32(PSYS_HANGUP) != 0)
-      calls &+= 1
-    }
-    return calls &+ fireTimers() &+ runPosts()
-  }
-
-  private func fireTimers() -> Int {
-    mutex.lock()
-    guard timers.nextDeadline != nil else {
-      mutex.unlock()
-      return 0
-    }
-    var now = Clock.monotonic()
-    // What handlers schedule from here on waits for the next round, or one that is always due would never let go.
-    let limit = timers.nextSequence
-    var calls = 0
-    while true {
-      guard let due = timers.popDue(now: now, before: limit) else { break }
-      mutex.unlock()
-      due.handler.timerFired(due.tag)
+    for index in 0..<count where deliver(psys_events_data(events, index), psys_events_flags(events, index)) {
       calls &+= 1
       mutex.lock()
-      if timers.nextDeadline ?? .max > now { now = Clock.monotonic() }
     }
+    if timers.nextDeadline != nil { calls &+= fireTimers() }
+    if !posts.isEmpty { calls &+= runPosts() }
     mutex.unlock()
     return calls
   }
 
-  private func runPosts() -> Int {
-    mutex.lock()
-    guard !posts.isEmpty else {
-      mutex.unlock()
-      return 0
+  // The two functions below take the lock and leave it open when they have made a call, so that the last release of a
+  // handler, and what its deinit does, is over before the lock is taken again.
+
+  private func deliver(_ data: UInt64, _ flags: UInt32) -> Bool {
+    guard data != Self.wakeData, let slot = live(data), let handler = slots[slot].handler else { return false }
+    mutex.unlock()
+    handler.handle(
+      readable: flags & UInt32(PSYS_READABLE) != 0, writable: flags & UInt32(PSYS_WRITABLE) != 0,
+      hangup: flags & UInt32(PSYS_HANGUP) != 0)
+    return true
+  }
+
+  private func fireNext(_ now: Int64, before limit: UInt64) -> Bool {
+    guard let due = timers.popDue(now: now, before: limit) else { return false }
+    mutex.unlock()
+    due.handler.timerFired(due.tag)
+    return true
+  }
+
+  /// Under the lock, which it gives back for each call.
+  private func fireTimers() -> Int {
+    var now = Clock.monotonic()
+    // What handlers schedule from here on waits for the next round, or one that is always due would never let go.
+    let limit = timers.nextSequence
+    var calls = 0
+    while fireNext(now, before: limit) {
+      calls &+= 1
+      mutex.lock()
+      if timers.nextDeadline ?? .max > now { now = Clock.monotonic() }
     }
+    return calls
+  }
+
+  /// Under the lock, which it gives back for the calls.
+  private func runPosts() -> Int {
     // Two arrays change places, so that their memory is used again and again.
     swap(&posts, &runningPosts)
     mutex.unlock()
-    var index = 0
-    while index < runningPosts.count {
+    let count = runningPosts.count
+    for index in 0..<count {
       let post = runningPosts[index]
       post.handler.posted(post.tag)
-      index &+= 1
     }
-    runningPosts.removeAll(keepingCapacity: index <= 1024)
-    return index
+    runningPosts.removeAll(keepingCapacity: count <= 1024)
+    mutex.lock()
+    return count
   }
 }

@@ -3,7 +3,7 @@ import CPulseSys
 
 /// Random bytes of the kernel, drawn 1 KiB at a time: a mask key for each frame must not cost a system call each.
 /// Used bytes are wiped; a forked child starts with a buffer of its own. One thread at a time.
-package final class SecureRandom {
+package final class SecureRandom {  // a class, so that its owner may keep it in a `let`
   private static let capacity = 1024
   private var buffer: UnsafeMutableRawPointer?
   private var used = SecureRandom.capacity
@@ -17,8 +17,17 @@ package final class SecureRandom {
     psys_free(buffer)
   }
 
-  package func next32() -> UInt32 { next(UInt32.self) }
-  package func next64() -> UInt64 { next(UInt64.self) }
+  package func next32() -> UInt32 {
+    if used &+ 4 > Self.capacity || generation != psys_fork_generation() { refill() }
+    guard let buffer else { return directly() }
+    let place = buffer + used
+    let word = place.loadUnaligned(as: UInt32.self)
+    place.storeBytes(of: 0, as: UInt32.self)
+    used &+= 4
+    return word
+  }
+
+  package func next64() -> UInt64 { UInt64(next32()) << 32 | UInt64(next32()) }
 
   /// Fills with bytes from the kernel directly.
   package func fill(_ bytes: UnsafeMutableRawBufferPointer) {
@@ -26,20 +35,10 @@ package final class SecureRandom {
     psys_random(start, bytes.count)
   }
 
-  @inline(__always)
-  private func next<Word: FixedWidthInteger>(_: Word.Type) -> Word {
-    let size = MemoryLayout<Word>.size
-    if used &+ size > Self.capacity || generation != psys_fork_generation() { refill() }
-    guard let buffer else {
-      // No memory for the buffer: straight from the kernel.
-      var word: Word = 0
-      withUnsafeMutableBytes(of: &word) { fill($0) }
-      return word
-    }
-    let place = buffer + used
-    let word = place.loadUnaligned(as: Word.self)
-    place.storeBytes(of: 0, as: Word.self)
-    used &+= size
+  /// There is no memory for the buffer: straight from the kernel.
+  private func directly() -> UInt32 {
+    var word: UInt32 = 0
+    withUnsafeMutableBytes(of: &word) { fill($0) }
     return word
   }
 

@@ -166,10 +166,29 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
     waitsForWritable = false
     lower.close()
   }
+}
 
+// MARK: - What was negotiated
+
+extension TLSStream {
   /// "TLSv1.3"; empty before the handshake.
   package var version: String {
     guard let ssl, case .open = state, let name = SSL_get_version(ssl) else { return "" }
+    return String(cString: name)
+  }
+
+  /// What ALPN chose; empty if nothing.
+  package var applicationProtocol: String {
+    guard let ssl else { return "" }
+    var name: UnsafePointer<UInt8>?
+    var length: UInt32 = 0
+    SSL_get0_alpn_selected(ssl, &name, &length)
+    return String(decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
+  }
+
+  /// The name that the client asked for (SNI); empty if none.
+  package var requestedServerName: String {
+    guard let ssl, let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else { return "" }
     return String(cString: name)
   }
 }

@@ -22,24 +22,19 @@ package struct DeflateOffer: Equatable, Sendable {
   /// Why the offer can't be made; nil if it is fine.
   package var problem: String? {
     if let bits = clientMaxWindowBits, bits != 0, !(8...15).contains(bits) {
-      return "client_max_window_bits is \(bits); allowed are 8 to 15"
+      return sentence("client_max_window_bits is \(bits); allowed are 8 to 15")
     }
     if let bits = serverMaxWindowBits, !(8...15).contains(bits) {
-      return "server_max_window_bits is \(bits); allowed are 8 to 15"
+      return sentence("server_max_window_bits is \(bits); allowed are 8 to 15")
     }
     return nil
   }
 
   /// The value of Sec-WebSocket-Extensions.
   package var headerValue: String {
-    var text = "permessage-deflate"
-    if serverNoContextTakeover { text += "; server_no_context_takeover" }
-    if clientNoContextTakeover { text += "; client_no_context_takeover" }
-    if let bits = serverMaxWindowBits { text += "; server_max_window_bits=\(bits)" }
-    if let bits = clientMaxWindowBits {
-      text += bits == 0 ? "; client_max_window_bits" : "; client_max_window_bits=\(bits)"
-    }
-    return text
+    DeflateNegotiation.headerValue(
+      clientNoContextTakeover: clientNoContextTakeover, serverNoContextTakeover: serverNoContextTakeover,
+      clientMaxWindowBits: clientMaxWindowBits, serverMaxWindowBits: serverMaxWindowBits)
   }
 }
 
@@ -147,15 +142,17 @@ enum DeflateNegotiation {
     var serverMaxWindowBits: Int?
   }
 
-  /// Reads and checks the parameters of one element; on failure `problem` says what is wrong with which (RFC 7692 §7.1:
-  /// unknown, given twice, or with a value that is not allowed).
+  /// Reads and checks the parameters of one element; on failure `problem` says what is wrong with which: unknown, given
+  /// twice, or with a value that is not allowed (RFC 7692 §7.1).
   static func parameters(of element: ExtensionElement, isAnswer: Bool, problem: inout String) -> Parameters? {
     var found = Parameters()
     for (name, value) in element.parameters {
+      // Printed only once it is known to be one of the four.
+      let shown = Sentence(name)
       var isDuplicate = false
       if HTTPText.same(name, "client_no_context_takeover") || HTTPText.same(name, "server_no_context_takeover") {
         if value != nil {
-          problem = "\(HTTPText.string(name)) has a value"
+          problem = sentence("\(shown) has a value")
           return nil
         }
         if HTTPText.same(name, "client_no_context_takeover") {
@@ -170,13 +167,13 @@ enum DeflateNegotiation {
         var bits = 0
         if let value {
           guard let number = windowBits(value) else {
-            problem = "\(HTTPText.string(name)) is \(HTTPText.quoted(value)); allowed are 8 to 15"
+            problem = sentence("\(shown) is \(quoted: value); allowed are 8 to 15")
             return nil
           }
           bits = number
         } else if !isClient || isAnswer {
           // RFC 7692 §7.1.2.2: only an offer may leave out the value, and only of client_max_window_bits.
-          problem = "\(HTTPText.string(name)) has no value"
+          problem = sentence("\(shown) has no value")
           return nil
         }
         if isClient {
@@ -187,11 +184,11 @@ enum DeflateNegotiation {
           found.serverMaxWindowBits = bits
         }
       } else {
-        problem = "it has the unknown parameter \(HTTPText.quoted(name))"
+        problem = sentence("it has the unknown parameter \(quoted: name)")
         return nil
       }
       if isDuplicate {
-        problem = "\(HTTPText.string(name)) is given twice"
+        problem = sentence("\(shown) is given twice")
         return nil
       }
     }
@@ -205,6 +202,21 @@ enum DeflateNegotiation {
     return bits
   }
 
+  /// An offer or an answer; client_max_window_bits stands without a value for 0.
+  static func headerValue(
+    clientNoContextTakeover: Bool, serverNoContextTakeover: Bool, clientMaxWindowBits: Int?, serverMaxWindowBits: Int?
+  ) -> String {
+    var text: Sentence = "permessage-deflate"
+    if serverNoContextTakeover { text.add("; server_no_context_takeover") }
+    if clientNoContextTakeover { text.add("; client_no_context_takeover") }
+    if let bits = serverMaxWindowBits { text.add("; server_max_window_bits=\(bits)") }
+    if let bits = clientMaxWindowBits {
+      text.add("; client_max_window_bits")
+      if bits != 0 { text.add("=\(bits)") }
+    }
+    return sentence(text)
+  }
+
   // MARK: The client's side
 
   enum Answer {
@@ -216,20 +228,20 @@ enum DeflateNegotiation {
   /// Judges the server's Sec-WebSocket-Extensions against what was offered (RFC 6455 §9.1, RFC 7692 §7.1).
   static func checkAnswer(_ header: ArraySlice<UInt8>, offer: DeflateOffer?) -> Answer {
     guard let elements = parse(header) else {
-      return .failed("Sec-WebSocket-Extensions is malformed: \(HTTPText.quoted(header))")
+      return .failed(sentence("Sec-WebSocket-Extensions is malformed: \(quoted: header)"))
     }
     var agreed: DeflateParameters?
     for element in elements {
       guard let offer, HTTPText.same(element.name, name) else {
-        return .failed("the server uses the extension \(HTTPText.quoted(element.name)), which was not offered")
+        return .failed(sentence("the server uses the extension \(quoted: element.name), which was not offered"))
       }
-      if agreed != nil { return .failed("the server answers permessage-deflate twice") }
+      if agreed != nil { return .failed(sentence("the server answers permessage-deflate twice")) }
       var problem = ""
       guard let answer = parameters(of: element, isAnswer: true, problem: &problem) else {
-        return .failed("in the server's answer to permessage-deflate \(problem)")
+        return .failed(sentence("in the server's answer to permessage-deflate \(problem)"))
       }
       if let problem = mismatch(answer, offer) {
-        return .failed("in the server's answer to permessage-deflate \(problem)")
+        return .failed(sentence("in the server's answer to permessage-deflate \(problem)"))
       }
       // Without an answer the client still keeps to the window that it announced (RFC 7692 §7.1.2.2).
       let announced = (offer.clientMaxWindowBits ?? 0) == 0 ? 15 : offer.clientMaxWindowBits ?? 15
@@ -245,19 +257,23 @@ enum DeflateNegotiation {
   private static func mismatch(_ answer: Parameters, _ offer: DeflateOffer) -> String? {
     // §7.1.1.1: the server accepts the request by repeating it.
     if offer.serverNoContextTakeover, !answer.serverNoContextTakeover {
-      return "server_no_context_takeover is missing, which was asked for"
+      return sentence("server_no_context_takeover is missing, which was asked for")
     }
     // §7.1.2.1: the server accepts with the same or a smaller value.
     if let asked = offer.serverMaxWindowBits {
       guard let bits = answer.serverMaxWindowBits else {
-        return "server_max_window_bits is missing, which was asked for"
+        return sentence("server_max_window_bits is missing, which was asked for")
       }
-      if bits > asked { return "server_max_window_bits is \(bits), larger than the \(asked) asked for" }
+      if bits > asked { return sentence("server_max_window_bits is \(bits), larger than the \(asked) asked for") }
     }
     // §7.1.2.2: only if the client offered it.
     if let bits = answer.clientMaxWindowBits {
-      guard let offered = offer.clientMaxWindowBits else { return "client_max_window_bits is given, which was not offered" }
-      if offered != 0, bits > offered { return "client_max_window_bits is \(bits), larger than the \(offered) offered" }
+      guard let offered = offer.clientMaxWindowBits else {
+        return sentence("client_max_window_bits is given, which was not offered")
+      }
+      if offered != 0, bits > offered {
+        return sentence("client_max_window_bits is \(bits), larger than the \(offered) offered")
+      }
     }
     return nil
   }
@@ -293,39 +309,24 @@ package func negotiateDeflate(
     // zlib can't compress with a window of 2^8 bytes. To accept would mean to never compress, so that the client's next
     // offer, or none, serves it better.
     if offer.serverMaxWindowBits == 8 { continue }
-    var answer = Answer(offer: offer, policy: policy)
+    // RFC 7692 §7.1.1: both may be answered unasked; the server's must be when asked for.
+    let serverFlag = offer.serverNoContextTakeover || policy.serverNoContextTakeover
+    let clientFlag = offer.clientNoContextTakeover || policy.clientNoContextTakeover
+    // §7.1.2.1: repeated when asked for; a server may also limit itself unasked.
     let server = min(offer.serverMaxWindowBits ?? 15, serverLimit)
-    // RFC 7692 §7.1.2.1: repeated when asked for; a server may also limit itself unasked.
-    if offer.serverMaxWindowBits != nil || server < 15 { answer.add("; server_max_window_bits=\(server)") }
-    // §7.1.2.2: never unless offered, and never more than offered. A value of 8 is a hint that the server may ignore, and
-    // ignores: a client on zlib couldn't do what an answer of 8 would oblige it to.
+    // §7.1.2.2: never unless offered, and never more than offered. A value of 8 is a hint that the server may ignore,
+    // and ignores: a client on zlib couldn't do what an answer of 8 would oblige it to.
     var client = 15
-    if let offered = offer.clientMaxWindowBits, offered != 8 {
-      client = min(offered == 0 ? 15 : offered, clientLimit)
-      if client < 15 { answer.add("; client_max_window_bits=\(client)") }
-    }
+    if let offered = offer.clientMaxWindowBits, offered != 8 { client = min(offered == 0 ? 15 : offered, clientLimit) }
+    let answer = DeflateNegotiation.headerValue(
+      clientNoContextTakeover: clientFlag, serverNoContextTakeover: serverFlag,
+      clientMaxWindowBits: client < 15 ? client : nil,
+      serverMaxWindowBits: offer.serverMaxWindowBits != nil || server < 15 ? server : nil)
     return (
       DeflateParameters(
-        clientNoContextTakeover: answer.clientNoContextTakeover, serverNoContextTakeover: answer.serverNoContextTakeover,
-        clientMaxWindowBits: client, serverMaxWindowBits: server), answer.text
+        clientNoContextTakeover: clientFlag, serverNoContextTakeover: serverFlag, clientMaxWindowBits: client,
+        serverMaxWindowBits: server), answer
     )
   }
   return nil
-}
-
-/// The text of a server's answer while it is put together.
-private struct Answer {
-  var text = "permessage-deflate"
-  let clientNoContextTakeover: Bool
-  let serverNoContextTakeover: Bool
-
-  init(offer: DeflateOffer, policy: DeflatePolicy) {
-    // RFC 7692 §7.1.1: both may be answered unasked; the server's must be when asked for.
-    serverNoContextTakeover = offer.serverNoContextTakeover || policy.serverNoContextTakeover
-    clientNoContextTakeover = offer.clientNoContextTakeover || policy.clientNoContextTakeover
-    if serverNoContextTakeover { add("; server_no_context_takeover") }
-    if clientNoContextTakeover { add("; client_no_context_takeover") }
-  }
-
-  mutating func add(_ parameter: String) { text += parameter }
 }

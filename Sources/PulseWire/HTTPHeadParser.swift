@@ -7,7 +7,7 @@ struct HTTPHeadFailure {
   /// What a server answers; 0 when the peer does not speak HTTP/1 and an answer would mean nothing to it.
   var status = 400
   /// One sentence, without control characters.
-  var text: String
+  var text: Sentence
 }
 
 /// Parses the head of one HTTP/1.1 message as its bytes arrive, in either role. It is strict where leniency lets two
@@ -63,7 +63,7 @@ struct HTTPHeadParser {
       let byte = chunk[offset]
       if let failure = accept(byte) {
         state = .failed
-        return .failed(failure.text.isEmpty ? notHTTP(chunk, from: offset) : failure)
+        return .failed(failure.text.bytes.isEmpty ? notHTTP(chunk, from: offset) : failure)
       }
       head.bytes.append(byte)
       offset += 1
@@ -91,7 +91,7 @@ struct HTTPHeadParser {
       // RFC 9112 §5.2: a continued line (obs-fold) is refused.
       if HTTPText.isBlank(byte) { return malformed("has a header line that begins with a blank") }
       guard HTTPText.isToken(byte) else {
-        return malformed("has a header name with the byte \(HTTPText.escape(byte))")
+        return malformed("has a header name with the byte \(byte: byte)")
       }
       if head.fields.count >= maxFields { return tooLargeFailure("has more than \(maxFields) headers", status: 431) }
       nameBegin = at
@@ -105,11 +105,11 @@ struct HTTPHeadParser {
       }
       guard HTTPText.isToken(byte) else {
         // RFC 9112 §5.1: no blank between the name and the colon.
-        let name = HTTPText.quoted(head.bytes[nameBegin...])
+        let name = head.bytes[nameBegin...]
         return malformed(
           byte == 0x0D || byte == 0x0A
-            ? "has a header line without a colon: \(name)"
-            : "has the byte \(HTTPText.escape(byte)) in the header name that begins with \(name)")
+            ? "has a header line without a colon: \(quoted: name)"
+            : "has the byte \(byte: byte) in the header name that begins with \(quoted: name)")
       }
 
     case .beforeValue, .value:
@@ -120,8 +120,8 @@ struct HTTPHeadParser {
         return nil
       }
       guard HTTPText.isFieldText(byte) else {
-        let name = HTTPText.quoted(head.bytes[nameBegin..<nameEnd])
-        return malformed("has the byte \(HTTPText.escape(byte)) in the value of header \(name)")
+        let name = head.bytes[nameBegin..<nameEnd]
+        return malformed("has the byte \(byte: byte) in the value of header \(quoted: name)")
       }
       if HTTPText.isBlank(byte) { return nil }
       if state == .beforeValue {
@@ -177,7 +177,7 @@ struct HTTPHeadParser {
         head.reason = mark..<at
         state = .lineFeed
       } else if !HTTPText.isFieldText(byte) {
-        return malformed("has the byte \(HTTPText.escape(byte)) in its status line")
+        return malformed("has the byte \(byte: byte) in its status line")
       }
     }
     return nil
@@ -203,7 +203,7 @@ struct HTTPHeadParser {
         return nil
       }
       guard byte > 0x20, byte < 0x7F else {
-        return malformed("has the byte \(HTTPText.escape(byte)) in its target")
+        return malformed("has the byte \(byte: byte) in its target")
       }
       if at - mark >= Self.maxTargetSize {
         return tooLargeFailure("has a target of more than \(Self.maxTargetSize) bytes", status: 414)
@@ -226,21 +226,21 @@ struct HTTPHeadParser {
 
   // MARK: Sentences
 
-  private var subject: String { kind == .request ? "the request" : "the peer's answer to the upgrade request" }
+  private var subject: StaticString { kind == .request ? "the request" : "the peer's answer to the upgrade request" }
 
-  private func malformed(_ what: String) -> HTTPHeadFailure { HTTPHeadFailure(text: "\(subject) \(what)") }
+  private func malformed(_ what: Sentence) -> HTTPHeadFailure { HTTPHeadFailure(text: "\(subject) \(what)") }
 
-  private func tooLargeFailure(_ what: String, status: Int) -> HTTPHeadFailure {
+  private func tooLargeFailure(_ what: Sentence, status: Int) -> HTTPHeadFailure {
     HTTPHeadFailure(isTooLarge: true, status: status, text: "\(subject) \(what)")
   }
 
-  private mutating func tooLarge(_ what: String, status: Int) -> Progress {
+  private mutating func tooLarge(_ what: Sentence, status: Int) -> Progress {
     state = .failed
     return .failed(tooLargeFailure(what, status: status))
   }
 
   private func badStatus(_ byte: UInt8) -> HTTPHeadFailure {
-    malformed("has the byte \(HTTPText.escape(byte)) in its status, which has to be three digits from 100 to 599")
+    malformed("has the byte \(byte: byte) in its status, which has to be three digits from 100 to 599")
   }
 
   private func badVersion(_ byte: UInt8) -> HTTPHeadFailure {
@@ -248,7 +248,7 @@ struct HTTPHeadParser {
       return HTTPHeadFailure(status: 0, text: "the peer speaks HTTP/2, this side HTTP/1.1 only")
     }
     return HTTPHeadFailure(
-      status: 505, text: "the request has the byte \(HTTPText.escape(byte)) in its protocol version, which has to be HTTP/1.1")
+      status: 505, text: "the request has the byte \(byte: byte) in its protocol version, which has to be HTTP/1.1")
   }
 
   /// Stands for the sentence of `notHTTP`, which needs the chunk.
@@ -275,6 +275,6 @@ struct HTTPHeadParser {
     if isSettings || HTTPText.startsIgnoringCase(seen[...], "http/2") {
       return HTTPHeadFailure(status: 0, text: "the peer speaks HTTP/2, this side HTTP/1.1 only")
     }
-    return HTTPHeadFailure(status: 0, text: "the peer does not speak HTTP: it sent \(HTTPText.quoted(seen[...]))")
+    return HTTPHeadFailure(status: 0, text: "the peer does not speak HTTP: it sent \(quoted: seen[...])")
   }
 }

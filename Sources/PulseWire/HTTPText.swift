@@ -18,7 +18,7 @@ enum HTTPText {
     }
   }
 
-  static func isToken(_ bytes: ArraySlice<UInt8>) -> Bool {
+  @inline(never) static func isToken(_ bytes: ArraySlice<UInt8>) -> Bool {
     if bytes.isEmpty { return false }
     for byte in bytes where !isToken(byte) { return false }
     return true
@@ -43,7 +43,7 @@ enum HTTPText {
   }
 
   /// Equal byte by byte.
-  static func same(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
+  @inline(never) static func same(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
     guard bytes.count == text.utf8CodeUnitCount else { return false }
     var other = text.utf8Start
     for byte in bytes {
@@ -53,13 +53,23 @@ enum HTTPText {
     return true
   }
 
+  @inline(never) static func same(_ bytes: ArraySlice<UInt8>, _ text: String) -> Bool {
+    guard bytes.count == text.utf8.count else { return false }
+    var at = bytes.startIndex
+    for byte in text.utf8 {
+      if byte != bytes[at] { return false }
+      at += 1
+    }
+    return true
+  }
+
   /// Equal but for the case of ASCII letters; `text` is in lower case.
-  static func sameIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
+  @inline(never) static func sameIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
     bytes.count == text.utf8CodeUnitCount && startsIgnoringCase(bytes, text)
   }
 
   /// Begins with `text` (in lower case), whatever the case of ASCII letters.
-  static func startsIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
+  @inline(never) static func startsIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
     guard bytes.count >= text.utf8CodeUnitCount else { return false }
     var at = bytes.startIndex
     for i in 0..<text.utf8CodeUnitCount {
@@ -70,7 +80,7 @@ enum HTTPText {
   }
 
   /// Without spaces and tabs at both ends.
-  static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+  @inline(never) static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
     var from = bytes.startIndex
     var to = bytes.endIndex
     while from < to, isBlank(bytes[from]) { from += 1 }
@@ -79,7 +89,7 @@ enum HTTPText {
   }
 
   /// A decimal number of digits only, at most `limit`; nil for anything else.
-  static func decimal(_ bytes: ArraySlice<UInt8>, limit: Int) -> Int? {
+  @inline(never) static func decimal(_ bytes: ArraySlice<UInt8>, limit: Int) -> Int? {
     if bytes.isEmpty { return nil }
     var value = 0
     for byte in bytes {
@@ -91,40 +101,5 @@ enum HTTPText {
     return value
   }
 
-  static func string(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
-
-  /// Text of others for a sentence, between quotation marks: printable ASCII as it is, all else as \xNN, so that it can
-  /// neither break a line of a log nor steer a terminal; cut after `limit` bytes.
-  static func quoted(_ bytes: ArraySlice<UInt8>, limit: Int = 64) -> String {
-    var out: [UInt8] = [UInt8(ascii: "\"")]
-    for byte in bytes.prefix(limit) {
-      switch byte {
-      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-        out.append(UInt8(ascii: "\\"))
-        out.append(byte)
-      case 0x20...0x7E:
-        out.append(byte)
-      default:
-        appendEscape(byte, to: &out)
-      }
-    }
-    out.append(UInt8(ascii: "\""))
-    if bytes.count > limit { out.append(contentsOf: "...".utf8) }
-    return String(decoding: out, as: UTF8.self)
-  }
-
-  /// `byte` as \xNN.
-  static func escape(_ byte: UInt8) -> String {
-    var out: [UInt8] = []
-    appendEscape(byte, to: &out)
-    return String(decoding: out, as: UTF8.self)
-  }
-
-  private static func appendEscape(_ byte: UInt8, to out: inout [UInt8]) {
-    out.append(UInt8(ascii: "\\"))
-    out.append(UInt8(ascii: "x"))
-    for digit in [byte >> 4, byte & 15] {
-      out.append(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "A") &+ digit &- 10)
-    }
-  }
+  @inline(never) static func string(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
 }

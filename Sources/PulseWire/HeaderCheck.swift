@@ -10,59 +10,74 @@ package enum HeaderCheck {
   /// secrets.
   package static func headerProblem(name: String, value: String) -> String? {
     let nameBytes = Array(name.utf8)
-    if nameBytes.isEmpty { return "a header has an empty name" }
+    if nameBytes.isEmpty { return sentence("a header has an empty name") }
     // RFC 9110 §5.1: a name is a token. A CR, LF or colon here would begin a header of its own.
     for byte in nameBytes where !HTTPText.isToken(byte) {
-      return "header name \(HTTPText.quoted(nameBytes[...])) has the byte \(HTTPText.escape(byte)); allowed are letters, "
-        + "digits and !#$%&'*+-.^_`|~"
+      return sentence(
+        """
+        header name \(quoted: nameBytes[...]) has the byte \(byte: byte); allowed are letters, digits and \
+        !#$%&'*+-.^_`|~
+        """)
     }
     if isOwned(nameBytes[...]) {
-      return "header \(HTTPText.quoted(nameBytes[...])) is set by the library itself and can't be given"
+      return sentence("header \(quoted: nameBytes[...]) is set by the library itself and can't be given")
     }
     var index = 0
     for byte in value.utf8 {
       // RFC 9110 §5.5: CR, LF and NUL would let a value end the header; other controls have no place either.
       if !HTTPText.isFieldText(byte) {
-        return "the value of header \(HTTPText.quoted(nameBytes[...])) has the byte \(HTTPText.escape(byte)) at index "
-          + "\(index); control characters are not allowed"
+        return sentence(
+          """
+          the value of header \(quoted: nameBytes[...]) has the byte \(byte: byte) at index \(index); control \
+          characters are not allowed
+          """)
       }
       index += 1
     }
     if nameBytes.count + index + 4 > maxTotalSize {
-      return "header \(HTTPText.quoted(nameBytes[...])) has \(index) bytes; all headers together may have \(maxTotalSize)"
+      return sentence(
+        "header \(quoted: nameBytes[...]) has \(index) bytes; all headers together may have \(maxTotalSize)")
     }
     return nil
   }
 
   /// The same for all headers at once, with their number and total size.
   package static func problem(_ headers: [HTTPHeader]) -> String? {
-    if headers.count > maxCount { return "\(headers.count) headers are given; at most \(maxCount) are allowed" }
+    if headers.count > maxCount {
+      return sentence("\(headers.count) headers are given; at most \(maxCount) are allowed")
+    }
     var total = 0
     for header in headers {
       if let problem = headerProblem(name: header.name, value: header.value) { return problem }
       total += header.name.utf8.count + header.value.utf8.count + 4
     }
-    if total > maxTotalSize { return "the headers have \(total) bytes; together they may have \(maxTotalSize)" }
+    if total > maxTotalSize {
+      return sentence("the headers have \(total) bytes; together they may have \(maxTotalSize)")
+    }
     return nil
   }
 
   /// Why a list of subprotocols is refused; nil if it is fine (RFC 6455 §4.1: tokens, each once).
   package static func subprotocolProblem(_ names: [String]) -> String? {
-    if names.count > maxCount { return "\(names.count) subprotocols are given; at most \(maxCount) are allowed" }
+    if names.count > maxCount {
+      return sentence("\(names.count) subprotocols are given; at most \(maxCount) are allowed")
+    }
     var index = 0
     var total = 0
     for name in names {
       let bytes = Array(name.utf8)
       if !HTTPText.isToken(bytes[...]) {
-        return "subprotocol \(HTTPText.quoted(bytes[...])) is not a token: letters, digits and !#$%&'*+-.^_`|~"
+        return sentence("subprotocol \(quoted: bytes[...]) is not a token: letters, digits and !#$%&'*+-.^_`|~")
       }
-      for other in names[..<index] where other.utf8.elementsEqual(bytes) {
-        return "subprotocol \(HTTPText.quoted(bytes[...])) is given twice"
+      for other in names[..<index] where HTTPText.same(bytes[...], other) {
+        return sentence("subprotocol \(quoted: bytes[...]) is given twice")
       }
       total += bytes.count + 2
       index += 1
     }
-    if total > maxTotalSize { return "the subprotocols have \(total) bytes; together they may have \(maxTotalSize)" }
+    if total > maxTotalSize {
+      return sentence("the subprotocols have \(total) bytes; together they may have \(maxTotalSize)")
+    }
     return nil
   }
 

@@ -48,10 +48,11 @@ package struct UpgradeRefusal: Sendable {
 
   /// One sentence: status, reason and hint.
   package var text: String {
-    var text = "the server refused the upgrade with status \(status)"
-    if !reason.utf8.isEmpty { text += " \(HTTPText.quoted(Array(reason.utf8)[...]))" }
+    var text: Sentence = "the server refused the upgrade with status \(status)"
+    if !reason.utf8.isEmpty { text.add(" \(quoted: Array(reason.utf8)[...])") }
     let hint = hint
-    return hint.utf8.isEmpty ? text : text + ": " + hint
+    if !hint.utf8.isEmpty { text.add(": \(hint)") }
+    return sentence(text)
   }
 
   /// Seconds to wait before the next attempt, from a Retry-After header with a number (RFC 9110 §10.2.3); nil if there

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Why a request or an answer can't be built: one sentence without control characters.
-package struct UpgradeEncodeFailure: Error, Equatable, Sendable {
+package struct UpgradeEncodeFailure: Error, Sendable {
   package let text: String
 }
 
@@ -39,14 +39,14 @@ package struct UpgradeRequest: Sendable {
 
   /// Why the request can't be sent; nil if it is fine.
   package var problem: String? {
-    if key.count != 16 { return "the handshake key has \(key.count) bytes instead of 16" }
-    if target.utf8.first != UInt8(ascii: "/") { return "the request target does not begin with /" }
+    if key.count != 16 { return sentence("the handshake key has \(key.count) bytes instead of 16") }
+    if target.utf8.first != UInt8(ascii: "/") { return sentence("the request target does not begin with /") }
     for byte in target.utf8 where byte <= 0x20 || byte >= 0x7F || byte == UInt8(ascii: "#") {
-      return "the request target has the byte \(HTTPText.escape(byte))"
+      return sentence("the request target has the byte \(byte: byte)")
     }
-    if hostHeader.utf8.isEmpty { return "the Host header is empty" }
+    if hostHeader.utf8.isEmpty { return sentence("the Host header is empty") }
     for byte in hostHeader.utf8 where byte <= 0x20 || byte >= 0x7F {
-      return "the Host header has the byte \(HTTPText.escape(byte))"
+      return sentence("the Host header has the byte \(byte: byte)")
     }
     if let problem = HeaderCheck.subprotocolProblem(subprotocols) { return problem }
     if let problem = HeaderCheck.problem(headers) { return problem }
@@ -57,9 +57,7 @@ package struct UpgradeRequest: Sendable {
   package func encode() -> Result<[UInt8], UpgradeEncodeFailure> {
     if let problem { return .failure(UpgradeEncodeFailure(text: problem)) }
     var writer = HeadWriter()
-    writer.add("GET ")
-    writer.add(target)
-    writer.add(" HTTP/1.1\r\n")
+    writer.add("GET \(target) HTTP/1.1\r\n")
     writer.add("Host", hostHeader)
     writer.add("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ")
     writer.bytes.append(contentsOf: Base64.encode(key))
@@ -69,7 +67,7 @@ package struct UpgradeRequest: Sendable {
       writer.add("Sec-WebSocket-Protocol: ")
       for index in subprotocols.indices {
         if index > 0 { writer.add(", ") }
-        writer.add(subprotocols[index])
+        writer.add("\(subprotocols[index])")
       }
       writer.add("\r\n")
     }
@@ -85,14 +83,9 @@ struct HeadWriter {
 
   init() { bytes.reserveCapacity(512) }
 
-  mutating func add(_ text: String) { bytes.append(contentsOf: text.utf8) }
+  @inline(never) mutating func add(_ text: Sentence) { bytes.append(contentsOf: text.bytes) }
 
-  mutating func add(_ name: String, _ value: String) {
-    add(name)
-    add(": ")
-    add(value)
-    add("\r\n")
-  }
+  @inline(never) mutating func add(_ name: String, _ value: String) { add("\(name): \(value)\r\n") }
 }
 
 enum UpgradeKey {

@@ -48,7 +48,7 @@ package final class UpgradeRequestParser {
     case .needMoreBytes:
       return .needMoreBytes
     case .failed(let failure):
-      return end(.failed(UpgradeRequestFailure(status: failure.status, text: failure.text)))
+      return end(.failed(UpgradeRequestFailure(status: failure.status, text: sentence(failure.text))))
     case .complete:
       switch Self.judge(parser.head) {
       case .success(var info):
@@ -76,11 +76,11 @@ package final class UpgradeRequestParser {
   private static func judge(_ head: HTTPHead) -> Result<UpgradeRequestInfo, UpgradeRequestFailure> {
     if !HTTPText.same(head.bytes[head.method], "GET") {
       return failure(
-        405, "the method is \(HTTPText.quoted(head.bytes[head.method])) instead of GET", [("Allow", "GET")])
+        405, "the method is \(quoted: head.bytes[head.method]) instead of GET", [("Allow", "GET")])
     }
     if head.minorVersion != 1 { return failure(505, "the request is HTTP/1.0, which knows no upgrade") }
     guard let target = originForm(head.bytes[head.target]) else {
-      return failure(400, "the target \(HTTPText.quoted(head.bytes[head.target])) is not a path")
+      return failure(400, "the target \(quoted: head.bytes[head.target]) is not a path")
     }
     // RFC 9112 §3.2: exactly one Host.
     guard head.count(of: "host") == 1, let host = head.value(of: "host"), isHost(host) else {
@@ -92,7 +92,8 @@ package final class UpgradeRequestParser {
     }
     if !head.list(of: "upgrade", has: "websocket") || !head.list(of: "connection", has: "upgrade") {
       return failure(
-        426, "the request does not ask for an upgrade to websocket", [("Upgrade", "websocket"), ("Connection", "Upgrade")])
+        426, "the request does not ask for an upgrade to websocket",
+        [("Upgrade", "websocket"), ("Connection", "Upgrade")])
     }
     // RFC 6455 §4.4: says which version is understood.
     guard head.count(of: "sec-websocket-version") == 1, let version = head.value(of: "sec-websocket-version"),
@@ -113,8 +114,8 @@ package final class UpgradeRequestParser {
       deflateOffers: [], accept: String(decoding: UpgradeKey.accept(Array(key)), as: UTF8.self), consumed: 0)
     for name in head.list(of: "sec-websocket-protocol") {
       // RFC 6455 §4.1: tokens, each once.
-      guard HTTPText.isToken(name), !info.subprotocols.contains(where: { $0.utf8.elementsEqual(name) }) else {
-        return failure(400, "Sec-WebSocket-Protocol has \(HTTPText.quoted(name)), which is no token or there twice")
+      guard HTTPText.isToken(name), !info.subprotocols.contains(where: { HTTPText.same(name, $0) }) else {
+        return failure(400, "Sec-WebSocket-Protocol has \(quoted: name), which is no token or there twice")
       }
       if info.subprotocols.count >= HeaderCheck.maxCount {
         return failure(400, "Sec-WebSocket-Protocol has more than \(HeaderCheck.maxCount) names")
@@ -125,7 +126,7 @@ package final class UpgradeRequestParser {
     where HTTPText.sameIgnoringCase(head.bytes[field.name], "sec-websocket-extensions") {
       // RFC 6455 §9.1: what is malformed fails the connection, what is merely unknown is ignored.
       guard let offers = DeflateNegotiation.offers(in: head.bytes[field.value]) else {
-        return failure(400, "Sec-WebSocket-Extensions is malformed: \(HTTPText.quoted(head.bytes[field.value]))")
+        return failure(400, "Sec-WebSocket-Extensions is malformed: \(quoted: head.bytes[field.value])")
       }
       info.deflateOffers += offers
     }
@@ -133,9 +134,9 @@ package final class UpgradeRequestParser {
   }
 
   private static func failure(
-    _ status: Int, _ text: String, _ headers: [HTTPHeader] = []
+    _ status: Int, _ text: Sentence, _ headers: [HTTPHeader] = []
   ) -> Result<UpgradeRequestInfo, UpgradeRequestFailure> {
-    .failure(UpgradeRequestFailure(status: status, headers: headers, text: text))
+    .failure(UpgradeRequestFailure(status: status, headers: headers, text: sentence(text)))
   }
 
   private static func hasNoBody(_ head: HTTPHead) -> Bool {

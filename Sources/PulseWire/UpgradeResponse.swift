@@ -8,14 +8,14 @@ package enum UpgradeResponse {
   ) -> Result<[UInt8], UpgradeEncodeFailure> {
     if let problem = HeaderCheck.problem(headers) { return .failure(UpgradeEncodeFailure(text: problem)) }
     // §4.2.2: one of those the client asked for.
-    if let subprotocol, !request.subprotocols.contains(where: { $0.utf8.elementsEqual(subprotocol.utf8) }) {
+    if let subprotocol, !request.subprotocols.contains(where: { HTTPText.same(Array(subprotocol.utf8)[...], $0) }) {
       return .failure(
         UpgradeEncodeFailure(
-          text: "the client did not ask for subprotocol \(HTTPText.quoted(Array(subprotocol.utf8)[...]))"))
+          text: sentence("the client did not ask for subprotocol \(quoted: Array(subprotocol.utf8)[...])")))
     }
     if let deflateAnswer {
       for byte in deflateAnswer.utf8 where !HTTPText.isFieldText(byte) {
-        return .failure(UpgradeEncodeFailure(text: "the extension answer has the byte \(HTTPText.escape(byte))"))
+        return .failure(UpgradeEncodeFailure(text: sentence("the extension answer has the byte \(byte: byte)")))
       }
     }
     var writer = HeadWriter()
@@ -33,7 +33,7 @@ package enum UpgradeResponse {
     status: Int, headers: [HTTPHeader] = [], body: [UInt8] = []
   ) -> Result<[UInt8], UpgradeEncodeFailure> {
     if !(300...599).contains(status) {
-      return .failure(UpgradeEncodeFailure(text: "status \(status) is not a refusal; allowed are 300 to 599"))
+      return .failure(UpgradeEncodeFailure(text: sentence("status \(status) is not a refusal; allowed are 300 to 599")))
     }
     if let problem = HeaderCheck.problem(headers) { return .failure(UpgradeEncodeFailure(text: problem)) }
     return .success(encode(status: status, headers: headers, body: body))
@@ -56,7 +56,7 @@ package enum UpgradeResponse {
       // RFC 9110 §7.8: what names Upgrade has to be listed, and close ends the connection all the same.
       if HTTPText.sameIgnoringCase(name, "connection") {
         hasConnection = true
-        writer.add("Connection", header.value + ", close")
+        writer.add("Connection: \(header.value), close\r\n")
       } else {
         writer.add(header.name, header.value)
       }
@@ -68,7 +68,7 @@ package enum UpgradeResponse {
     return writer.bytes
   }
 
-  private static func reason(_ status: Int) -> String {
+  private static func reason(_ status: Int) -> StaticString {
     switch status {
     case 400: "Bad Request"
     case 401: "Unauthorized"

@@ -73,8 +73,8 @@ package final class UpgradeResponseParser {
       end(.incomplete, "the connection ended before the server answered the upgrade request")
     case .head:
       end(
-        .incomplete, "the connection ended inside the server's answer to the upgrade request, after "
-          + "\(headSize + parser.size) bytes")
+        .incomplete,
+        "the connection ended inside the server's answer to the upgrade request, after \(headSize + parser.size) bytes")
     }
   }
 
@@ -90,8 +90,8 @@ package final class UpgradeResponseParser {
     return progress
   }
 
-  private func end(_ kind: UpgradeFailureKind, _ text: String) -> UpgradeProgress {
-    end(.failed(UpgradeFailure(kind: kind, text: text)))
+  private func end(_ kind: UpgradeFailureKind, _ text: Sentence) -> UpgradeProgress {
+    end(.failed(UpgradeFailure(kind: kind, text: sentence(text))))
   }
 
   // MARK: The head
@@ -130,8 +130,8 @@ package final class UpgradeResponseParser {
     // Exactly once, and exact: it is what shows that the server read this very request.
     if head.count(of: "sec-websocket-accept") > 1 { return invalid("it has Sec-WebSocket-Accept more than once") }
     guard let answer = head.value(of: "sec-websocket-accept") else { return invalid("Sec-WebSocket-Accept is missing") }
-    if !answer.elementsEqual(accept) {
-      return invalid("Sec-WebSocket-Accept is \(HTTPText.quoted(answer)), which does not belong to the key that was sent")
+    if answer != accept[...] {
+      return invalid("Sec-WebSocket-Accept is \(quoted: answer), which does not belong to the key that was sent")
     }
 
     var acceptance = UpgradeAcceptance(subprotocol: nil, deflate: nil, headers: head.headers, consumed: consumed)
@@ -143,26 +143,28 @@ package final class UpgradeResponseParser {
       switch DeflateNegotiation.checkAnswer(header, offer: offer) {
       case .none: break
       case .agreed(let parameters): acceptance.deflate = parameters
-      case .failed(let text): return invalid(text)
+      case .failed(let text): return invalid("\(text)")
       }
     }
     // §11.3.4: at most once, and one of those asked for.
     if head.count(of: "sec-websocket-protocol") > 1 { return invalid("it has Sec-WebSocket-Protocol more than once") }
     if let name = head.value(of: "sec-websocket-protocol") {
-      for asked in subprotocols where asked.utf8.elementsEqual(name) { acceptance.subprotocol = asked }
+      for asked in subprotocols where HTTPText.same(name, asked) { acceptance.subprotocol = asked }
       if acceptance.subprotocol == nil {
-        return invalid("the server chose the subprotocol \(HTTPText.quoted(name)), which was not asked for")
+        return invalid("the server chose the subprotocol \(quoted: name), which was not asked for")
       }
     }
     return end(.accepted(acceptance))
   }
 
-  private func invalid(_ why: String) -> UpgradeProgress {
+  private func invalid(_ why: Sentence) -> UpgradeProgress {
     end(.invalid, "the server's answer 101 is not valid: \(why)")
   }
 
-  private func describe(_ head: HTTPHead, _ name: StaticString, _ shown: String, expected: String) -> String {
+  private func describe(
+    _ head: HTTPHead, _ name: StaticString, _ shown: StaticString, expected: StaticString
+  ) -> Sentence {
     guard let value = head.value(of: name) else { return "\(shown) is missing" }
-    return "\(shown) is \(HTTPText.quoted(value)) instead of \(expected)"
+    return "\(shown) is \(quoted: value) instead of \(expected)"
   }
 }

@@ -5,7 +5,7 @@ enum HostName {
   /// A DNS name or IPv4 address in lower case; nil with a sentence for anything else.
   static func checked(_ text: ArraySlice<UInt8>, _ problem: inout String) -> [UInt8]? {
     if text.isEmpty {
-      problem = "the URL has no host"
+      problem = sentence("the URL has no host")
       return nil
     }
     for byte in text {
@@ -13,16 +13,18 @@ enum HostName {
         HTTPText.lower(byte) &- UInt8(ascii: "a") < 26 || HTTPText.isDigit(byte) || byte == UInt8(ascii: "-")
         || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_")
       if !isAllowed {
-        problem =
-          "the URL's host \(HTTPText.quoted(text)) has the character \(HTTPText.string([byte])); allowed are letters, "
-          + "digits, - . _ and an IPv6 address in [ ]"
+        problem = sentence(
+          """
+          the URL's host \(quoted: text) has the character \(character: byte); allowed are letters, digits, - . _ and an \
+          IPv6 address in [ ]
+          """)
         return nil
       }
     }
     // RFC 1035 §2.3.4; one dot at the end is allowed and counts for nothing.
     let name = text.last == UInt8(ascii: ".") ? text.dropLast() : text
     if name.count > 253 {
-      problem = "the URL's host has \(name.count) characters; at most 253 are allowed"
+      problem = sentence("the URL's host has \(name.count) characters; at most 253 are allowed")
       return nil
     }
     var label = name.startIndex
@@ -31,7 +33,7 @@ enum HostName {
       let end = name[label...].firstIndex(of: UInt8(ascii: ".")) ?? name.endIndex
       last = name[label..<end]
       if last.isEmpty || last.count > 63 {
-        problem = "the URL's host \(HTTPText.quoted(text)) has a part between dots that is empty or over 63 characters"
+        problem = sentence("the URL's host \(quoted: text) has a part between dots that is empty or over 63 characters")
         return nil
       }
       label = end + 1
@@ -40,7 +42,7 @@ enum HostName {
     // be taken as octal, hexadecimal or shortened addresses by the resolver.
     let isNumber = last.allSatisfy { HTTPText.isDigit($0) } || HTTPText.startsIgnoringCase(last, "0x")
     if isNumber, !isIPv4(text) {
-      problem = "the URL's host \(HTTPText.quoted(text)) is not an IPv4 address of four numbers from 0 to 255"
+      problem = sentence("the URL's host \(quoted: text) is not an IPv4 address of four numbers from 0 to 255")
       return nil
     }
     return text.map { HTTPText.lower($0) }

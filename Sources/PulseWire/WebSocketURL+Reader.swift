@@ -23,7 +23,7 @@ struct URLReader {
       // A / or ? in a password that is not percent-encoded ends the host early. What was then taken for host and port
       // is user and password, which no sentence may quote.
       if target.contains(UInt8(ascii: "@")) {
-        problem = "the URL's host or port is not valid; in a user or password write / as %2F and ? as %3F"
+        problem = sentence("the URL's host or port is not valid; in a user or password write / as %2F and ? as %3F")
       }
       return nil
     }
@@ -43,15 +43,15 @@ struct URLReader {
     var portStart = text.startIndex
     if text.first == UInt8(ascii: "[") {
       guard let close = text.firstIndex(of: UInt8(ascii: "]")) else {
-        problem = "the URL's host begins with [ and has no ]"
+        problem = sentence("the URL's host begins with [ and has no ]")
         return false
       }
       let address = text[(text.startIndex + 1)..<close]
       guard HostName.isIPv6(address) else {
         problem =
           address.contains(UInt8(ascii: "%"))
-          ? "the URL's IPv6 address \(HTTPText.quoted(address)) has a zone, which is not supported"
-          : "the URL's host \(HTTPText.quoted(address)) is not an IPv6 address"
+          ? sentence("the URL's IPv6 address \(quoted: address) has a zone, which is not supported")
+          : sentence("the URL's host \(quoted: address) is not an IPv6 address")
         return false
       }
       place.isIPv6 = true
@@ -78,30 +78,32 @@ struct URLReader {
   /// What no part may have: the bytes that could end the request line, and those that RFC 3986 §2 leaves out of URLs.
   private func checkBytes(_ problem: inout String) -> Bool {
     if bytes.isEmpty {
-      problem = "the URL is empty; it has to be like wss://host/path"
+      problem = sentence("the URL is empty; it has to be like wss://host/path")
       return false
     }
     if bytes.count > WebSocketURL.maxSize {
-      problem = "the URL is longer than \(WebSocketURL.maxSize) bytes"
+      problem = sentence("the URL is longer than \(WebSocketURL.maxSize) bytes")
       return false
     }
     var index = 0
     for byte in bytes {
       switch byte {
       case 0...0x1F, 0x7F:
-        problem = "the URL has the control character \(HTTPText.escape(byte)) at index \(index)"
+        problem = sentence("the URL has the control character \(byte: byte) at index \(index)")
         return false
       case 0x20:
-        problem = "the URL has a space at index \(index); write it as %20"
+        problem = sentence("the URL has a space at index \(index); write it as %20")
         return false
       case UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\\"):
-        problem =
-          "the URL has the character \(HTTPText.string([byte])) at index \(index), which has to be percent-encoded"
+        problem = sentence(
+          "the URL has the character \(character: byte) at index \(index), which has to be percent-encoded")
         return false
       case 0x80...:
-        problem =
-          "the URL has the byte \(HTTPText.escape(byte)) at index \(index); what is not ASCII has to be percent-encoded, "
-          + "or written as xn--... in a host name"
+        problem = sentence(
+          """
+          the URL has the byte \(byte: byte) at index \(index); what is not ASCII has to be percent-encoded, or written \
+          as xn--... in a host name
+          """)
         return false
       default:
         index += 1
@@ -121,14 +123,14 @@ struct URLReader {
       if HTTPText.sameIgnoringCase(name, "ws") { return (false, colon + 3) }
       if HTTPText.sameIgnoringCase(name, "wss") { return (true, colon + 3) }
       if HTTPText.sameIgnoringCase(name, "http") {
-        problem = "the URL begins with http://; a WebSocket URL begins with ws:// instead"
+        problem = sentence("the URL begins with http://; a WebSocket URL begins with ws:// instead")
       } else if HTTPText.sameIgnoringCase(name, "https") {
-        problem = "the URL begins with https://; a WebSocket URL begins with wss:// instead"
+        problem = sentence("the URL begins with https://; a WebSocket URL begins with wss:// instead")
       } else {
-        problem = "the URL has the scheme \(HTTPText.quoted(name, limit: 32)); allowed are ws:// and wss://"
+        problem = sentence("the URL has the scheme \(quoted: name, limit: 32); allowed are ws:// and wss://")
       }
     } else {
-      problem = "the URL does not begin with ws:// or wss://"
+      problem = sentence("the URL does not begin with ws:// or wss://")
     }
     return nil
   }
@@ -142,13 +144,15 @@ struct URLReader {
     for index in start..<bytes.count {
       switch bytes[index] {
       case UInt8(ascii: "#"):
-        problem = "the URL has a fragment (# at index \(index)), which a WebSocket URL can't have; write # as %23"
+        problem = sentence(
+          "the URL has a fragment (# at index \(index)), which a WebSocket URL can't have; write # as %23")
         return nil
       case UInt8(ascii: "?"):
         if pathCount == nil { pathCount = target.count }
       case UInt8(ascii: "%"):
         if !isEscape(bytes[index...]) {
-          problem = "the URL has a % at index \(index) that two hexadecimal digits don't follow; write % as %25"
+          problem = sentence(
+            "the URL has a % at index \(index) that two hexadecimal digits don't follow; write % as %25")
           return nil
         }
       default:
@@ -170,19 +174,19 @@ struct URLReader {
   ) -> Bool {
     if text.isEmpty { return true }
     if text.contains(UInt8(ascii: "@")) {
-      problem = "the URL has more than one @ before the path; write @ in a user or password as %40"
+      problem = sentence("the URL has more than one @ before the path; write @ in a user or password as %40")
       return false
     }
     let colon = text.firstIndex(of: UInt8(ascii: ":")) ?? text.endIndex
     guard let user = decoded(text[..<colon]),
       let password = decoded(colon < text.endIndex ? text[(colon + 1)...] : text[colon...])
     else {
-      problem = "the URL's user or password is not valid percent-encoded UTF-8 without control characters"
+      problem = sentence("the URL's user or password is not valid percent-encoded UTF-8 without control characters")
       return false
     }
     // RFC 7617 §2: nobody could tell where such a user name ends.
     if user.contains(UInt8(ascii: ":")) {
-      problem = "the URL's user has a colon (%3A), which can't be sent"
+      problem = sentence("the URL's user has a colon (%3A), which can't be sent")
       return false
     }
     credentials = (user: HTTPText.string(user[...]), password: HTTPText.string(password[...]))
@@ -214,13 +218,13 @@ struct URLReader {
   /// `text` begins behind the host. An empty port is the default one (RFC 3986 §3.2.3).
   private func port(_ text: ArraySlice<UInt8>, standard: UInt16, _ problem: inout String) -> UInt16? {
     guard text.first == UInt8(ascii: ":") else {
-      problem = "the URL has \(HTTPText.quoted(text)) behind the ] of its host"
+      problem = sentence("the URL has \(quoted: text) behind the ] of its host")
       return nil
     }
     let digits = text.dropFirst()
     if digits.isEmpty { return standard }
     guard let port = HTTPText.decimal(digits, limit: 65535), port > 0 else {
-      problem = "the URL has the port \(HTTPText.quoted(digits, limit: 32)); allowed are 1 to 65535"
+      problem = sentence("the URL has the port \(quoted: digits, limit: 32); allowed are 1 to 65535")
       return nil
     }
     return UInt16(port)

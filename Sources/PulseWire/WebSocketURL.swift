@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Why a URL is refused: one sentence without control characters, and without the password.
-package struct URLFailure: Error, Equatable, Sendable {
+package struct URLFailure: Error, Sendable {
   package let text: String
 }
 

@@ -145,7 +145,12 @@ TEST(bad_options) {
         IS(status, cases[i].status);
         CHECK(strlen(why) > 10 && strlen(why) < sizeof why);
         CHECK(strchr(why, '\n') == NULL && strchr(why, '\r') == NULL);
-        if (status == PULSEWS_EVALUE) CHECK(strstr(why, cases[i].name));
+        if (status == PULSEWS_EVALUE) { /* the sentence names the option; one header of `headers` is a header */
+            char name[64];
+            size_t length = strlen(cases[i].name);
+            snprintf(name, sizeof name, "%.*s", (int)(length - (cases[i].name[length - 1] == 's')), cases[i].name);
+            CHECK(strstr(why, name));
+        }
     }
     /* A value of any length: refused or taken, never over the end of the buffer. */
     char *huge = malloc(1 << 20), why[16];
@@ -222,7 +227,7 @@ TEST(bad_sends) {
     memset(reason, 'r', 124);
     reason[124] = 0;
     IS(pulsews_close(client, 1000, reason, 0), PULSEWS_EINVAL);
-    IS(pulsews_close(client, 1000, "\xff", 0), PULSEWS_EINVAL);
+    IS(pulsews_close(client, 1000, "\xff", 0), PULSEWS_EUTF8);
     /* None of it hurt the connection. */
     pulsews_message message;
     IS(pulsews_send(client, PULSEWS_TEXT, "still here", 10, SHORT), PULSEWS_OK);

@@ -210,7 +210,7 @@ async def refuse_403(reader, writer):
 @mode
 async def refuse_endless_body(reader, writer):
     await read_request(reader)
-    writer.write(b"HTTP/1.1 500 Internal Server Error\r\n\r\n")
+    writer.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n")
     while True:
         writer.write(b"blah" * 4096)
         await writer.drain()
@@ -333,15 +333,27 @@ async def ignores_close(reader, writer):
 
 @mode
 async def ping_flood(reader, writer):
-    """10,000 pings, then the text "done"; then it echoes."""
+    """10,000 pings at once; the text "done" when the last is answered (RFC 6455 5.5.3: not all need to be); then it echoes."""
     await accept(reader, writer)
-    for _ in range(100):
-        writer.write(frame(9, b"x" * 125) * 100)
+    for i in range(100):
+        writer.write(b"".join(frame(9, b"%0125d" % (100 * i + j)) for j in range(100)))
         await writer.drain()
+    while int((await receive(reader))[1]) != 9999:
+        pass
     writer.write(frame(1, b"done"))
-    for _ in range(10000):
-        await receive(reader)
     await echo_frames(reader, writer)
+
+
+@mode
+async def ping_by_ping(reader, writer):
+    """100 pings, each sent when the one before is answered; then the text "done"."""
+    await accept(reader, writer)
+    for i in range(100):
+        writer.write(frame(9, b"%d" % i))
+        if await receive(reader) != (10, b"%d" % i):
+            return
+    writer.write(frame(1, b"done"))
+    await silence(reader)
 
 
 # ---- The program

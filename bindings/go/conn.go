@@ -116,7 +116,7 @@ func Dial(ctx context.Context, url string, options ...Option) (*Conn, error) {
 }
 
 // wasOpen says whether the connection was open, and ended before Dial looked: what had arrived can then be received, and
-// Recv tells how it ended. The headers of an answer are there, and the answer was no refusal.
+// Recv tells how it ended. The sign of it: there are headers of an answer, and it was not the handshake that failed.
 func (c *Conn) wasOpen(status int) bool {
 	if status <= codeHandshake && status > codeHandshake-100 {
 		return false
@@ -160,7 +160,8 @@ func (c *Conn) Close() error { return c.CloseWith(context.Background(), 1000, ""
 
 // CloseWith closes the connection with a code (1000 to 1003, 1007 to 1014, or 3000 to 4999; 0 sends no close frame) and a
 // reason (UTF-8, at most 123 bytes). When ctx ends before the peer has answered, the connection is cut and the error is
-// ctx.Err(). With ErrInvalid nothing was done; in every other case the connection is closed and released afterwards.
+// ctx.Err(). With ErrInvalid and ErrUTF8 nothing was done; in every other case the connection is closed and released
+// afterwards.
 func (c *Conn) CloseWith(ctx context.Context, code int, reason string) error {
 	if strings.IndexByte(reason, 0) >= 0 {
 		return invalid(fmt.Sprintf("argument reason %q holds a NUL byte", reason))
@@ -181,7 +182,7 @@ func (c *Conn) CloseWith(ctx context.Context, code int, reason string) error {
 			err = c.why(status, "")
 		}
 		c.alive.RUnlock()
-		if status == codeInvalid {
+		if status <= codeInvalid && status > codeInvalid-100 { // the call was wrong
 			return err
 		}
 		if status != codeTimeout {

@@ -88,62 +88,6 @@ func TestDialRefused(t *testing.T) {
 	}
 }
 
-func TestDialForbidden(t *testing.T) {
-	address := serveHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Why", "origin")
-		w.WriteHeader(http.StatusForbidden)
-		io.WriteString(w, "go away\x00"+strings.Repeat("!", 1000))
-	}))
-	_, err := Dial(within(t, soon), "ws://"+address+"/")
-	var refusal *HandshakeError
-	if !errors.As(err, &refusal) || !errors.Is(err, ErrHandshake) {
-		t.Fatalf("%v, expected a HandshakeError", err)
-	}
-	if refusal.Status != 403 || refusal.Header.Get("X-Why") != "origin" ||
-		string(refusal.Body) != "go away\x00"+strings.Repeat("!", 1000) || !strings.Contains(err.Error(), "403") {
-		t.Errorf("%q %#v", err, refusal)
-	}
-}
-
-func TestDialGarbage(t *testing.T) {
-	for name, answer := range map[string]string{
-		"noise":           "\x00\x01\x02 nothing like HTTP\r\n\r\n",
-		"no accept":       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-		"an endless line": "HTTP/1.1 101 " + strings.Repeat("x", 1<<20),
-		"nothing":         "",
-	} {
-		t.Run(name, func(t *testing.T) {
-			url := serveRaw(t, func(conn net.Conn) {
-				bufferOf(conn)
-				io.WriteString(conn, answer)
-			})
-			c, err := Dial(within(t, soon), url)
-			if err == nil {
-				c.Close()
-				t.Fatal("Dial succeeded")
-			}
-			var e *Error
-			if !errors.As(err, &e) || e.Text == "" {
-				t.Errorf("%#v", err)
-			}
-			t.Log(err)
-		})
-	}
-}
-
-// bufferOf reads the request of a client.
-func bufferOf(conn net.Conn) {
-	var request []byte
-	b := make([]byte, 4096)
-	for !bytes.Contains(request, []byte("\r\n\r\n")) {
-		n, err := conn.Read(b)
-		if err != nil {
-			return
-		}
-		request = append(request, b[:n]...)
-	}
-}
-
 func TestDialEndsWithItsContext(t *testing.T) {
 	url := serveRaw(t, func(conn net.Conn) { io.Copy(io.Discard, conn) })
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -299,7 +243,7 @@ func TestSendBadInput(t *testing.T) {
 		}
 	}
 	for _, reason := range []string{strings.Repeat("x", 124), "a\x00b", "\xff"} {
-		if err := c.CloseWith(ctx, 1000, reason); !errors.Is(err, ErrInvalid) {
+		if err := c.CloseWith(ctx, 1000, reason); !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrUTF8) {
 			t.Errorf("CloseWith(%q): %v", reason, err)
 		}
 	}
@@ -309,79 +253,6 @@ func TestSendBadInput(t *testing.T) {
 	}
 	if msg, err := c.Recv(ctx); err != nil || msg.Text() != "still there" {
 		t.Fatalf("%v, %v", msg, err)
-	}
-}
-
-func TestOverLimit(t *testing.T) {
-	url := startServer(t, func(p *peer) {
-		p.write(opText, []byte("fits"))
-		p.write(opText, make([]byte, 1001))
-		p.serve(nil)
-	})
-	c := dial(t, url, WithMaxMessageSize(1000))
-	ctx := within(t, soon)
-	if msg, err := c.Recv(ctx); err != nil || msg.Text() != "fits" {
-		t.Fatalf("%v, %v", msg, err)
-	}
-	for i := 0; i < 2; i++ {
-		if _, err := c.Recv(ctx); !errors.Is(err, ErrTooBig) {
-			t.Fatalf("%v, expected ErrTooBig", err)
-		}
-	}
-}
-
-func TestPeersBadFrames(t *testing.T) {
-	for name, test := range map[string]struct {
-		bytes []byte
-		is    error
-	}{
-		"reserved bit": {[]byte{0xc1, 0}, ErrProtocol},
-		"not UTF-8":    {[]byte{0x81, 1, 0xff}, ErrPayload},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := dial(t, startServer(t, func(p *peer) { p.writeRaw(test.bytes); p.serve(nil) }))
-			if _, err := c.Recv(within(t, soon)); !errors.Is(err, test.is) {
-				t.Errorf("%v, expected %v", err, test.is)
-			}
-			if err := c.Close(); err != nil {
-				t.Errorf("Close: %v", err)
-			}
-		})
-	}
-}
-
-func TestPeerCloses(t *testing.T) {
-	c := dial(t, startServer(t, func(p *peer) {
-		p.write(opText, []byte("last words"))
-		p.writeClose(4001, "bye")
-		p.serve(nil)
-	}))
-	ctx := within(t, soon)
-	if msg, err := c.Recv(ctx); err != nil || msg.Text() != "last words" {
-		t.Fatalf("%v, %v", msg, err)
-	}
-	for i := 0; i < 2; i++ {
-		_, err := c.Recv(ctx)
-		var closed *CloseError
-		if !errors.As(err, &closed) || closed.Code != 4001 || closed.Reason != "bye" || !errors.Is(err, ErrPeerClosed) {
-			t.Fatalf("%v, expected a CloseError", err)
-		}
-	}
-	if _, err := c.RecvBatch(ctx, 5); !errors.Is(err, ErrPeerClosed) {
-		t.Errorf("RecvBatch: %v", err)
-	}
-	if err := c.Send(ctx, Text, nil); err == nil {
-		t.Error("Send succeeded")
-	}
-	if err := c.Close(); err != nil {
-		t.Errorf("Close: %v", err)
-	}
-}
-
-func TestPeerDisappears(t *testing.T) {
-	c := dial(t, startServer(t, func(p *peer) {}))
-	if _, err := c.Recv(within(t, soon)); !errors.Is(err, ErrEOF) && !errors.Is(err, ErrReset) {
-		t.Errorf("%v, expected ErrEOF or ErrReset", err)
 	}
 }
 
@@ -474,7 +345,6 @@ func TestStatus(t *testing.T) {
 		status.Fields["stats"] == nil {
 		t.Errorf("%+v", status)
 	}
-	t.Logf("%+v", status)
 	c.Close()
 	if status, err = c.Status(); err != nil || status.Stats.MessagesReceived != 3 {
 		t.Errorf("after Close: %+v, %v", status, err)
@@ -505,15 +375,17 @@ func TestEvents(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			t.Logf("%+v", event)
-			seen = append(seen, "event")
+			if event.Type == "" || event.Sequence != msg.Sequence {
+				t.Errorf("%+v", event)
+			}
+			seen = append(seen, event.State)
 		} else {
 			seen = append(seen, msg.Text())
 		}
 		return true
 	})
-	if len(seen) < 3 || !strings.Contains(strings.Join(seen, " "), "event data event") {
-		t.Errorf("seen %v", seen)
+	if order := strings.Join(seen, " "); order != "connecting connected data error" {
+		t.Errorf("seen %v", order)
 	}
 	events := c.Events()
 	if len(events) != len(seen)-1 || len(c.Events()) != 0 {

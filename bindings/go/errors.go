@@ -50,39 +50,39 @@ func (e *Error) Retryable() bool { return load() == nil && nativeRetryable(e.Cod
 
 // One variable for each code of the library.
 var (
-	ErrInvalid      error = &Error{-100, "PULSEWS_EINVAL", "an argument is NULL or not allowed"}
+	ErrInvalid      error = &Error{-100, "PULSEWS_EINVAL", "an argument is missing or not allowed"}
 	ErrOption       error = &Error{-101, "PULSEWS_EOPTION", "no option has that name"}
 	ErrValue        error = &Error{-102, "PULSEWS_EVALUE", "the option does not take that value"}
 	ErrURL          error = &Error{-103, "PULSEWS_EURL", "the URL is not one that can be connected to"}
 	ErrUTF8         error = &Error{-104, "PULSEWS_EUTF8", "a text to send is not UTF-8"}
 	ErrFork         error = &Error{-105, "PULSEWS_EFORK", "the handle was made before fork()"}
 	ErrBusy         error = &Error{-106, "PULSEWS_EBUSY", "another thread is inside a call that serves one thread at a time"}
-	ErrTimeout      error = &Error{-200, "PULSEWS_ETIMEOUT", "the time of this call is over; the client lives on"}
-	ErrNotConnected error = &Error{-201, "PULSEWS_ENOTCONNECTED", "there is no open connection to send on"}
-	ErrClosed       error = &Error{-202, "PULSEWS_ECLOSED", "this side closed the client"}
-	ErrPeerClosed   error = &Error{-203, "PULSEWS_EPEERCLOSED", "the peer closed the connection with a close frame"}
+	ErrTimeout      error = &Error{-200, "PULSEWS_ETIMEOUT", "the time of the call is over"}
+	ErrNotConnected error = &Error{-201, "PULSEWS_ENOTCONNECTED", "there is no open connection"}
+	ErrClosed       error = &Error{-202, "PULSEWS_ECLOSED", "the client was closed by this side"}
+	ErrPeerClosed   error = &Error{-203, "PULSEWS_EPEERCLOSED", "the peer closed the connection"}
 	ErrQueueFull    error = &Error{-204, "PULSEWS_EQUEUEFULL", "the outbox is full"}
-	ErrProtocol     error = &Error{-300, "PULSEWS_EPROTOCOL", "a frame that RFC 6455 forbids; closed with 1002"}
-	ErrPayload      error = &Error{-301, "PULSEWS_EPAYLOAD", "a text or close reason that is not UTF-8; closed with 1007"}
-	ErrDeflate      error = &Error{-302, "PULSEWS_EDEFLATE", "compressed data that does not inflate; closed with 1007"}
+	ErrProtocol     error = &Error{-300, "PULSEWS_EPROTOCOL", "the peer broke the WebSocket protocol"}
+	ErrPayload      error = &Error{-301, "PULSEWS_EPAYLOAD", "the peer sent a text that is not UTF-8"}
+	ErrDeflate      error = &Error{-302, "PULSEWS_EDEFLATE", "the peer sent compressed data that does not inflate"}
 	ErrResolve      error = &Error{-400, "PULSEWS_ERESOLVE", "the host name has no address"}
-	ErrRefused      error = &Error{-401, "PULSEWS_EREFUSED", "nobody listens at the address"}
-	ErrUnreachable  error = &Error{-402, "PULSEWS_EUNREACHABLE", "no route to the host or network"}
+	ErrRefused      error = &Error{-401, "PULSEWS_EREFUSED", "the connection was refused"}
+	ErrUnreachable  error = &Error{-402, "PULSEWS_EUNREACHABLE", "there is no route to the host"}
 	ErrReset        error = &Error{-403, "PULSEWS_ERESET", "the connection was reset"}
 	ErrEOF          error = &Error{-404, "PULSEWS_EEOF", "the connection ended without a close frame"}
-	ErrOpenTimeout  error = &Error{-405, "PULSEWS_EOPENTIMEOUT", "not open within open_timeout"}
-	ErrDead         error = &Error{-406, "PULSEWS_EDEAD", "no byte from the peer within heartbeat_timeout"}
-	ErrIO           error = &Error{-407, "PULSEWS_EIO", "another error of the operating system"}
-	ErrTLS          error = &Error{-500, "PULSEWS_ETLS", "the TLS handshake or record layer failed"}
-	ErrCertificate  error = &Error{-501, "PULSEWS_ECERTIFICATE", "the certificate does not verify"}
-	ErrHostname     error = &Error{-502, "PULSEWS_EHOSTNAME", "the certificate is for another host"}
+	ErrOpenTimeout  error = &Error{-405, "PULSEWS_EOPENTIMEOUT", "the connection was not open in time"}
+	ErrDead         error = &Error{-406, "PULSEWS_EDEAD", "the peer sent nothing within heartbeat_timeout"}
+	ErrIO           error = &Error{-407, "PULSEWS_EIO", "the operating system reported an error"}
+	ErrTLS          error = &Error{-500, "PULSEWS_ETLS", "TLS failed"}
+	ErrCertificate  error = &Error{-501, "PULSEWS_ECERTIFICATE", "the server's certificate does not verify"}
+	ErrHostname     error = &Error{-502, "PULSEWS_EHOSTNAME", "the server's certificate is for another host"}
 	ErrTrust        error = &Error{-503, "PULSEWS_ETRUST", "the trusted certificates can't be loaded"}
-	ErrHandshake    error = &Error{-600, "PULSEWS_EHANDSHAKE", "the server answered with a status other than 101"}
-	ErrUpgrade      error = &Error{-601, "PULSEWS_EUPGRADE", "the server's 101 is not a valid answer to the request"}
+	ErrHandshake    error = &Error{-600, "PULSEWS_EHANDSHAKE", "the server refused the WebSocket handshake"}
+	ErrUpgrade      error = &Error{-601, "PULSEWS_EUPGRADE", "the server's answer to the WebSocket handshake is not valid"}
 	ErrHeaders      error = &Error{-602, "PULSEWS_EHEADERS", "the server's headers are malformed or too large"}
-	ErrTooBig       error = &Error{-700, "PULSEWS_ETOOBIG", "a message is larger than max_message_size"}
-	ErrNoMemory     error = &Error{-701, "PULSEWS_ENOMEM", "no memory"}
-	ErrFiles        error = &Error{-702, "PULSEWS_EFILES", "no file descriptor or thread"}
+	ErrTooBig       error = &Error{-700, "PULSEWS_ETOOBIG", "a message is larger than allowed"}
+	ErrNoMemory     error = &Error{-701, "PULSEWS_ENOMEM", "there is no memory"}
+	ErrFiles        error = &Error{-702, "PULSEWS_EFILES", "there is no file descriptor or thread"}
 )
 
 // A CloseError says that the peer closed the connection with a close frame. It is ErrPeerClosed.

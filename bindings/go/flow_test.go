@@ -205,7 +205,7 @@ func TestContextLosesNothing(t *testing.T) {
 	}))
 	end := time.Now().Add(soon)
 	for next, ended := 0, 0; next < count; {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(next%50)*time.Microsecond)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration((next+ended)%50)*time.Microsecond)
 		msg, err := c.Recv(ctx)
 		cancel()
 		if err == context.DeadlineExceeded && time.Now().Before(end) {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,15 @@ func eventually(t *testing.T, what string, is func() bool) {
 }
 
 func TestNothingLeaks(t *testing.T) {
+	t.Run("beside another connection", func(t *testing.T) {
+		dial(t, startServer(t, echo))
+		dialAndCloseOften(t)
+	})
+	t.Run("alone", dialAndCloseOften)
+}
+
+// dialAndCloseOften checks that a hundred connections leave nothing behind.
+func dialAndCloseOften(t *testing.T) {
 	url := startServer(t, echo)
 	address := strings.TrimSuffix(strings.TrimPrefix(url, "ws://"), "/")
 	refused := "ws://" + strings.Replace(address, "127.0.0.1", "127.0.0.2", 1) + "/"
@@ -157,16 +167,18 @@ func (tb *mainTB) Helper()          {}
 func (tb *mainTB) Cleanup(f func()) { tb.cleanups = append(tb.cleanups, f) }
 func (tb *mainTB) Fatal(v ...any)   { panic(fmt.Sprint(v...)) }
 
-// pingingServer prints its URL, pings its client every 50 ms, and prints a line for each pong. It ends with its input.
+// pingingServer prints its URL, pings its client every 50 ms, and prints a line for each pong with the nanoseconds that
+// it took. It ends with its input.
 func pingingServer() {
 	url := startServer(&mainTB{}, func(p *peer) {
+		start := time.Now()
 		stop := make(chan struct{})
 		defer close(stop)
 		go func() {
 			for ticker := time.NewTicker(50 * time.Millisecond); ; {
 				select {
 				case <-ticker.C:
-					p.write(opPing, []byte("alive?"))
+					p.write(opPing, strconv.AppendInt(nil, int64(time.Since(start)), 10))
 				case <-stop:
 					return
 				}
@@ -174,7 +186,8 @@ func pingingServer() {
 		}()
 		p.serve(func(f frame) {
 			if f.opcode == opPong {
-				fmt.Println("pong", string(f.payload))
+				sent, _ := strconv.ParseInt(string(f.payload), 10, 64)
+				fmt.Println("pong", int64(time.Since(start))-sent)
 			}
 		})
 	})
@@ -217,16 +230,20 @@ func TestPingsAreAnsweredWhileGoIsBusy(t *testing.T) {
 	runtime.KeepAlive(x)
 	c.Close()
 	input.Close()
-	pongs := 0
+	pongs, slowest := 0, time.Duration(0)
 	for lines.Scan() {
-		if lines.Text() == "pong alive?" {
+		var took int64
+		if n, _ := fmt.Sscanf(lines.Text(), "pong %d", &took); n == 1 {
 			pongs++
+			if d := time.Duration(took); d > slowest {
+				slowest = d
+			}
 		}
 	}
-	if pongs < 25 {
-		t.Errorf("%d pongs in 2 s, expected about 40", pongs)
+	if pongs < 10 || slowest > time.Second { // the machine may be busy too
+		t.Errorf("%d pongs in 2 s, the slowest after %v; expected about 40, each at once", pongs, slowest)
 	}
-	t.Logf("%d pongs", pongs)
+	t.Logf("%d pongs, the slowest after %v", pongs, slowest)
 }
 
 func TestLibraryPaths(t *testing.T) {

@@ -26,7 +26,10 @@ type Stats struct {
 	Reconnections    int64
 	Errors           int64
 	Uptime           time.Duration // of the present connection
-	LastError        string        // empty if none
+	Latency          time.Duration // the last round trip of a heartbeat; 0 before the first
+	LatencyP50       time.Duration
+	LatencyP99       time.Duration
+	LastError        string // empty if none
 }
 
 // Status reads the state and the statistics; after Close those at its end.
@@ -58,6 +61,9 @@ func parseStatus(text []byte) (Status, error) {
 		Reconnections:    integer(stats["reconnections"]),
 		Errors:           integer(stats["errors"]),
 		Uptime:           seconds(stats["uptime"]),
+		Latency:          seconds(stats["latency"]),
+		LatencyP50:       seconds(stats["latency_p50"]),
+		LatencyP99:       seconds(stats["latency_p99"]),
 	}
 	status.Stats.LastError, _ = stats["last_error"].(string)
 	return status, nil
@@ -67,7 +73,9 @@ func parseStatus(text []byte) (Status, error) {
 type Event struct {
 	Sequence uint64         // its place among the messages
 	Received time.Time      // when it happened
-	Type     string         // what happened
+	Type     string         // what happened: "state" for a new state, "failed" for messages that could not be sent ...
+	State    string         // the new state, for "state"
+	Cause    string         // why it happened; empty if there is no more to say
 	Fields   map[string]any // all that the library tells about it; numbers are json.Number
 }
 
@@ -81,12 +89,9 @@ func (m Message) Event() (Event, error) {
 		return Event{}, fmt.Errorf("pulsews: the event is not a JSON object: %w", err)
 	}
 	event := Event{Sequence: m.Sequence, Received: m.Received(), Fields: fields}
-	for _, key := range []string{"type", "event"} {
-		if name, ok := fields[key].(string); ok {
-			event.Type = name
-			break
-		}
-	}
+	event.Type, _ = fields["event"].(string)
+	event.State, _ = fields["state"].(string)
+	event.Cause, _ = fields["cause"].(string)
 	return event, nil
 }
 

@@ -233,6 +233,7 @@ def parse_options():
     parser.add_argument("--capture", default=os.environ.get("CAPTURE") or None, help="replay this session ($CAPTURE)")
     parser.add_argument("--speed", type=speed, default=os.environ.get("SPEED") or "1",
                         help="of the replay: 1 as it was, n times faster, 0 or max: at once ($SPEED)")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
     parser.add_argument("--ready", help="file to write when it serves")
     parser.add_argument("--report", help="file to write at the end")
     options = parser.parse_args()
@@ -247,6 +248,8 @@ async def main():
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if options.with_parent:
+        asyncio.get_running_loop().add_reader(0, lambda: os.read(0, 4096) or stop.set())
     with tempfile.TemporaryDirectory(prefix="exchange-") as folder:
         context, ca_file = None, None
         if not options.plain:

@@ -43,6 +43,8 @@ _string_at = ctypes.string_at
 # Windows on the library's memory, larger than what is there: only what a batch really has is ever read.
 _WORDS = ctypes.c_uint64 * (_native.MESSAGE_WORDS * BATCH_LIMIT)
 _BYTES = ctypes.c_char * (1 << 46)
+# Kind and flags share the third word of a message.
+_KIND_SHIFT = 32 if sys.byteorder == "big" else 0
 
 
 class Message(NamedTuple):
@@ -207,7 +209,8 @@ class Core:
     def __repr__(self) -> str:
         scheme, _, rest = self._url.partition("://")
         authority = rest.split("/", 1)[0].split("?", 1)[0].rpartition("@")[2]
-        return f"<{type(self).__module__}.{type(self).__name__} {scheme}://{authority} {self.state}>"
+        state = self.state if self._handle else "freed"
+        return f"<{type(self).__module__}.{type(self).__name__} {scheme}://{authority} {state}>"
 
     # ---- errors
 
@@ -234,6 +237,14 @@ class Core:
                 self._bytes(_lib.pulsews_handshake_body, 4097),
             )
         return kind(sentence, status, name)
+
+    def _opened(self, status: int) -> bool:
+        """Whether an open call that gave this status found an open connection, or one that was open and has ended
+        since: what it brought can be received, and tells of the end."""
+        self._was_open = status == _native.OK or (
+            status not in (_native.ETIMEOUT, _native.EFORK) and _lib.pulsews_close_code(self._handle) > 0
+        )
+        return self._was_open
 
     def _forked(self) -> None:
         # In a forked child: what the parent fetched is the parent's, and its lock may have been held.
@@ -297,10 +308,16 @@ class Core:
     def status(self) -> Dict[str, Any]:
         """State and statistics as a dict; keys and units are in docs/STATUS.md."""
         status: Dict[str, Any] = json.loads(self._bytes(_lib.pulsews_status_json, 4096))
-        if isinstance(status.get("queue_size"), int):
+        if isinstance(status.get("receive_queue_size"), int):
             # What was fetched ahead for the next calls waits here, not in the library, and counts as well.
-            status["queue_size"] += len(self._prefetch)
+            status["receive_queue_size"] += len(self._prefetch)
         return status
+
+    @property
+    def latency(self) -> Optional[float]:
+        """The last round-trip time of a heartbeat in seconds; ``None`` before the first one."""
+        stats = self.status()["stats"]
+        return float(stats["latency"]) if stats.get("pongs_received") else None
 
     # ---- receiving; who calls these holds the lock, or is the event loop's thread
 
@@ -310,9 +327,18 @@ class Core:
         if address != self._view_at:
             self._view = memoryview(_WORDS.from_address(address or 0)).cast("B").cast("Q")
             self._view_at = address
-        traits = _traits(self._batch)
+        view = self._view
+        if number == 1:
+            block = memoryview(_BYTES.from_address(view[0]))[: view[1]].tobytes()
+            kind = view[2] >> _KIND_SHIFT & 0xFFFFFFFF
+            if kind == _native.TEXT:
+                return [block.decode()]
+            if kind == _native.BINARY:
+                return [block]
+            self._keep_event(block)
+            return []
+        traits = _traits(self._batch_arg)
         if traits & 5:
-            view = self._view
             lengths = view[1 : number * 5 : 5].tolist()
             read = BytesIO(memoryview(_BYTES.from_address(view[0]))[: sum(lengths)]).read
             # The library has checked each text, so UTF-8 decoding can't fail; map() keeps the loop in C.

@@ -30,11 +30,15 @@ class Options(TypedDict, total=False):
     max_message_size: Size
     compression: bool
     compression_threshold: Size
+    compression_context_takeover: bool
+    compression_window_bits: int
     ca_file: str
     verify: bool
-    send_queue_bytes: Size
+    message_queue_size: int
+    message_queue_bytes: Size
     receive_queue_bytes: Size
     events: bool
+    reconnect: bool
 
 
 class Option(NamedTuple):

@@ -122,8 +122,7 @@ class Client(Core):
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
         while True:
             status = _lib.pulsews_open(self._handle, 0, why, _native.ERROR_SIZE)
-            if status == _native.OK:
-                self._was_open = True
+            if self._opened(status):
                 return
             if status != _native.ETIMEOUT:
                 raise self._error(status, why.value.decode("utf-8", "replace"))
@@ -178,10 +177,7 @@ class Client(Core):
         Raises ``TimeoutError`` after ``timeout`` seconds without one (at once with 0), and :class:`ConnectionClosed`
         when the connection has ended and everything that had arrived was received.
         """
-        try:
-            held = self._prefetch.popleft()
-        except IndexError:
-            held = await self._receive_one(timeout, False)
+        held = self._prefetch.popleft() if self._prefetch else await self._receive_one(timeout, False)
         return held.data if isinstance(held, Message) else held
 
     async def recv_message(self, timeout: Optional[float] = None) -> Message:

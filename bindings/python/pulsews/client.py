@@ -67,8 +67,7 @@ class Client(Core):
         wait = _Wait(-1)
         while True:
             status = _lib.pulsews_open(self._handle, wait.ns, why, _native.ERROR_SIZE)
-            if status == _native.OK:
-                self._was_open = True
+            if self._opened(status):
                 return
             if status != _native.ETIMEOUT or not wait.goes_on():
                 raise self._error(status, why.value.decode("utf-8", "replace"))
@@ -126,8 +125,8 @@ class Client(Core):
         when the connection has ended and everything that had arrived was received.
         """
         try:
-            held = self._prefetch.popleft()
-        except IndexError:
+            held = self._prefetch.popleft() if self._prefetch else self._receive_one(timeout, False)
+        except IndexError:  # another thread was faster
             held = self._receive_one(timeout, False)
         return held.data if held.__class__ is Message else held  # type: ignore[return-value]
 
@@ -257,7 +256,9 @@ def close_arguments(code: int, reason: str) -> Tuple[int, bytes]:
     if not isinstance(code, int):
         raise TypeError(f"code must be an int, not {type(code).__name__}")
     if not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):
-        raise InvalidArgument(f"code is {code}; allowed are 1000 to 1003, 1007 to 1014 and 3000 to 4999 (RFC 6455 §7.4)")
+        raise InvalidArgument(
+            f"code is {code}; allowed are 1000 to 1003, 1007 to 1014 and 3000 to 4999 (RFC 6455 §7.4)"
+        )
     if len(text) > 123:
         raise InvalidArgument(f"reason has {len(text)} bytes; at most 123 are allowed (RFC 6455 §5.5)")
     return code, text

@@ -27,6 +27,8 @@ type message struct {
 		SentNs   int64  `json:"ns"`
 		Bid      string `json:"b"`
 		Ask      string `json:"a"`
+		BidSize  string `json:"B"` // encoding/json takes "B" for "b" when there is no field for it
+		AskSize  string `json:"A"`
 		Candle   *struct {
 			Close string `json:"c"`
 		} `json:"k"`

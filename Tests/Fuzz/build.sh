@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds a fuzz target, or the executable that replays the corpora:
+#   Tests/Fuzz/build.sh ClientHandshake OUTPUT     then: OUTPUT -max_total_time=120 FOLDER Tests/Fuzz/corpus/ClientHandshake
+#   Tests/Fuzz/build.sh replay OUTPUT              then: OUTPUT Tests/Fuzz/corpus/*
+# PulseWire and the targets are compiled as one module, so that no target of the package has to know of fuzzing.
+# SANITIZE (default: address) names the sanitizers; empty for none.
+set -eu
+[ $# -eq 2 ] || { echo "usage: $0 NAME|replay OUTPUT" >&2; exit 2; }
+name=$1
+case $2 in
+  /*) output=$2 ;;
+  *) output=$(pwd)/$2 ;;
+esac
+fuzz=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$fuzz/../.." && pwd)
+sanitize=${SANITIZE-address}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT INT TERM
+
+# A target is a file Fuzz<Name>.swift with a function fuzz<Name>; the other files are shared.
+conditions=
+files=
+found=
+for file in "$fuzz"/*.swift; do
+  target=$(basename "$file" .swift)
+  target=${target#Fuzz}
+  if ! grep -q "func fuzz$target(" "$file"; then
+    files="$files $file"
+  elif [ "$name" = replay ] || [ "$name" = "$target" ]; then
+    files="$files $file"
+    conditions="$conditions -D FUZZ_$target"
+    found=yes
+  fi
+done
+[ -n "$found" ] || { echo "$0: no target $name" >&2; exit 2; }
+if [ "$name" = replay ]; then
+  conditions="$conditions -D FUZZ_REPLAY"
+  swift_sanitize=$sanitize
+  c_sanitize=$sanitize
+else
+  swift_sanitize=fuzzer${sanitize:+,$sanitize}
+  c_sanitize=fuzzer-no-link${sanitize:+,$sanitize}
+fi
+
+mkdir "$work/modules"
+cat > "$work/modules/module.modulemap" <<END
+module CPulseKernels { header "$root/Sources/CPulseKernels/include/CPulseKernels.h" export * }
+END
+objects=
+for source in "$root"/Sources/CPulseKernels/*.c; do
+  object=$work/$(basename "$source" .c).o
+  clang -O2 -g ${c_sanitize:+-fsanitize=$c_sanitize} -I "$root/Sources/CPulseKernels/include" -c "$source" -o "$object"
+  objects="$objects $object"
+done
+# The compiler leaves module files in the current folder.
+cd "$work"
+# shellcheck disable=SC2086
+swiftc -O -g -wmo -parse-as-library -swift-version 6 -enable-experimental-feature Lifetimes \
+  -module-name PulseFuzz -package-name pulsews $conditions ${swift_sanitize:+-sanitize=$swift_sanitize} \
+  -I "$work/modules" -I "$root/Sources/CZlib" "$root"/Sources/PulseWire/*.swift $files $objects -lz -use-ld=lld -o "$work/out"
+mv "$work/out" "$output"

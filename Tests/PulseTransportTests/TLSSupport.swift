@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import Foundation
+import Testing
+
+@testable import PulseTransport
+
+/// Certificates made for this run by the openssl command, in a folder of its own that goes when the process ends.
+final class Certificates: Sendable {
+  static let shared = Result { try Certificates() }
+
+  let folder: String
+  var authority: String { folder + "/ca.pem" }
+
+  private init() throws {
+    folder = NSTemporaryDirectory() + "pulsews-tls-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    Self.removeAtExit(folder)
+    for name in ["ca", "other"] {
+      try openssl(
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=\(name) "
+          + "-keyout \(name)-key.pem -out \(name).pem")
+    }
+    try issue("good", names: "DNS:good.example,DNS:*.wild.example,IP:127.0.0.1,IP:::1")
+    try issue("expired", names: "DNS:good.example", options: "-not_before 20200101000000Z -not_after 20200201000000Z")
+  }
+
+  func certificate(_ name: String) -> String { "\(folder)/\(name).pem" }
+  func key(_ name: String) -> String { "\(folder)/\(name)-key.pem" }
+
+  private func issue(_ name: String, names: String, options: String = "-days 2") throws {
+    try openssl(
+      "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=\(name) -keyout \(name)-key.pem "
+        + "-out \(name).csr")
+    try "subjectAltName=\(names)\n".write(toFile: "\(folder)/\(name).ext", atomically: true, encoding: .utf8)
+    if options.hasPrefix("-days") {
+      try openssl(
+        "x509 -req -in \(name).csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial \(options) -extfile \(name).ext "
+          + "-out \(name).pem")
+    } else {
+      // Dates in the past: only "ca" takes them in every OpenSSL 3.
+      let settings = """
+        [ca]
+        default_ca = own
+        [own]
+        database = index.txt
+        new_certs_dir = .
+        rand_serial = yes
+        default_md = sha256
+        policy = any
+        unique_subject = no
+        [any]
+        commonName = supplied
+        """
+      try settings.write(toFile: "\(folder)/ca.cnf", atomically: true, encoding: .utf8)
+      try "".write(toFile: "\(folder)/index.txt", atomically: true, encoding: .utf8)
+      try openssl(
+        "ca -batch -config ca.cnf -cert ca.pem -keyfile ca-key.pem -in \(name).csr -out \(name).pem -notext "
+          + "-startdate 20200101000000Z -enddate 20200201000000Z -extfile \(name).ext")
+    }
+  }
+
+  private func openssl(_ arguments: String) throws {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["openssl"] + arguments.split(separator: " ").map(String.init)
+    process.currentDirectoryURL = URL(fileURLWithPath: folder)
+    let output = Pipe()
+    process.standardError = output
+    process.standardOutput = output
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+    let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else { throw TransportError(.trust, "openssl \(arguments): \(said)") }
+  }
+
+  nonisolated(unsafe) private static var doomed: [String] = []
+  private static func removeAtExit(_ folder: String) {
+    doomed.append(folder)
+    atexit { for folder in Certificates.doomed { try? FileManager.default.removeItem(atPath: folder) } }
+  }
+}
+
+/// A stream in between that counts calls, and can hold back, split or cut what passes.
+final class Tap: ByteStream, @unchecked Sendable {  // used by one thread
+  private let lower: ByteStream
+  var reads = 0
+  var writes = 0
+  /// At most so many bytes a call.
+  var readPortion = Int.max
+  var writePortion = Int.max
+  /// Writes give `wouldBlock`.
+  var isBlocked = false
+
+  init(_ lower: ByteStream) { self.lower = lower }
+
+  override var descriptor: Int32 { lower.descriptor }
+  override func read(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+    reads += 1
+    return lower.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(readPortion)))
+  }
+  override func write(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+    writes += 1
+    return isBlocked ? .wouldBlock : lower.write(UnsafeRawBufferPointer(rebasing: bytes.prefix(writePortion)))
+  }
+  override func shutdown() { lower.shutdown() }
+  override func close() { lower.close() }
+}
+
+/// A TLS client and server in one thread, over a pair of sockets.
+final class TLSPair {
+  let client: TLSStream
+  let server: TLSStream
+  let clientTap: Tap
+  let serverTap: Tap
+
+  init(
+    certificate: String = "good", host: String = "good.example", caFile: String? = nil, verify: Bool = true,
+    trustsNothingOfOurs: Bool = false
+  ) throws {
+    let certificates = try Certificates.shared.get()
+    var first: Int32 = -1
+    var second: Int32 = -1
+    #expect(psys_socket_pair(&first, &second) == 0)
+    clientTap = Tap(TCPStream(descriptor: first, peer: "server"))
+    serverTap = Tap(TCPStream(descriptor: second, peer: "client"))
+    let trust = trustsNothingOfOurs ? certificates.certificate("other") : (caFile ?? certificates.authority)
+    let context = try TLSContext(caFile: trust, verify: verify)
+    client = context.makeStream(over: clientTap, host: host)
+    let serverContext = try TLSContext.server(
+      certificateFile: certificates.certificate(certificate), keyFile: certificates.key(certificate))
+    server = serverContext.makeServerStream(over: serverTap)
+  }
+
+  /// Nil when both are done; else the errors.
+  func handshake() -> (client: TransportError?, server: TransportError?)? {
+    var errors: (client: TransportError?, server: TransportError?) = (nil, nil)
+    var patience = 20_000
+    while patience > 0 {
+      patience -= 1
+      var done = 0
+      for side in [client, server] {
+        switch side.handshake() {
+        case .bytes: done += 1
+        case .wouldBlock: continue
+        case .end: Issue.record("a handshake that ends")
+        case .failed(let error):
+          if side === client { errors.client = error } else { errors.server = error }
+          // The other side may have its alert to read still, or none to come.
+          patience = min(patience, 100)
+        }
+      }
+      if done == 2 { return nil }
+      if errors.client != nil, errors.server != nil || done == 1 { return errors }
+    }
+    return errors
+  }
+
+  func connect() throws -> TLSPair {
+    if let errors = handshake() { throw errors.client ?? errors.server ?? TransportError(.timeout, "no handshake") }
+    return self
+  }
+}
+
+/// Sends all of `bytes` and receives them at the other end, in one thread; what arrived.
+func pass(_ bytes: [UInt8], from sender: ByteStream, to receiver: ByteStream, portion: Int = 100_000) -> [UInt8] {
+  var sent = 0
+  var received: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 48 << 10)
+  var idle = 0
+  while received.count < bytes.count, idle < 100_000 {
+    idle += 1
+    if sent < bytes.count {
+      bytes.withUnsafeBytes { all in
+        let end = min(all.count, sent + portion)
+        if case .bytes(let count) = sender.write(UnsafeRawBufferPointer(rebasing: all[sent..<end])) {
+          sent += count
+          idle = 0
+        }
+      }
+    }
+    while case .bytes(let count) = buffer.withUnsafeMutableBytes({ receiver.read(into: $0) }), count > 0 {
+      received += buffer[0..<count]
+      idle = 0
+    }
+  }
+  return received
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * PulseWS through its C interface. See bench.h. */
+#include "bench.h"
+
+#include <pulsews.h>
+
+enum { BATCH = 1024, COUNTED_FROM = 100000, COUNTED_TO = 1000000 };
+
+static const bench_task *task;
+static pulsews_config *config;
+
+static pulsews_client *open_client(void) {
+    char why[PULSEWS_ERROR_SIZE];
+    pulsews_client *client = NULL;
+    if (pulsews_client_create(task->url, config, NULL, &client, why, sizeof why) != PULSEWS_OK) bench_fail(why);
+    if (pulsews_open(client, PULSEWS_SECONDS(10), why, sizeof why) != PULSEWS_OK) bench_fail(why);
+    return client;
+}
+
+static void set(const char *name, const char *value) {
+    char why[PULSEWS_ERROR_SIZE];
+    if (pulsews_config_set(config, name, value, why, sizeof why) != PULSEWS_OK) bench_fail(why);
+}
+
+/* A number of the status; it is the only object with that key. */
+static long status_number(pulsews_client *client, const char *key) {
+    static char status[16384];
+    char quoted[64];
+    if (pulsews_status_json(client, status, sizeof status) < 0) bench_fail("no status");
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *at = strstr(status, quoted);
+    return at ? atol(at + strlen(quoted)) : -1;
+}
+
+static void flood(pulsews_client *client, int batches) {
+    pulsews_batch *batch = pulsews_batch_create();
+    const pulsews_message *messages;
+    pulsews_message message;
+    long received = 0;
+    uint64_t before = 0, after = 0, bytes = 0;
+    int32_t result;
+    bench_clock start = bench_start();
+    for (;;) {
+        if (batches) {
+            result = pulsews_recv_batch(client, batch, BATCH, PULSEWS_FOREVER, &messages);
+            for (int32_t i = 0; i < result; i++) bytes += messages[i].length;
+        } else {
+            result = pulsews_recv(client, &message, PULSEWS_FOREVER) == PULSEWS_OK ? 1 : -1;
+            if (result == 1) bytes += message.length;
+        }
+        if (result < 0) break;
+        received += result;
+        if (!before && received >= COUNTED_FROM) before = bench_allocations();
+        if (!after && received >= COUNTED_TO) after = bench_allocations();
+    }
+    if (pulsews_close_code(client) != 1000 || bytes != (uint64_t)received * task->size) bench_fail("the flood did not arrive whole");
+    char more[64] = "";
+    if (after) snprintf(more, sizeof more, ",\"allocations\":%llu", (unsigned long long)(after - before));
+    bench_print(task, start, received, more);
+    pulsews_batch_free(batch);
+}
+
+static void send_text(pulsews_client *client, const char *text) {
+    if (pulsews_send(client, PULSEWS_TEXT, text, task->size, PULSEWS_FOREVER) != PULSEWS_OK) bench_fail("send failed");
+}
+
+static void receive_one(pulsews_client *client) {
+    pulsews_message message;
+    if (pulsews_recv(client, &message, PULSEWS_SECONDS(20)) != PULSEWS_OK) bench_fail("nothing received");
+}
+
+int main(int count, char **arguments) {
+    bench_task given = bench_arguments(count, arguments);
+    task = &given;
+    config = pulsews_config_create();
+    set("compression", "false");
+    if (given.secure) set("ca_file", given.ca);
+    long n = given.count;
+    int64_t *times = calloc((size_t)n + 1, sizeof *times);
+    char *text = malloc(given.size + 1), more[40];
+    memset(text, 'a', given.size);
+
+    if (bench_is(task, "idle")) {
+        pulsews_client **all = calloc((size_t)n, sizeof *all);
+        bench_allow_files();
+        long first = 0;
+        for (long i = 0; i < n; i++) {
+            all[i] = open_client();
+            if (i == 0) first = bench_resident_kib();
+        }
+        bench_print_idle(task, first, bench_resident_kib());
+        return 0;
+    }
+    if (bench_is(task, "connect")) {
+        bench_clock start = bench_start();
+        for (long i = 0; i < n; i++) {
+            int64_t before = bench_now();
+            pulsews_client *client = open_client();
+            times[i] = bench_now() - before;
+            pulsews_client_free(client);
+        }
+        bench_print_times(task, start, times, n, "");
+        return 0;
+    }
+    pulsews_client *client = open_client();
+    if (bench_is(task, "flood")) {
+        flood(client, 1);
+    } else if (bench_is(task, "flood-one")) {
+        flood(client, 0);
+    } else if (bench_is(task, "echo")) {
+        bench_clock start = bench_start();
+        for (long i = -WARM_UP; i < n; i++) {
+            if (i == 0) start = bench_start();
+            int64_t before = bench_now();
+            send_text(client, text);
+            receive_one(client);
+            if (i >= 0) times[i] = bench_now() - before;
+        }
+        bench_print_times(task, start, times, n, "");
+    } else if (bench_is(task, "sink")) {
+        long writes = status_number(client, "writes");
+        bench_clock start = bench_start();
+        for (long i = 0; i < n; i++) send_text(client, text);
+        receive_one(client);
+        snprintf(more, sizeof more, ",\"writes\":%ld", status_number(client, "writes") - writes);
+        bench_print(task, start, n, more);
+    } else if (bench_is(task, "burst")) {
+        pulsews_batch *batch = pulsews_batch_create();
+        const pulsews_message *messages;
+        long writes = status_number(client, "writes");
+        bench_clock start = bench_start();
+        for (long i = 0; i < n; i++) {
+            int64_t before = bench_now();
+            for (int k = 0; k < BURST; k++) send_text(client, text);
+            for (int left = BURST; left > 0;) {
+                int32_t got = pulsews_recv_batch(client, batch, BURST, PULSEWS_SECONDS(20), &messages);
+                if (got < 0) bench_fail("nothing received");
+                left -= got;
+            }
+            times[i] = bench_now() - before;
+        }
+        snprintf(more, sizeof more, ",\"writes\":%ld", status_number(client, "writes") - writes);
+        bench_print_times(task, start, times, n, more);
+        pulsews_batch_free(batch);
+    } else {
+        bench_fail("unknown measure");
+    }
+    pulsews_client_free(client);
+    return 0;
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// PulseWS from Go.
+package main
+
+import (
+	"context"
+	"strings"
+
+	"bench/harness"
+
+	pulsews "pulsews.dev/go"
+)
+
+const batch = 1024
+
+var background = context.Background()
+
+type client struct{ *pulsews.Conn }
+
+func (c client) Flood(one bool) int {
+	n := 0
+	for {
+		if one {
+			if _, err := c.Recv(background); err != nil {
+				return n
+			}
+			n++
+			continue
+		}
+		messages, err := c.RecvBatch(background, batch)
+		if err != nil {
+			return n
+		}
+		n += len(messages)
+	}
+}
+
+func (c client) Send(text []byte) error { return c.Conn.Send(background, pulsews.Text, text) }
+
+func (c client) Receive() error {
+	_, err := c.Recv(background)
+	return err
+}
+
+func (c client) Close() { c.Conn.Close() }
+
+func main() {
+	harness.Run(func(url, ca string) (harness.Client, error) {
+		options := []pulsews.Option{pulsews.WithCompression(false)}
+		if strings.HasPrefix(url, "wss:") {
+			options = append(options, pulsews.WithCAFile(ca))
+		}
+		connection, err := pulsews.Dial(background, url, options...)
+		return client{connection}, err
+	}, func(harness.Client) {})
+}

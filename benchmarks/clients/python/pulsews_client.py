@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PulseWS from Python: the blocking client, or asyncio with the variant "aio"."""
+
+import asyncio
+import os
+import sys
+from time import monotonic_ns
+
+from bench import BURST, WARM_UP, Task, resident_kib
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../bindings/python"))
+import pulsews  # noqa: E402
+import pulsews.aio  # noqa: E402
+
+BATCH = 1024
+
+
+def blocking(task: Task) -> None:
+    options = {"compression": False, **({"ca_file": task.ca} if task.secure else {})}
+    text, times, received = "a" * task.size, [], 0
+    if task.measure == "idle":
+        clients = [pulsews.connect(task.url, **options)]
+        first = resident_kib()
+        clients += [pulsews.connect(task.url, **options) for _ in range(task.count - 1)]
+        task.idle(first, resident_kib())
+    if task.measure == "connect":
+        task.start()
+        for _ in range(task.count):
+            before = monotonic_ns()
+            client = pulsews.connect(task.url, **options)
+            times.append(monotonic_ns() - before)
+            client.close()
+        task.done(task.count, times)
+    client = pulsews.connect(task.url, **options)
+    task.start()
+    if task.measure == "flood":
+        try:
+            while True:
+                received += len(client.recv_batch(BATCH))
+        except pulsews.ConnectionClosed:
+            task.done(received)
+    elif task.measure == "flood-one":
+        receive = client.recv
+        try:
+            while True:
+                receive()
+                received += 1
+        except pulsews.ConnectionClosed:
+            task.done(received)
+    elif task.measure == "echo":
+        for i in range(-WARM_UP, task.count):
+            if i == 0:
+                task.start()
+            before = monotonic_ns()
+            client.send(text)
+            client.recv()
+            if i >= 0:
+                times.append(monotonic_ns() - before)
+        task.done(task.count, times)
+    elif task.measure == "sink":
+        writes = client.status()["stats"].get("writes", 0)
+        for _ in range(task.count):
+            client.send(text)
+        client.recv()
+        task.done(task.count, writes=client.status()["stats"].get("writes", 0) - writes)
+    elif task.measure == "burst":
+        for _ in range(task.count):
+            before = monotonic_ns()
+            for _ in range(BURST):
+                client.send(text)
+            left = BURST
+            while left:
+                left -= len(client.recv_batch(left))
+            times.append(monotonic_ns() - before)
+        task.done(task.count, times)
+
+
+async def asynchronous(task: Task) -> None:
+    options = {"compression": False, **({"ca_file": task.ca} if task.secure else {})}
+    text, times, received = "a" * task.size, [], 0
+    client = await pulsews.aio.connect(task.url, **options)
+    task.start()
+    if task.measure == "flood":
+        try:
+            while True:
+                received += len(await client.recv_batch(BATCH))
+        except pulsews.ConnectionClosed:
+            task.done(received)
+    elif task.measure == "flood-one":
+        try:
+            while True:
+                await client.recv()
+                received += 1
+        except pulsews.ConnectionClosed:
+            task.done(received)
+    elif task.measure == "echo":
+        for i in range(-WARM_UP, task.count):
+            if i == 0:
+                task.start()
+            before = monotonic_ns()
+            await client.send(text)
+            await client.recv()
+            if i >= 0:
+                times.append(monotonic_ns() - before)
+        task.done(task.count, times)
+
+
+task = Task()
+if task.variant == "aio":
+    asyncio.run(asynchronous(task))
+else:
+    blocking(task)
+sys.exit("unknown measure")

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bad arguments: an exception of the right class whose sentence names the culprit. Nothing of it connects."""
+
+import pulsews
+import pytest
+
+URLS = [
+    "http://example.com/", "https://example.com/", "example.com", "", "ws://", "ws:///path", "wss://:443/",
+    "ws://host:0/", "ws://host:70000/", "ws://host:x/", "ws://host:-1/", "ws://host/#part", "ws://[::1/", "ws://[::g]/",
+    "ws://host/a b", "ws://host/\r\nX: y", "ws://host/\n", "ws://ho\tst/", "ws://host/%zz", "ws://host/\u00e4",
+    "ws://host/\0", "ws://host/\ud800", "ws://host/" + "x" * 9000,
+]
+
+
+@pytest.mark.parametrize("url", URLS, ids=range(len(URLS)))
+def test_url(url):
+    with pytest.raises(ValueError) as caught:
+        pulsews.connect(url)
+    assert isinstance(caught.value, pulsews.PulseError) and len(str(caught.value)) > 15
+
+
+@pytest.mark.parametrize("url", [None, 5, b"ws://host/"])
+def test_url_of_a_wrong_type(url):
+    with pytest.raises(TypeError, match="url"):
+        pulsews.connect(url)
+
+
+def test_unknown_option():
+    with pytest.raises(ValueError, match="heartbeat_intervall.*heartbeat_interval") as caught:
+        pulsews.connect("ws://127.0.0.1/", heartbeat_intervall=5)
+    assert caught.value.name == "PULSEWS_EOPTION"
+    with pytest.raises(ValueError, match="zzzz.*open_timeout"):
+        pulsews.connect("ws://127.0.0.1/", zzzz=5)
+
+
+OPTIONS = [
+    ("open_timeout", -1), ("open_timeout", "soon"), ("open_timeout", float("nan")), ("open_timeout", float("inf")),
+    ("open_timeout", "1e400s"), ("heartbeat_interval", -0.5), ("max_message_size", -1), ("max_message_size", "big"),
+    ("max_message_size", 1.5), ("max_message_size", 10**40), ("compression", "perhaps"), ("compression", 7),
+    ("verify", "\0"), ("verify", ""), ("ca_file", "a\0b"), ("headers", {"X": "a\r\nY: b"}), ("headers", {"X": "a\nb"}),
+    ("headers", {"X\r\n": "a"}), ("headers", {"X Y": "a"}), ("headers", {"": "a"}), ("headers", {"X:Y": "a"}),
+    ("headers", {"X": "a\0"}), ("headers", {"X": "\ud800"}), ("headers", "no colon"),
+    ("headers", {"Sec-WebSocket-Key": "a"}), ("headers", {"Upgrade": "h2c"}),
+    ("subprotocols", ["a b"]), ("subprotocols", [""]), ("subprotocols", ["a,b"]), ("subprotocols", ["a\r\n"]),
+]
+
+
+@pytest.mark.parametrize("name, value", OPTIONS, ids=range(len(OPTIONS)))
+def test_option_value(name, value):
+    with pytest.raises(ValueError) as caught:
+        pulsews.connect("ws://127.0.0.1/", **{name: value})
+    assert isinstance(caught.value, pulsews.PulseError) and len(str(caught.value)) > 15
+
+
+@pytest.mark.parametrize("name, value", [
+    ("open_timeout", []), ("headers", 5), ("headers", [1]), ("headers", ["ab"]), ("headers", {"a": 1}),
+    ("headers", {b"a": b"b"}), ("subprotocols", 5.0j), ("subprotocols", [1]), ("ca_file", object()), ("verify", {}),
+])
+def test_option_of_a_wrong_type(name, value):
+    with pytest.raises(TypeError, match=name):
+        pulsews.connect("ws://127.0.0.1/", **{name: value})
+
+
+def test_ca_file_that_is_not_there():
+    with pytest.raises(pulsews.PulseError, match="nowhere"):
+        pulsews.connect("wss://127.0.0.1:9/", ca_file="/nowhere/ca.pem")
+
+
+@pytest.fixture
+def ws(peer):
+    with pulsews.connect(peer.url("/echo")) as client:
+        yield client
+        client.send("still alive")
+        assert client.recv(timeout=10) == "still alive"
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), float("inf"), 1e10, 10**400])
+@pytest.mark.parametrize("call", ["recv", "recv_batch", "recv_message", "send", "ping"])
+def test_timeout(ws, call, timeout):
+    arguments = ("x",) if call == "send" else ()
+    with pytest.raises(ValueError, match="timeout is"):
+        getattr(ws, call)(*arguments, timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", ["1", [], 1j])
+def test_timeout_of_a_wrong_type(ws, timeout):
+    with pytest.raises(TypeError, match="timeout"):
+        ws.recv(timeout=timeout)
+
+
+def test_batch_size(ws):
+    for size in (0, -1):
+        with pytest.raises(ValueError, match="max"):
+            ws.recv_batch(size)
+    for size in (None, "5", 1.0):
+        with pytest.raises(TypeError, match="max"):
+            ws.recv_batch(size)
+    assert ws.recv_batch(10**30, timeout=0) == []
+
+
+@pytest.mark.parametrize("data", [None, 5, [], {"a": 1}, object()])
+def test_data_of_a_wrong_type(ws, data):
+    for call in (ws.send, ws.ping):
+        with pytest.raises(TypeError, match="message"):
+            call(data)
+
+
+def test_text_that_is_not_unicode(ws):
+    with pytest.raises(ValueError, match="surrogate at index 3") as caught:
+        ws.send("abc\ud800")
+    assert caught.value.name == "PULSEWS_EUTF8"
+
+
+def test_ping_too_long(ws):
+    ws.ping(b"x" * 125)
+    with pytest.raises(ValueError, match="126"):
+        ws.ping(b"x" * 126)
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, -1, 2**40])
+def test_close_code(ws, code):
+    with pytest.raises(ValueError, match=str(code)):
+        ws.close(code)
+
+
+def test_close_reason(ws):
+    with pytest.raises(ValueError, match="124"):
+        ws.close(1000, "x" * 124)
+    with pytest.raises(ValueError, match="surrogate"):
+        ws.close(1000, "\ud800")
+    with pytest.raises(ValueError, match="NUL"):
+        ws.close(1000, "a\0b")
+    with pytest.raises(TypeError):
+        ws.close("1000")
+    with pytest.raises(TypeError):
+        ws.close(1000, b"bytes")
+
+
+def test_the_library_takes_null_everywhere():
+    from pulsews import _native
+
+    for name, (result, arguments) in _native._FUNCTIONS.items():
+        if name in ("pulsews_error_at", "pulsews_option_at", "pulsews_loop_create"):
+            continue
+        values = [None if not hasattr(kind, "__ctype_le__") else 0 for kind in arguments]
+        outcome = getattr(_native.lib, name)(*values)
+        takes_handle = arguments and arguments[0] is _native.c_void_p
+        if takes_handle and result is not None:
+            assert outcome < 0, name

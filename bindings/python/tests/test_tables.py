@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The binding against the library's own tables and structs, and against the header."""
+
+import ctypes
+import re
+from pathlib import Path
+
+import pulsews
+import pytest
+from pulsews import _errors, _native
+from pulsews._options import Options
+
+HEADER = Path(__file__).resolve().parents[3] / "include" / "pulsews.h"
+
+
+def codes():
+    found = []
+    while _native.lib.pulsews_error_at(len(found)):
+        found.append(_native.lib.pulsews_error_at(len(found)))
+    return found
+
+
+def named(*names):
+    wanted = {"PULSEWS_" + name for name in names}
+    return [code for code in codes() if _native.lib.pulsews_error_name(code).decode() in wanted]
+
+
+def test_options_are_the_library_s_table():
+    assert set(Options.__annotations__) == {row.name for row in pulsews.option_table()}
+
+
+def test_option_rows_are_complete():
+    for row in pulsews.option_table():
+        assert row.type in ("duration", "size", "integer", "boolean", "text", "header", "list"), row
+        assert row.meaning, row
+
+
+def test_every_code_has_a_class_and_texts():
+    expected = {
+        pulsews.InvalidArgument: named("EINVAL", "EOPTION", "EVALUE", "EURL", "EUTF8"),
+        pulsews.CallTimeout: named("ETIMEOUT"),
+        pulsews.NotConnected: named("ENOTCONNECTED"),
+        pulsews.QueueFull: named("EQUEUEFULL"),
+        pulsews.OpenTimeout: named("EOPENTIMEOUT"),
+        pulsews.HandshakeError: named("EHANDSHAKE", "EUPGRADE", "EHEADERS"),
+        pulsews.ConnectionClosed: named("ECLOSED", "EPEERCLOSED", "EPROTOCOL", "EPAYLOAD", "EDEFLATE"),
+        pulsews.ConnectError: named(
+            "ERESOLVE", "EREFUSED", "EUNREACHABLE", "ERESET", "EEOF", "EDEAD", "EIO",
+            "ETLS", "ECERTIFICATE", "EHOSTNAME", "ETRUST",
+        ),
+        pulsews.PulseError: named("EFORK", "EBUSY", "ETOOBIG", "ENOMEM", "EFILES"),
+    }
+    assert sorted(code for group in expected.values() for code in group) == sorted(codes())
+    for kind, group in expected.items():
+        for code in group:
+            assert _errors.class_of(code) is kind, code
+            assert _native.lib.pulsews_error_text(code)
+
+
+def test_endings_of_an_open_connection_are_connection_closed():
+    for code in named("ERESET", "EEOF", "EDEAD", "EIO", "ETLS", "ETOOBIG", "EPROTOCOL", "EPAYLOAD", "EDEFLATE"):
+        assert _errors.class_of(code, was_open=True) is pulsews.ConnectionClosed, code
+    for code in named("EREFUSED", "ERESOLVE", "ECERTIFICATE", "EHOSTNAME"):
+        assert _errors.class_of(code, was_open=True) is pulsews.ConnectError, code
+
+
+def test_exceptions_fit_python_s_own():
+    assert issubclass(pulsews.CallTimeout, TimeoutError) and issubclass(pulsews.OpenTimeout, TimeoutError)
+    assert issubclass(pulsews.OpenTimeout, pulsews.ConnectError)
+    assert issubclass(pulsews.InvalidArgument, ValueError) and issubclass(pulsews.LibraryError, ImportError)
+    for name in pulsews.__all__:
+        one = getattr(pulsews, name)
+        if isinstance(one, type) and issubclass(one, Exception):
+            assert issubclass(one, pulsews.PulseError)
+
+
+def test_message_struct():
+    fields = {name: getattr(_native.NativeMessage, name) for name, _ in _native.NativeMessage._fields_}
+    assert ctypes.sizeof(_native.NativeMessage) == 40
+    assert {name: (field.offset, field.size) for name, field in fields.items()} == {
+        "data": (0, 8), "length": (8, 8), "kind": (16, 4), "flags": (20, 4),
+        "received_ns": (24, 8), "sequence": (32, 8),
+    }
+
+
+def test_functions_and_constants_equal_the_header():
+    text = HEADER.read_text()
+    declared = set(re.findall(r"^(?:const )?\w[\w ]*[ *](pulsews_\w+)\(", text, re.M))
+    assert declared == set(_native._FUNCTIONS)
+    constants = dict(re.findall(r"PULSEWS_(\w+) = (-?\d+)", text))
+    for name in ("OK", "EFORK", "ETIMEOUT", "ENOTCONNECTED", "ECLOSED", "EPEERCLOSED", "EQUEUEFULL", "TEXT", "BINARY",
+                 "PING", "PONG", "EVENT", "ASCII", "COMPRESSED", "ALL_TEXT", "ALL_ASCII", "ALL_BINARY"):
+        assert getattr(_native, name) == int(constants[name]), name
+
+
+def test_version():
+    assert pulsews.library_version() == pulsews.__version__
+
+
+@pytest.mark.parametrize("environment", ["/nowhere/libpulsews.so", __file__])
+def test_a_library_that_does_not_load_is_one_sentence(python, monkeypatch, environment):
+    monkeypatch.setenv("PULSEWS_LIBRARY", environment)
+    process = python("import pulsews")
+    error = process.communicate(timeout=30)[1]
+    assert process.returncode == 1
+    assert "LibraryError: libpulsews was not found" in error and environment in error and "PULSEWS_LIBRARY" in error
