@@ -23,7 +23,12 @@ SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh
 PYTHON := $(BUILD)/venv/bin/python
 SUITES := abi python go unit fuzz-replay integration asan tsan
 
-export BUILD DIST VERSION PREFIX LIBDIR INCLUDEDIR DESTDIR
+export BUILD DIST VERSION
+# Only here: a `make install PREFIX=...` inside a test must not find the LIBDIR of the make around it.
+install uninstall: export PREFIX := $(PREFIX)
+install uninstall: export LIBDIR := $(LIBDIR)
+install uninstall: export INCLUDEDIR := $(INCLUDEDIR)
+install uninstall: export DESTDIR := $(DESTDIR)
 export PULSEWS_LIBRARY := $(DIST)/libpulsews.so.0
 
 ##@ The two commands

@@ -214,9 +214,10 @@ typedef struct pulsews_message {
 int32_t pulsews_client_create(const char *url, const pulsews_config *config, pulsews_loop *loop,
                               pulsews_client **client, char *error, size_t error_size);
 
-/* Connects and waits until the connection is open or its first attempt failed. PULSEWS_OK when open (also if it was
- * open before); PULSEWS_ETIMEOUT when `timeout_ns` is over, the attempt going on (option open_timeout bounds the
- * attempt itself); else why it failed, with the sentence. The client stays valid in every case. */
+/* Connects and waits until the connection is open or its first attempt failed. PULSEWS_OK when it is or was open, also
+ * if the server has closed it again by then, perhaps with messages to receive; PULSEWS_ETIMEOUT when `timeout_ns` is
+ * over, the attempt going on (option open_timeout bounds the attempt itself); else why it failed, with the sentence.
+ * The client stays valid in every case. */
 int32_t pulsews_open(pulsews_client *client, int64_t timeout_ns, char *error, size_t error_size);
 
 /* Sends one message. It is valid to call at any time; PULSEWS_OK means that the message is accepted: written, or
@@ -235,7 +236,8 @@ int32_t pulsews_recv(pulsews_client *client, pulsews_message *message, int64_t t
 /* Closes with a close frame of `code` (1000 to 1003, 1007 to 1014, or 3000 to 4999; 0 sends none) and `reason` (UTF-8, at
  * most 123 bytes; NULL for none), after what was accepted before, and waits up to `timeout_ns` for the peer's answer
  * (at most option close_timeout: then the connection is cut). PULSEWS_OK when closed (also if it was before);
- * PULSEWS_ETIMEOUT when the time is over, the close going on; PULSEWS_EINVAL. Blocked calls of other threads end. */
+ * PULSEWS_ETIMEOUT when the time is over, the close going on; PULSEWS_EINVAL; PULSEWS_EUTF8. Blocked calls of other
+ * threads end. */
 int32_t pulsews_close(pulsews_client *client, int32_t code, const char *reason, int64_t timeout_ns);
 
 /* Ends the client, cutting its connection if it is open, and waits until no other thread is inside a call on it (all
@@ -258,8 +260,8 @@ int32_t pulsews_client_error(const pulsews_client *client, char *error, size_t e
 int32_t pulsews_close_code(const pulsews_client *client);
 int64_t pulsews_close_reason(const pulsews_client *client, char *buffer, size_t size);
 
-/* A refused handshake (PULSEWS_EHANDSHAKE): HTTP status (0 if there is none), header lines as "Name: value\n", and
- * the first 4 KiB of the body, which may hold any bytes. Headers are kept of an accepted one too. */
+/* The server's answer to the handshake: HTTP status (101 if it was accepted, 0 while there is none), header lines as "Name: value\n", and of
+ * a refusal (PULSEWS_EHANDSHAKE) the first 4 KiB of the body, which may hold any bytes. */
 int32_t pulsews_handshake_status(const pulsews_client *client);
 int64_t pulsews_handshake_headers(const pulsews_client *client, char *buffer, size_t size);
 int64_t pulsews_handshake_body(const pulsews_client *client, char *buffer, size_t size);

@@ -64,16 +64,28 @@ extension Client {
     roundTrips.add(Clock.monotonic() &- pingSentAt)
   }
 
-  /// RFC 6455 §5.5.2: a pong with the same payload, unless the close handshake has begun. A peer that floods with pings
-  /// and does not read gets no more of them; the next ping it sends after reading is answered.
+  /// RFC 6455 §5.5.2: a pong with the same payload, unless the close handshake has begun. To a peer that floods with
+  /// pings and does not read, only the latest is owed (§5.5.3): the memory for pongs is bounded.
   func answerPing(_ payload: UnsafeRawBufferPointer) {
     statistics.pingsReceived &+= 1
+    if control.count >= Client.pongLimit && !writeIsBlocked { flush() }
     guard let wire, !wire.closeSent else { return }
-    guard control.count < Client.pongLimit else {
-      statistics.pongsSkipped &+= 1
+    if control.count >= Client.pongLimit {
+      if owedPong != nil { statistics.pongsSkipped &+= 1 }
+      owedPong = [UInt8](payload)
       return
     }
     _ = wire.encodePong(payload, maskKey: random.next32(), into: &control)
+    statistics.pongsSent &+= 1
+  }
+
+  /// The pings that came while there was no room for pongs: the latest is answered now.
+  func payOwedPong() {
+    guard let payload = owedPong, let wire else { return }
+    owedPong = nil
+    payload.withUnsafeBytes { bytes in
+      _ = wire.encodePong(bytes, maskKey: random.next32(), into: &control)
+    }
     statistics.pongsSent &+= 1
   }
 }

@@ -39,7 +39,7 @@ extension Client {
     let deadline = Client.deadline(after: timeout)
     mutex.lock()
     defer { mutex.unlock() }
-    if phase == .ended { return failure }
+    if closeStarted { return closedByCaller() }
     _ = startLocked()
     func isDecided() -> Bool { phase == .open || phase == .ended || closeStarted }
     if timeout == 0 && !isDecided() {

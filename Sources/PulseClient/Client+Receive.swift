@@ -166,6 +166,7 @@ extension Client {
         }
       case .ping(let payload):
         answerPing(payload)
+        if stream == nil { break reading }
       case .pong(let payload):
         pongArrived(payload)
       case .close(let code, let reason):

@@ -109,6 +109,7 @@ extension Client {
     if brokenWrite != nil { return }
     writeIsBlocked = false
     while let stream {
+      if control.count == 0 && owedPong != nil { payOwedPong() }
       if control.count > 0 && !outputIsCut {
         guard write(control.readable, to: stream, consume: { self.control.consume($0) }) else { return }
         continue

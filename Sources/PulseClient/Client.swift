@@ -112,6 +112,8 @@ package final class Client: EventHandler, @unchecked Sendable {
   var pingSentAt: Int64 = 0
   var pingAnswered = true
   var roundTrips = RoundTripTimes()
+  /// The latest ping that is not answered yet because the peer does not read.
+  var owedPong: [UInt8]?
 
   // Waking
   var wakeDescriptor: Int32 = -1

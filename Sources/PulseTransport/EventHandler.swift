@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What an `EventLoop` calls (`open` since Swift has no narrower word that lets other modules of the package subclass it). Subclass and override what is used. Calls come on the driver's thread, with no lock of
-/// the loop held; a handler takes its owner's lock itself. A call may still be under way, or just beginning, on the
-/// driver's thread while another thread unregisters: the handler must look at its own state under its own lock.
+/// What an `EventLoop` calls. Subclass and override what is used. (`open`: Swift has no narrower word that lets other
+/// modules of the package subclass it.)
+///
+/// Calls come on the driver's thread, with no lock of the loop held; a handler takes its owner's lock itself. A call
+/// may still be under way, or just beginning, on the driver's thread while another thread unregisters: the handler
+/// must look at its own state under its own lock.
 open class EventHandler: @unchecked Sendable {  // subclasses say what guards them
   public init() {}
 

@@ -263,7 +263,8 @@ extension TLSStream {
 
   private func failHandshake(_ ssl: OpaquePointer, _ reason: Int32, _ text: String) {
     let verdict = SSL_get_verify_result(ssl)
-    if reason == SSL_R_CERTIFICATE_VERIFY_FAILED, verdict != Int(X509_V_OK) {
+    // The reason alone does not tell: a CA with the right name and another key fails in the signature's arithmetic.
+    if verdict != Int(X509_V_OK), SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER != 0 {
       switch Int32(truncatingIfNeeded: verdict) {
       case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
         var buffer = [CChar](repeating: 0, count: 256)

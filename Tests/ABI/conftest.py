@@ -12,15 +12,15 @@ HERE = ROOT / "Tests" / "ABI"
 HEADER = ROOT / "include" / "pulsews.h"
 LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).resolve()
 FOLDER = LIBRARY.parent
+PROGRAM = pathlib.Path(os.environ["BUILD"]) / "abi" / "abi"
 
 
 def build_tests():
     """The program of the C tests, built before pytest asks which tests it has."""
-    program = pathlib.Path(os.environ["BUILD"]) / "abi" / "abi"
-    program.parent.mkdir(parents=True, exist_ok=True)
+    PROGRAM.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}", f"-I{HERE}",
-                    *sorted(map(str, HERE.glob("*.c"))), f"-L{FOLDER}", "-lpulsews", "-pthread", "-o", program], check=True)
-    return program
+                    *sorted(map(str, HERE.glob("*.c"))), f"-L{FOLDER}", "-lpulsews", "-pthread", "-o", PROGRAM], check=True)
+    return PROGRAM
 
 
 def run(*command, **options):

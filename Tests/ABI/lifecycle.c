@@ -417,3 +417,12 @@ TEST(clients_come_and_go_without_a_trace) {
     int lowest = dup(0); /* no descriptor stayed behind */
     CHECK(lowest < 32);
 }
+
+/* Prints the status, for the test of its page. */
+TEST(status_of_an_open_client) {
+    char status[8192];
+    pulsews_client *client = open_client(start_server("echo"), NO_OPTIONS);
+    CHECK(pulsews_status_json(client, status, sizeof status) < (int64_t)sizeof status);
+    puts(status);
+    pulsews_client_free(client);
+}

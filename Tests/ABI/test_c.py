@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C tests, one process each: a crash, a hang or a trap fails one test and is told apart."""
-import os
-import pathlib
 import re
 import subprocess
 
-from conftest import environment, run
-
-PROGRAM = pathlib.Path(os.environ["BUILD"]) / "abi" / "abi"
+from conftest import PROGRAM, environment, run
 
 
 def test_c(c_test):

@@ -40,10 +40,9 @@ def test_is_small_and_stripped():
     assert LIBRARY.with_name(LIBRARY.resolve().name + ".debug").exists()
 
 
-def test_glibc_floor(record_property):
+def test_glibc_floor():
     versions = {tuple(map(int, found.split("."))) for found in re.findall(r"\bGLIBC_([\d.]+)", run("readelf", "-VW", LIBRARY))}
     floor = max(versions)
-    record_property("glibc_floor", ".".join(map(str, floor)))
     print("needs glibc", floor)
     assert floor <= GLIBC_FLOOR
 

@@ -359,6 +359,25 @@ async def ping_by_ping(reader, writer):
 # ---- The program
 
 
+@mode
+async def pong_times(reader, writer):
+    """Forty pings, 50 ms apart; then a text with the longest time that a pong took, in milliseconds."""
+    await accept(reader, writer)
+    longest = 0.0
+    for number in range(40):
+        payload = struct.pack("!I", number)
+        sent = asyncio.get_running_loop().time()
+        writer.write(frame(9, payload))
+        while True:
+            opcode, data = await receive(reader)
+            if opcode == 10 and data == payload:
+                break
+        longest = max(longest, asyncio.get_running_loop().time() - sent)
+        await asyncio.sleep(0.05)
+    writer.write(frame(1, b"%d" % (longest * 1000)))
+    await end(reader)
+
+
 async def main(chosen):
     async def serve(reader, writer):
         try:

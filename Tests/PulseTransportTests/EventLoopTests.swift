@@ -47,6 +47,7 @@ import Testing
     let loop = try EventLoop()
     let recorder = Recorder()
     recorder.onTimer = { _ in loop.schedule(recorder, tag: 1, deadline: 0) }
+    defer { recorder.onTimer = nil }
     loop.schedule(recorder, tag: 0, deadline: 0)
     #expect(loop.runOnce(timeoutNs: 0) == 1)
     #expect(loop.runOnce(timeoutNs: -1) == 1)
@@ -58,6 +59,7 @@ import Testing
     let recorder = Recorder()
     var other = TimerID.none
     recorder.onTimer = { _ in loop.cancel(other) }
+    defer { recorder.onTimer = nil }
     loop.schedule(recorder, tag: 0, deadline: 0)
     other = loop.schedule(recorder, tag: 1, deadline: 0)
     #expect(loop.runOnce(timeoutNs: 0) == 1)
@@ -125,6 +127,7 @@ import Testing
       registrations.append(try loop.register(pair.first, recorder, readable: true, writable: false))
       pair.send()
     }
+    defer { for recorder in recorders { recorder.onEvent = nil } }
     // Whichever comes first removes the other, whose event has already been fetched; its slot is used again at once.
     let successor = Recorder()
     for (index, recorder) in recorders.enumerated() {
@@ -243,6 +246,7 @@ import Testing
     let loop = try EventLoop()
     let recorder = Recorder()
     recorder.onPost = { tag in if tag < 3 { loop.post(recorder, tag: tag + 1) } }
+    defer { recorder.onPost = nil }
     loop.post(recorder, tag: 0)
     #expect(loop.runOnce(timeoutNs: -1) == 1)
     #expect(recorder.posts == [0])

@@ -75,7 +75,8 @@ static void put_frame(connection *c, uint8_t opcode, const void *payload, size_t
 static const uint8_t *flood_block(size_t size, size_t *block_size, size_t *frame_size) {
     static struct { uint8_t *bytes; size_t size, frame, total; } known[16];
     static int count;
-    static const char tick[] = "{\"stream\":\"btcusdt@bookTicker\",\"data\":{\"u\":400900217,\"b\":\"67321.55\",\"a\":\"67321.56\"},\"note\":\"";
+    static const char tick[] = "{\"stream\":\"btcusdt@bookTicker\",\"data\":{\"u\":400900217,\"b\":\"67321.55\","
+                               "\"a\":\"67321.56\"},\"note\":\"";
     int i = 0;
     while (i < count && known[i].size != size) i++;
     if (i == count) {

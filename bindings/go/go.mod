@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 module pulsews.dev/go
 
 go 1.21

@@ -41,7 +41,7 @@ func TestDialGarbage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := serveRaw(t, func(conn net.Conn) {
-				bufferOf(conn)
+				readRequest(conn)
 				io.WriteString(conn, answer)
 			})
 			c, err := Dial(within(t, soon), url)
@@ -58,8 +58,8 @@ func TestDialGarbage(t *testing.T) {
 	}
 }
 
-// bufferOf reads the request of a client.
-func bufferOf(conn net.Conn) {
+// readRequest reads the request of a client, up to its empty line.
+func readRequest(conn net.Conn) {
 	var request []byte
 	b := make([]byte, 4096)
 	for !bytes.Contains(request, []byte("\r\n\r\n")) {

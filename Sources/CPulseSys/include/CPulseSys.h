@@ -124,7 +124,7 @@ const char *_Nonnull psys_resolve_text(int32_t problem);
 /* EAI_NONAME, EAI_NODATA or EAI_ADDRFAMILY. */
 int32_t psys_resolve_is_no_name(int32_t problem);
 
-/* A non-blocking TCP socket with CLOEXEC, TCP_NODELAY and keepalive (30 s, every 10 s, 3 probes). A descriptor or -errno. */
+/* A non-blocking TCP socket with CLOEXEC, TCP_NODELAY and keepalive (30 s, every 10 s, 3 probes), or -errno. */
 int32_t psys_tcp_socket(uint16_t family);
 void psys_tcp_options(int32_t descriptor);
 /* 0 when connected, -EINPROGRESS while it goes on, or -errno. */
@@ -169,8 +169,8 @@ typedef int32_t (*psys_tls_write)(void *_Nonnull owner, const void *_Nonnull byt
 int32_t psys_tls_initialise(psys_tls_read _Nonnull read, psys_tls_write _Nonnull write);
 /* A BIO over these functions, called with `owner`; NULL if there is no memory. The SSL takes it over. */
 struct bio_st *_Nullable psys_tls_bio(void *_Nonnull owner);
-/* Takes the oldest error of this thread's queue, the cause of the others, as reason text ("certificate verify failed"), empties the
- * queue. Returns the reason code, 0 if there was none. */
+/* Takes the oldest error of this thread's queue, the cause of the others, as reason text ("certificate verify failed"),
+ * and empties the queue. Returns the reason code, 0 if there was none. */
 int32_t psys_tls_take_error(char *_Nonnull buffer, size_t size);
 int32_t psys_tls_is_unexpected_eof(int32_t reason);
 /* Subject alternative names (or the common name) of the certificate that a client refused last on this SSL, separated

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import PulseClient
+
+@Suite struct OptionTests {
+  @Test(arguments: [
+    ("1", 1_000_000_000), ("0.5", 500_000_000), ("30s", 30_000_000_000), ("250ms", 250_000_000), ("1.5ms", 1_500_000),
+    ("10us", 10_000), ("7ns", 7), ("2m", 120_000_000_000), ("1h", 3_600_000_000_000), ("1e-05", 10_000), ("1e3", 1_000_000_000_000),
+    ("0", 0), ("0.000000001", 1), ("1 s", 1_000_000_000), ("2.5E-1", 250_000_000),
+  ] as [(String, Int64)])
+  func durations(text: String, nanoseconds: Int64) { #expect(OptionValue.duration(text) == nanoseconds) }
+
+  @Test(arguments: ["", "s", "-1", "1x", "1..5", "1 2", "nan", "inf", "1e", "1e99999", "99999999999999999999", "0x10", "1s1", "+1", "1_000"])
+  func notDurations(text: String) { #expect(OptionValue.duration(text) == nil) }
+
+  @Test(arguments: [
+    ("0", 0), ("4096", 4096), ("16MiB", 16 << 20), ("1.5KiB", 1536), ("1kb", 1000), ("2 GB", 2_000_000_000), ("7B", 7),
+  ] as [(String, Int64)])
+  func sizes(text: String, bytes: Int64) { #expect(OptionValue.size(text) == bytes) }
+
+  @Test(arguments: ["", "1.5", "-1", "1TiB", "MiB", "9999999999999GiB", "1.2B"])
+  func notSizes(text: String) { #expect(OptionValue.size(text) == nil) }
+
+  @Test(arguments: ["true", "1", "yes", "ON", "True"])
+  func trueWords(text: String) { #expect(OptionValue.boolean(text) == true) }
+
+  @Test(arguments: ["", "2", "truee", "y"])
+  func notBooleans(text: String) { #expect(OptionValue.boolean(text) == nil) }
+
+  @Test func theTableIsWholeAndItsDefaultsAreAllowed() {
+    var index = 0
+    var options = ClientOptions()
+    while let entry = OptionTable.entry(index) {
+      index += 1
+      let name = PulseClient.text(entry.name)
+      let value = PulseClient.text(entry.defaultValue)
+      if value.isEmpty { continue }
+      #expect(options.set(name, value) == nil, "\(name)")
+    }
+    #expect(index == OptionTable.count)
+  }
+
+  @Test func defaultsOfTheTableAreThoseOfTheCode() {
+    var set = ClientOptions()
+    for index in 0..<OptionTable.count {
+      let entry = OptionTable.entry(index)!
+      if entry.defaultValue.utf8CodeUnitCount > 0 {
+        _ = set.set(PulseClient.text(entry.name), PulseClient.text(entry.defaultValue))
+      }
+    }
+    let plain = ClientOptions()
+    #expect(set.openTimeout == plain.openTimeout && set.closeTimeout == plain.closeTimeout)
+    #expect(set.heartbeatInterval == plain.heartbeatInterval && set.heartbeatTimeout == plain.heartbeatTimeout)
+    #expect(set.maxMessageSize == plain.maxMessageSize && set.receiveQueueBytes == plain.receiveQueueBytes)
+    #expect(set.messageQueueSize == plain.messageQueueSize && set.messageQueueBytes == plain.messageQueueBytes)
+    #expect(set.compression == plain.compression && set.compressionThreshold == plain.compressionThreshold)
+    #expect(set.compressionContextTakeover == plain.compressionContextTakeover)
+    #expect(set.compressionWindowBits == plain.compressionWindowBits)
+    #expect(set.verify == plain.verify && set.events == plain.events)
+  }
+
+  @Test(arguments: [
+    ("heartbeat_intervall", "30s", "unknown option \"heartbeat_intervall\"; did you mean heartbeat_interval?"),
+    ("nonsense_at_all", "1", "unknown option \"nonsense_at_all\""),
+    ("open_timeout", "0", "option open_timeout does not take \"0\"; allowed: 1ms to 1h"),
+    ("max_message_size", "2GiB", "option max_message_size does not take \"2GiB\"; allowed: 1 to 1GiB"),
+    ("verify", "perhaps", "option verify does not take \"perhaps\"; allowed: true or false"),
+    ("headers", "no colon", "option headers does not take \"no colon\"; allowed: Name: value"),
+    ("reconnect", "true", "option reconnect does not take \"true\"; allowed: false"),
+  ])
+  func problemsNameOptionValueAndWhatIsAllowed(name: String, value: String, sentence: String) {
+    var options = ClientOptions()
+    switch options.set(name, value) {
+    case .unknownOption(let text)?, .badValue(let text)?: #expect(text.hasPrefix(sentence), "\(text)")
+    case nil: Issue.record("accepted")
+    }
+  }
+
+  @Test(arguments: ["X: a\r\nEvil: b", "X: a\nEvil: b", "Bad Name: x", ": x", "Host: other", "Sec-WebSocket-Key: x", "X: a\u{0}b"])
+  func headersThatCouldInjectAreRefused(line: String) {
+    var options = ClientOptions()
+    #expect(options.set("headers", line) != nil)
+    #expect(options.headers.isEmpty)
+  }
+
+  @Test func headersAndSubprotocolsAddUp() {
+    var options = ClientOptions()
+    #expect(options.set("headers", "Origin: https://example.com") == nil)
+    #expect(options.set("headers", "X-Token:  abc ") == nil)
+    #expect(options.headers.map(\.value) == ["https://example.com", "abc"])
+    #expect(options.set("subprotocols", "a") == nil)
+    #expect(options.set("subprotocols", "b") == nil)
+    #expect(options.set("subprotocols", "a") != nil)
+    #expect(options.subprotocols == ["a", "b"])
+  }
+
+  @Test func statusCodesAreUniqueAndNamed() {
+    var seen: Set<Int32> = []
+    var index = 0
+    while let entry = StatusCode.entry(index) {
+      #expect(seen.insert(entry.code.rawValue).inserted)
+      #expect(PulseClient.text(entry.name).hasPrefix("PULSEWS_E"))
+      #expect(StatusCode.entry(code: entry.code.rawValue)?.code == entry.code)
+      index += 1
+    }
+    #expect(StatusCode.entry(code: 1) == nil)
+  }
+}
