@@ -57,14 +57,17 @@ let layers: [Target] = [
 ]
 
 let tests: [Target] = [
+  .target(
+    name: "EchoServer", dependencies: ["PulseWire", "PulseTransport"], path: "Tests/Support/EchoServer",
+    swiftSettings: swift),
   .executableTarget(
-    name: "pulsews-echo-server", dependencies: ["PulseWire", "PulseTransport"], path: "Tests/Conformance/EchoServer",
+    name: "pulsews-echo-server", dependencies: ["EchoServer"], path: "Tests/Conformance/EchoServer",
     swiftSettings: swift),
   .testTarget(name: "PulseWireTests", dependencies: ["PulseWire"], swiftSettings: swift),
   .testTarget(name: "PulseFlowTests", dependencies: ["PulseFlow"], swiftSettings: swift),
   .testTarget(name: "PulseTransportTests", dependencies: ["PulseTransport"], swiftSettings: swift),
   .testTarget(
-    name: "PulseClientTests", dependencies: ["PulseClient", "PulseWire", "PulseTransport"],
+    name: "PulseClientTests", dependencies: ["PulseClient", "PulseTransport", "EchoServer", "CPulseSys"],
     swiftSettings: swift),
 ]
 

@@ -31,6 +31,7 @@ def count(name, log):
         for case in ElementTree.parse(report).iter("testcase"):
             if case.find("failure") is not None or case.find("error") is not None:
                 totals[1] += 1
+                print(f"   failed: {case.get('classname')} {case.get('name')}")
             elif case.find("skipped") is not None:
                 totals[2] += 1
             else:
@@ -85,14 +86,14 @@ def run(name, verbose):
         finally:
             signal.alarm(0)
     text = path.read_text(errors="replace")
+    if status != 0 and not verbose:
+        print(text.rstrip())
     passed, failed, skipped = count(name, text)
     if status != 0 and failed == 0:
         failed = 1  # it broke before or beside its tests
     if status == 0 and passed + failed == 0:
-        text += f"\n{name}: no test ran\n"
+        print(f"{text.rstrip()}\n{name}: no test ran")
         failed = 1
-    if failed and not verbose:
-        print(text.rstrip())
     if timed_out:
         print(f"{name}: stopped after {LIMIT} s")
     print(f"   {name}: {passed} passed, {failed} failed, {skipped} skipped, {time.monotonic() - begin:.0f} s", flush=True)

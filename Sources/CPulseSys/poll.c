@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,7 +39,8 @@ static int32_t control(int32_t epoll, int operation, int32_t descriptor, uint32_
     struct epoll_event event = {.events = 0, .data.u64 = data};
     if (interest & PSYS_READABLE) event.events |= EPOLLIN;
     if (interest & PSYS_WRITABLE) event.events |= EPOLLOUT;
-    if (interest & PSYS_EDGE) event.events |= EPOLLET;
+    /* At an edge the end of input may come along with data, and has no event of its own then. */
+    if (interest & PSYS_EDGE) event.events |= EPOLLET | EPOLLRDHUP;
     return result(epoll_ctl(epoll, operation, descriptor, &event));
 }
 int32_t psys_epoll_add(int32_t epoll, int32_t descriptor, uint32_t interest, uint64_t data) {
@@ -77,7 +79,7 @@ uint32_t psys_events_flags(const psys_events *events, int32_t index) {
     uint32_t given = events->list[index].events, flags = 0;
     if (given & (EPOLLIN | EPOLLPRI | EPOLLRDHUP)) flags |= PSYS_READABLE;
     if (given & EPOLLOUT) flags |= PSYS_WRITABLE;
-    if (given & (EPOLLHUP | EPOLLERR)) flags |= PSYS_HANGUP;
+    if (given & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) flags |= PSYS_HANGUP;
     return flags;
 }
 
@@ -90,6 +92,14 @@ void psys_eventfd_add(int32_t descriptor) {
 void psys_eventfd_clear(int32_t descriptor) {
     uint64_t count;
     while (read(descriptor, &count, sizeof count) < 0 && errno == EINTR) {}
+}
+
+int32_t psys_timerfd_create(void) { return result(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)); }
+
+void psys_timerfd_set(int32_t descriptor, int64_t deadline_ns) {
+    if (deadline_ns < 1) deadline_ns = 1; /* zero would switch it off */
+    struct itimerspec time = {{0, 0}, {deadline_ns / 1000000000, deadline_ns % 1000000000}};
+    timerfd_settime(descriptor, TFD_TIMER_ABSTIME, &time, NULL);
 }
 
 int32_t psys_poll_one(int32_t descriptor, uint32_t interest, int64_t timeout_ns) {

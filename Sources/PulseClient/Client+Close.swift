@@ -38,14 +38,10 @@ extension Client {
       if readingPaused {
         // What follows is not delivered any more: it is counted, and must not stand before the peer's close frame.
         readingPaused = false
-        resumeInterest()
-        if heldInput.count > 0 {
-          host.loop.post(self, tag: Signal.readAgain)
-          host.hurry()
-        }
+        host.loop.post(self, tag: Signal.readAgain)
+        host.hurry()
       }
       if !writeIsBlocked { flush() }
-      updateInterest()
       wake()
     case .closing:
       break

@@ -50,7 +50,6 @@ extension Client {
     statistics.pingsSent &+= 1
     if !writeIsBlocked {
       flush()
-      updateInterest()
     }
   }
 

@@ -103,9 +103,7 @@ extension Client {
         } else {
           stream = tcp
         }
-        wantsReadable = true
-        wantsWritable = false
-        registration = try host.loop.register(winner.descriptor, self, readable: true, writable: false)
+        registration = try host.loop.registerForChanges(winner.descriptor, self)
       } catch {
         if stream == nil { tcp.close() }
         end(Failure(error))
@@ -117,7 +115,6 @@ extension Client {
       } else {
         sendUpgradeRequest()
       }
-      updateInterest()
     }
   }
 
@@ -127,8 +124,8 @@ extension Client {
     case .bytes:
       statistics.tlsHandshakes &+= 1
       sendUpgradeRequest()
-      // The server's bytes may be in OpenSSL's buffer already.
-      if stream.hasBufferedInput { readInput() }
+      // What came behind the handshake had its event then.
+      if phase == .upgrading { readInput() }
     case .wouldBlock:
       break
     case .end:
@@ -136,7 +133,6 @@ extension Client {
     case .failed(let error):
       end(Failure(error))
     }
-    updateInterest()
   }
 
   private func sendUpgradeRequest() {

@@ -41,7 +41,7 @@ extension Client {
   private func awaitMessage(_ timeout: Int64) {
     if phase == .idle { return }
     // What this thread has sent before leaves before it waits for an answer.
-    if flushIsPosted && !writeIsBlocked { flush() }
+    if output.count > 0 && !writeIsBlocked { flush() }
     if timeout == 0 {
       mutex.unlock()
       host.driveBriefly()
@@ -58,33 +58,8 @@ extension Client {
     guard inbox.bytes <= options.receiveQueueBytes / 2 else { return }
     readingPaused = false
     lastReceivedAt = Clock.monotonic()
-    resumeInterest()
-    if heldInput.count > 0 || stream?.hasBufferedInput == true {
-      host.loop.post(self, tag: Signal.readAgain)
-      host.hurry()
-    }
-  }
-
-  /// Watches the descriptor for input again.
-  func resumeInterest() {
-    guard let stream else { return }
-    if registration == nil {
-      do throws(TransportError) {
-        wantsReadable = true
-        wantsWritable = false
-        registration = try host.loop.register(stream.descriptor, self, readable: true, writable: false)
-        host.hurry()
-      } catch {
-        end(Failure(error))
-        return
-      }
-    }
-    updateInterest()
-  }
-
-  func unwatch() {
-    if let registration { host.loop.unregister(registration) }
-    registration = nil
+    // What arrived meanwhile had its event then.
+    host.loop.post(self, tag: Signal.readAgain)
   }
 
   // MARK: The driver's side
@@ -94,11 +69,12 @@ extension Client {
     if heldInput.count > 0 && !readingPaused { receiveHeldInput() }
     var chunks = 0
     while let stream, !readingPaused {
+      var wasFull = false
       switch stream.read(into: host.readBuffer) {
       case .bytes(let count):
-        let now = Clock.monotonic()
-        lastReceivedAt = now
+        lastReceivedAt = host.loop.turnTime
         statistics.bytesReceived &+= UInt64(count)
+        wasFull = count == host.readBuffer.count
         let chunk = UnsafeMutableRawBufferPointer(rebasing: host.readBuffer[0..<count])
         if phase == .upgrading {
           upgradeBytes(chunk, receivedAt: Clock.realtime())
@@ -114,9 +90,11 @@ extension Client {
         inputEnded(Failure(error))
         return
       }
-      chunks += 1
-      guard let stream = self.stream, stream.hasBufferedInput else { return }
-      if chunks == Client.chunksPerEvent {
+      guard let stream = self.stream else { return }
+      // A chunk that fills the buffer goes to the consumer while it is in the cache; the rest has its turn after that.
+      chunks += wasFull ? Client.chunksPerEvent : 1
+      if !wasFull && !inputIsEnding && !stream.hasBufferedInput { return }
+      if chunks >= Client.chunksPerEvent {
         if !readingPaused { host.loop.post(self, tag: Signal.readAgain) }
         return
       }

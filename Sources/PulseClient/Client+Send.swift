@@ -12,6 +12,8 @@ extension Client {
   private static let worthWriting = 16 << 10
   /// Sends that follow a write sooner than this (ns) belong to a burst: they leave together.
   private static let burstGap: Int64 = 10_000
+  /// So long after a write the loop looks whether a burst has left something behind (ns).
+  private static let burstLook: Int64 = 100_000
   /// A peer that sends pings and does not read the pongs gets no more of them.
   private static let controlLimit = 64 << 10
 
@@ -54,7 +56,6 @@ extension Client {
     }
     if !writeIsBlocked {
       flush()
-      updateInterest()
     }
     return .ok
   }
@@ -88,24 +89,40 @@ extension Client {
     return .ok
   }
 
-  /// Writes now, or leaves it to the loop when this send is one of many: those leave in few writes.
+  /// Writes now, or leaves it to the loop when this send is one of many: those leave in few writes. A send that answers
+  /// something that has just arrived is none of many.
   private func flushSoon() {
     if writeIsBlocked { return }
     let now = Clock.monotonic()
-    if output.count >= Client.worthWriting || now &- lastWriteAt >= Client.burstGap {
+    if output.count >= Client.worthWriting || now &- lastWriteAt >= Client.burstGap || lastReceivedAt > lastWriteAt {
+      lastWriteAt = now
       flush()
-      updateInterest()
-      lastWriteAt = Clock.monotonic()
-    } else if !flushIsPosted {
-      flushIsPosted = true
-      host.loop.post(self, tag: Signal.flush)
-      host.hurry()
+      return
     }
+    sendsSinceFlush &+= 1
+    if flushIsComing { return }
+    flushIsComing = true
+    host.loop.post(self, tag: Signal.flush)
+    host.hurry()
+  }
+
+  /// The loop's part in a burst: writes what the senders have left, and looks again while they go on.
+  func flushForBurst() {
+    guard phase == .open || phase == .closing else {
+      flushIsComing = false
+      return
+    }
+    if !writeIsBlocked && output.count > 0 { flush() }
+    guard sendsSinceFlush > 0 else {
+      flushIsComing = false
+      return
+    }
+    sendsSinceFlush = 0
+    host.loop.schedule(self, tag: Signal.flush, deadline: Clock.monotonic() &+ Client.burstLook)
   }
 
   /// Writes until all is written or the socket is full. `mutex` is held.
   func flush() {
-    flushIsPosted = false
     if brokenWrite != nil { return }
     writeIsBlocked = false
     while let stream {
@@ -189,18 +206,6 @@ extension Client {
     if hasRoom && roomIsAwaited {
       roomIsAwaited = false
       signalDescriptor()
-    }
-  }
-
-  /// Tells the loop what to wait for.
-  func updateInterest() {
-    guard let registration, let stream else { return }
-    let readable = !readingPaused || stream.needsReadable
-    let writable = (writeIsBlocked && brokenWrite == nil) || stream.needsWritable
-    if readable != wantsReadable || writable != wantsWritable {
-      wantsReadable = readable
-      wantsWritable = writable
-      host.loop.update(registration, readable: readable, writable: writable)
     }
   }
 }

@@ -65,8 +65,8 @@ package final class Client: EventHandler, @unchecked Sendable {
   var connector: Connector?
   var stream: ByteStream?
   var registration: Registration?
-  var wantsReadable = false
-  var wantsWritable = false
+  /// The peer has ended its side, or the connection is broken: reading goes on until that shows.
+  var inputIsEnding = false
   var upgradeParser: UpgradeResponseParser?
   var acceptance: UpgradeAcceptance?
   var refusal: UpgradeRefusal?
@@ -98,7 +98,9 @@ package final class Client: EventHandler, @unchecked Sendable {
   var writeIsBlocked = false
   /// Writing has failed; what the peer sent before is read first.
   var brokenWrite: TransportError?
-  var flushIsPosted = false
+  /// The loop will look whether there is something to write.
+  var flushIsComing = false
+  var sendsSinceFlush = 0
   var lastWriteAt: Int64 = 0
   var sendersWait = false
   /// A full outbox refused a message: its owner is told when there is room again.
@@ -143,19 +145,14 @@ package final class Client: EventHandler, @unchecked Sendable {
   override package func handle(readable: Bool, writable: Bool, hangup: Bool) {
     mutex.lock()
     defer { mutex.unlock() }
-    guard stream != nil else { return }
+    if hangup { inputIsEnding = true }
     switch phase {
     case .securing:
       continueSecuring()
     case .upgrading, .open, .closing:
-      if writable || (readable && stream?.needsReadable == true) { flush() }
-      if hangup && readingPaused {
-        // The system reports this again and again: the descriptor is watched again when reading goes on.
-        unwatch()
-      } else if readable || hangup || stream?.hasBufferedInput == true || stream?.needsWritable == true {
-        readInput()
-      }
-      updateInterest()
+      // Each change is told once, so that both directions look; over TLS either may wait for the other's event.
+      if writeIsBlocked { flush() }
+      if readable || hangup || tlsContext != nil { readInput() }
     case .idle, .resolving, .connecting, .ended:
       break
     }
@@ -174,6 +171,8 @@ package final class Client: EventHandler, @unchecked Sendable {
     case Signal.heartbeat:
       heartbeatTimer = nil
       heartbeatIsDue()
+    case Signal.flush:
+      flushForBurst()
     default:
       break
     }
@@ -184,11 +183,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     defer { mutex.unlock() }
     switch signal {
     case Signal.flush:
-      flushIsPosted = false
-      if phase == .open || phase == .closing {
-        flush()
-        updateInterest()
-      }
+      flushForBurst()
     case Signal.resolved:
       if phase == .resolving { connectToAddresses() }
     case Signal.readAgain:
@@ -198,7 +193,6 @@ package final class Client: EventHandler, @unchecked Sendable {
           peerCloseCode = 1006
           end(Failure(brokenWrite))
         }
-        updateInterest()
       }
     default:
       break

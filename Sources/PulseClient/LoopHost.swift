@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
 import PulseTransport
+import Synchronization
 
 /// A loop with the rule who drives it: one thread at a time.
 ///
@@ -20,8 +21,10 @@ package final class LoopHost: @unchecked Sendable {
   /// Callers blocked on one client, behind a condition of their own.
   package final class Waiter: @unchecked Sendable {
     fileprivate let condition = Condition()
-    fileprivate var epoch: UInt64 = 0
-    fileprivate var sleepers = 0
+    /// Grows with each `notify`.
+    fileprivate let epoch = Atomic<UInt64>(0)
+    /// Callers in `condition`; changed under the host's lock.
+    fileprivate let sleepers = Atomic<Int>(0)
     fileprivate var index = -1
 
     package init() {}
@@ -30,14 +33,16 @@ package final class LoopHost: @unchecked Sendable {
   private enum Driver { case none, thread, caller }
 
   private static let grace: Int64 = 4_000_000
+  private static let briefly: Int64 = 200_000
   private static let readBufferSize = 128 << 10
 
   private let mutex = Mutex()
   private let threadSignal = Condition()
+  /// The waiter whose caller drives, as an address, and the thread that drives; written under `mutex`.
+  private let drivenFor = Atomic<UInt>(0)
+  private let driverThread = Atomic<UInt64>(0)
   // All below are guarded by `mutex`.
   private var driver = Driver.none
-  private var driverThread: UInt64 = 0
-  private var drivenFor: Waiter?
   private var handOver = false
   private var urgent = false
   private var departures: UInt64 = 0
@@ -118,65 +123,87 @@ package final class LoopHost: @unchecked Sendable {
 
   // MARK: Blocking calls
 
+  // `notify` takes no lock unless someone sleeps. It changes the epoch and then looks who waits; a waiter says that it
+  // waits and then looks at the epoch. In the one order that all threads see, one of the two notices the other.
+
   /// What `wait` compares against; to be read while the client's lock is held, after its state was looked at.
-  func epoch(of waiter: Waiter) -> UInt64 {
-    mutex.lock()
-    defer { mutex.unlock() }
-    return waiter.epoch
-  }
+  func epoch(of waiter: Waiter) -> UInt64 { waiter.epoch.load(ordering: .sequentiallyConsistent) }
 
   /// Something changed for the callers behind `waiter`. The client's lock is held.
   func notify(_ waiter: Waiter) {
-    mutex.lock()
-    waiter.epoch &+= 1
-    if waiter.sleepers > 0 { waiter.condition.broadcast() }
-    let mustWake = driver == .caller && drivenFor === waiter && driverThread != psys_thread_self()
-    mutex.unlock()
-    if mustWake { loop.wake() }
+    waiter.epoch.add(1, ordering: .sequentiallyConsistent)
+    if waiter.sleepers.load(ordering: .sequentiallyConsistent) > 0 {
+      mutex.lock()
+      waiter.condition.broadcast()
+      mutex.unlock()
+    }
+    if drivenFor.load(ordering: .sequentiallyConsistent) == LoopHost.address(waiter),
+      driverThread.load(ordering: .relaxed) != psys_thread_self()
+    {
+      loop.wake()
+    }
   }
+
+  private static func address(_ waiter: Waiter) -> UInt { UInt(bitPattern: Unmanaged.passUnretained(waiter).toOpaque()) }
 
   /// Returns when `notify` was called since `epoch` was read, or at `deadline` (monotonic ns). Drives the loop
   /// meanwhile if nobody else does. No lock is held.
   func wait(_ waiter: Waiter, since epoch: UInt64, until deadline: Int64) {
     mutex.lock()
-    while waiter.epoch == epoch {
-      let now = Clock.monotonic()
-      if now >= deadline { break }
+    while true {
       if driver == .none {
         driver = .caller
-        driverThread = psys_thread_self()
-        drivenFor = waiter
+        driverThread.store(psys_thread_self(), ordering: .relaxed)
+        drivenFor.store(LoopHost.address(waiter), ordering: .sequentiallyConsistent)
         urgent = false
         mutex.unlock()
-        _ = loop.runOnce(timeoutNs: deadline == Int64.max ? -1 : deadline - now)
+        driveUntilNotified(waiter, since: epoch, until: deadline)
         mutex.lock()
         driver = .none
-        drivenFor = nil
-      } else {
-        if driver == .thread && !handOver {
-          handOver = true
-          loop.wake()
-        }
-        sleep(waiter, until: deadline)
+        drivenFor.store(0, ordering: .relaxed)
+        break
       }
+      if isNotified(waiter, since: epoch) || (deadline != Int64.max && Clock.monotonic() >= deadline) { break }
+      if driver == .thread && !handOver {
+        handOver = true
+        loop.wake()
+      }
+      sleep(waiter, since: epoch, until: deadline)
     }
     if driver == .none { passOn() }
     mutex.unlock()
   }
 
-  private func sleep(_ waiter: Waiter, until deadline: Int64) {
-    waiter.sleepers += 1
+  @inline(__always)
+  private func isNotified(_ waiter: Waiter, since epoch: UInt64) -> Bool {
+    waiter.epoch.load(ordering: .sequentiallyConsistent) != epoch
+  }
+
+  private func driveUntilNotified(_ waiter: Waiter, since epoch: UInt64, until deadline: Int64) {
+    while !isNotified(waiter, since: epoch) {
+      var timeout: Int64 = -1
+      if deadline != Int64.max {
+        timeout = deadline &- Clock.monotonic()
+        if timeout <= 0 { break }
+      }
+      _ = loop.runOnce(timeoutNs: timeout)
+    }
+  }
+
+  private func sleep(_ waiter: Waiter, since epoch: UInt64, until deadline: Int64) {
+    waiter.sleepers.add(1, ordering: .sequentiallyConsistent)
     if waiter.index < 0 {
       waiter.index = waiting.count
       waiting.append(waiter)
     }
-    if deadline == Int64.max {
-      waiter.condition.wait(mutex)
-    } else {
-      _ = waiter.condition.wait(mutex, untilNs: deadline)
+    if !isNotified(waiter, since: epoch) {
+      if deadline == Int64.max {
+        waiter.condition.wait(mutex)
+      } else {
+        _ = waiter.condition.wait(mutex, untilNs: deadline)
+      }
     }
-    waiter.sleepers -= 1
-    if waiter.sleepers == 0 {
+    if waiter.sleepers.subtract(1, ordering: .sequentiallyConsistent).newValue == 0 {
       let last = waiting.removeLast()
       if last !== waiter {
         waiting[waiter.index] = last
@@ -207,7 +234,7 @@ package final class LoopHost: @unchecked Sendable {
       return false
     }
     driver = .caller
-    driverThread = psys_thread_self()
+    driverThread.store(psys_thread_self(), ordering: .relaxed)
     urgent = false
     mutex.unlock()
     _ = loop.runOnce(timeoutNs: timeout)
@@ -252,8 +279,8 @@ package final class LoopHost: @unchecked Sendable {
           threadSleepsDeep = false
         }
       } else if urgent {
-        // Only for what was posted: the callers who had taken over are likely to be back at once.
-        drive(timeout: 0)
+        // Only until what was posted is done: the callers who had taken over are likely to be back at once.
+        drive(timeout: LoopHost.briefly)
         seen = departures &- 1
       } else if let next = waiting.last {
         next.condition.signal()
@@ -272,17 +299,18 @@ package final class LoopHost: @unchecked Sendable {
 
   private func rest() { _ = threadSignal.wait(mutex, untilNs: Clock.monotonic() + LoopHost.grace) }
 
-  /// One turn with time-out 0, or with -1 turns until a caller wants to drive or the host ends. `mutex` is held on
-  /// entry and on return.
+  /// Turns until a caller wants to drive, the host ends, or for `timeout` (ns; -1 for no end) there was nothing to do.
+  /// `mutex` is held on entry and on return.
   private func drive(timeout: Int64) {
     driver = .thread
-    driverThread = psys_thread_self()
+    driverThread.store(psys_thread_self(), ordering: .relaxed)
     urgent = false
+    var calls = 0
     repeat {
       mutex.unlock()
-      _ = loop.runOnce(timeoutNs: timeout)
+      calls = loop.runOnce(timeoutNs: timeout)
       mutex.lock()
-    } while timeout != 0 && !isDone && !handOver
+    } while (timeout < 0 || calls > 0) && !isDone && !handOver
     driver = .none
     handOver = false
     waiting.last?.condition.signal()

@@ -152,10 +152,8 @@ private struct Decimal {
   func times(_ factor: Int64) -> Int64? {
     let (product, overflow) = whole.multipliedReportingOverflow(by: factor)
     if overflow { return nil }
-    // fraction < 10^9 and factor <= 86.4 * 10^12: in two steps, so that the product fits.
-    let high = fraction / 1000
-    let part = high.multipliedReportingOverflow(by: factor)
-    let small: Int64 = part.overflow ? high * (factor / 1_000_000) : part.partialValue / 1_000_000
+    // The fraction is below one, so that its product, halved in two words, divides to less than the factor.
+    let small = Int64(1_000_000_000).dividingFullWidth(fraction.multipliedFullWidth(by: factor)).quotient
     let (sum, overflow2) = product.addingReportingOverflow(small)
     return overflow2 ? nil : sum
   }

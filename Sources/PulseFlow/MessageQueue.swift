@@ -15,11 +15,15 @@ package final class MessageQueue {
 
   static let smallestSegment = 4 << 10
   static let largestSegment = 256 << 10
+  /// With the largest segments this is 4 MiB: a consumer that falls behind now and then costs no allocation each time.
+  static let spareLimit = 16
 
   private var head: MessageSegment?
   // The last segment of the list that begins at `head`, which keeps it alive.
-  private unowned(unsafe) var tail: MessageSegment?
+  private var tail: Unmanaged<MessageSegment>?
+  /// Drained segments to use again, linked by `next`.
   private var spare: MessageSegment?
+  private var spareCount = 0
   private var lastSequence: UInt64 = 0
 
   // Where the next message goes in `tail`, which learns of it in `noteWritten`: a message must not cost a reference
@@ -78,9 +82,10 @@ package final class MessageQueue {
 
   /// Tells `tail` what was appended to it.
   private func noteWritten() {
-    guard let tail else { return }
-    tail.recordCount = tail.recordCapacity &- recordsLeft
-    tail.bytesUsed = tail.capacity &- bytesLeft
+    tail?._withUnsafeGuaranteedRef { segment in
+      segment.recordCount = segment.recordCapacity &- recordsLeft
+      segment.bytesUsed = segment.capacity &- bytesLeft
+    }
     if bytes > highestBytes { highestBytes = bytes }
     if count > highestCount { highestCount = count }
   }
@@ -91,10 +96,12 @@ package final class MessageQueue {
       recordsLeft = 0
       return
     }
-    byteCursor = tail.bytes + tail.bytesUsed
-    bytesLeft = tail.capacity &- tail.bytesUsed
-    recordCursor = tail.records + tail.recordCount
-    recordsLeft = tail.recordCapacity &- tail.recordCount
+    tail._withUnsafeGuaranteedRef { segment in
+      byteCursor = segment.bytes + segment.bytesUsed
+      bytesLeft = segment.capacity &- segment.bytesUsed
+      recordCursor = segment.records + segment.recordCount
+      recordsLeft = segment.recordCapacity &- segment.recordCount
+    }
   }
 
   /// Before the messages of a chunk: begins a drained segment anew, so that a consumer that keeps up sees the same,
@@ -126,12 +133,14 @@ package final class MessageQueue {
     let segment: MessageSegment
     if let reused = spare, reused.capacity >= length {
       segment = reused
-      spare = nil
+      spare = reused.next
+      spareCount &-= 1
+      reused.next = nil
     } else {
       segment = MessageSegment(capacity: wanted)
     }
-    if let tail { tail.next = segment } else { head = segment }
-    tail = segment
+    if let tail { tail._withUnsafeGuaranteedRef { $0.next = segment } } else { head = segment }
+    tail = Unmanaged.passUnretained(segment)
     pointCursors()
   }
 
@@ -163,25 +172,27 @@ package final class MessageQueue {
   }
 
   private func recycle(_ segment: consuming MessageSegment) {
-    guard spare == nil, segment.capacity <= MessageQueue.largestSegment else { return }
+    guard spareCount < MessageQueue.spareLimit, segment.capacity <= MessageQueue.largestSegment else { return }
     var candidate = segment
     guard isKnownUniquelyReferenced(&candidate) else { return }
     candidate.reset()
+    candidate.next = spare
     spare = candidate
+    spareCount &+= 1
   }
 
-  /// Gives back memory that an empty queue keeps for later.
+  /// Gives back memory that an empty queue keeps for later, but for a small segment.
   package func trim() {
     spare = nil
-    noteWritten()
-    if count == 0, var only = head, only.next == nil {
-      head = nil
-      tail = nil
-      if isKnownUniquelyReferenced(&only), only.capacity <= MessageQueue.smallestSegment {
-        only.reset()
-        spare = only
-      }
-      pointCursors()
+    spareCount = 0
+    guard count == 0, var only = head, only.next == nil else { return }
+    head = nil
+    tail = nil
+    if only.capacity <= MessageQueue.smallestSegment, isKnownUniquelyReferenced(&only) {
+      only.reset()
+      spare = only
+      spareCount = 1
     }
+    pointCursors()
   }
 }

@@ -17,7 +17,7 @@ package struct TimerID: Equatable, Sendable {
 /// Waits for descriptors, timers and posts, and calls their handlers.
 ///
 /// Everything but `runOnce` may be called by any thread at any time, also while another is inside `runOnce`. The loop's
-/// lock is a leaf: never held while a handler runs. Descriptors are watched level-triggered.
+/// lock is a leaf: never held while a handler runs.
 package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded by `mutex`, but those of the driver
   private struct Slot {
     var handler: EventHandler?
@@ -31,19 +31,23 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
   }
 
   private static let wakeData = UInt64.max
+  private static let timerData = UInt64.max - 1
   private static let batch: Int32 = 256
 
   private let mutex = Mutex()
   private let epoll: Int32
   private let eventfd: Int32
+  private let timerfd: Int32
 
   private var slots: [Slot] = []
   private var freeSlots: [UInt32] = []
   private var timers = TimerHeap()
   private var posts: [Post] = []
-  /// The driver waits (or is about to), at most until `waitsUntil`; whoever has news for it writes the eventfd.
+  /// What the timerfd is set to, no later than the earliest timer. A cancelled timer may leave it too early, which
+  /// costs a turn.
+  private var armedFor: Int64 = .max
+  /// The driver waits, or is about to; whoever has news for it writes the eventfd.
   private var isWaiting = false
-  private var waitsUntil: Int64 = .max
   /// The next `runOnce` must not wait.
   private var wakeRequested = false
   /// Somebody polls `descriptor` from outside, so news must show there even when nobody is in `runOnce`.
@@ -53,6 +57,8 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
   // Owned by the driver.
   private let events: OpaquePointer
   private var runningPosts: [Post] = []
+  /// When the present turn's events were fetched, on `Clock.monotonic()`; for handlers, which need not look again.
+  package private(set) var turnTime: Int64 = 0
 
   package init() throws(TransportError) {
     guard let events = psys_events_create(Self.batch) else {
@@ -64,10 +70,14 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
       throw TransportError(errno: -epoll, "can't make an event loop")
     }
     let eventfd = psys_eventfd_create()
-    // Edge-triggered: each write is one event and nobody needs to read the counter.
-    let status =
-      eventfd < 0 ? eventfd : psys_epoll_add(epoll, eventfd, UInt32(PSYS_READABLE | PSYS_EDGE), Self.wakeData)
-    guard status >= 0 else {
+    let timerfd = psys_timerfd_create()
+    // Edge-triggered: each write, each expiry, is one event and nobody needs to read the counter.
+    let edge = UInt32(PSYS_READABLE | PSYS_EDGE)
+    var status = min(eventfd, timerfd, 0)
+    if status == 0 { status = psys_epoll_add(epoll, eventfd, edge, Self.wakeData) }
+    if status == 0 { status = psys_epoll_add(epoll, timerfd, edge, Self.timerData) }
+    guard status == 0 else {
+      if timerfd >= 0 { psys_close(timerfd) }
       if eventfd >= 0 { psys_close(eventfd) }
       psys_close(epoll)
       psys_events_destroy(events)
@@ -76,16 +86,18 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
     self.events = events
     self.epoll = epoll
     self.eventfd = eventfd
+    self.timerfd = timerfd
   }
 
   deinit {
+    psys_close(timerfd)
     psys_close(eventfd)
     psys_close(epoll)
     psys_events_destroy(events)
   }
 
-  /// The epoll descriptor, for an application that polls it and then calls `runOnce(timeoutNs: 0)`. Timers do not show
-  /// on it: see `nextDeadline`. Asking for it makes posts and wakes show on it from now on.
+  /// The epoll descriptor, for an application that polls it and then calls `runOnce(timeoutNs: 0)`. Asking for it makes
+  /// posts and wakes show on it from now on, besides descriptors and timers.
   package var descriptor: Int32 {
     mutex.withLock { isPolledOutside = true }
     return epoll
@@ -98,11 +110,25 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
 // MARK: - Descriptors
 
 extension EventLoop {
-  /// Watches a descriptor. The loop keeps `handler` alive until `unregister`.
+  /// Watches a descriptor, level-triggered. The loop keeps `handler` alive until `unregister`.
   package func register(
     _ descriptor: Int32, _ handler: EventHandler, readable: Bool, writable: Bool
   ) throws(TransportError) -> Registration {
-    let interest = Self.interest(readable, writable)
+    try register(descriptor, handler, interest: Self.interest(readable, writable))
+  }
+
+  /// Watches a descriptor for all changes, edge-triggered: each is told once, and the handler reads until the
+  /// descriptor is drained (a read that gives less than was asked for shows that) and writes until it is full. `hangup`
+  /// is also set for the end of input, which may come along with the last data: then reading goes on to the end.
+  package func registerForChanges(
+    _ descriptor: Int32, _ handler: EventHandler
+  ) throws(TransportError) -> Registration {
+    try register(descriptor, handler, interest: UInt32(PSYS_READABLE | PSYS_WRITABLE | PSYS_EDGE))
+  }
+
+  private func register(
+    _ descriptor: Int32, _ handler: EventHandler, interest: UInt32
+  ) throws(TransportError) -> Registration {
     mutex.lock()
     let index: UInt32
     if let free = freeSlots.popLast() {
@@ -217,9 +243,11 @@ extension EventLoop {
     mutex.unlock()
   }
 
-  /// Under the lock. A driver that waits no longer than until then needs no news.
+  /// Under the lock. The descriptor of timers wakes the driver by itself.
   private func showDeadline(_ deadline: Int64) {
-    if deadline < waitsUntil { interrupt() }
+    guard deadline < armedFor else { return }
+    armedFor = deadline
+    psys_timerfd_set(timerfd, deadline)
   }
 
   /// Under the lock. One write is enough for any number of news.
@@ -240,26 +268,16 @@ extension EventLoop {
   /// One thread at a time; a handler must not call it.
   package func runOnce(timeoutNs: Int64) -> Int {
     mutex.lock()
-    let earliest = timers.nextDeadline
-    var timeout = timeoutNs
-    if wakeRequested || !posts.isEmpty {
-      timeout = 0
-    } else if let earliest, timeout != 0 {
-      let left = max(earliest &- Clock.monotonic(), 0)
-      if timeout < 0 || left < timeout { timeout = left }
-    }
-    if timeout != 0 {
-      isWaiting = true
-      waitsUntil = earliest ?? .max
-    }
+    let timeout = wakeRequested || !posts.isEmpty ? 0 : timeoutNs
+    isWaiting = timeout != 0
     mutex.unlock()
 
     let count = max(psys_epoll_wait(epoll, events, timeout), 0)
+    turnTime = Clock.monotonic()
 
     // Each round takes the lock before the first event and after the last one, and once between two.
     mutex.lock()
     isWaiting = false
-    waitsUntil = .max
     wakeRequested = false
     wakeShown = false
     var calls = 0
@@ -267,7 +285,7 @@ extension EventLoop {
       calls &+= 1
       mutex.lock()
     }
-    if timers.nextDeadline != nil { calls &+= fireTimers() }
+    if armedFor <= turnTime { calls &+= fireTimers() }
     if !posts.isEmpty { calls &+= runPosts() }
     mutex.unlock()
     return calls
@@ -277,7 +295,7 @@ extension EventLoop {
   // handler, and what its deinit does, is over before the lock is taken again.
 
   private func deliver(_ data: UInt64, _ flags: UInt32) -> Bool {
-    guard data != Self.wakeData, let slot = live(data), let handler = slots[slot].handler else { return false }
+    guard data < Self.timerData, let slot = live(data), let handler = slots[slot].handler else { return false }
     mutex.unlock()
     handler.handle(
       readable: flags & UInt32(PSYS_READABLE) != 0, writable: flags & UInt32(PSYS_WRITABLE) != 0,
@@ -294,15 +312,15 @@ extension EventLoop {
 
   /// Under the lock, which it gives back for each call.
   private func fireTimers() -> Int {
-    var now = Clock.monotonic()
     // What handlers schedule from here on waits for the next round, or one that is always due would never let go.
     let limit = timers.nextSequence
     var calls = 0
-    while fireNext(now, before: limit) {
+    while fireNext(turnTime, before: limit) {
       calls &+= 1
       mutex.lock()
-      if timers.nextDeadline ?? .max > now { now = Clock.monotonic() }
     }
+    armedFor = timers.nextDeadline ?? .max
+    if armedFor != .max { psys_timerfd_set(timerfd, armedFor) }
     return calls
   }
 

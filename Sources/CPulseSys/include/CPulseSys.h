@@ -94,11 +94,14 @@ void psys_events_destroy(psys_events *_Nonnull events);
  * can (5.11), else rounded up to milliseconds. */
 int32_t psys_epoll_wait(int32_t epoll, psys_events *_Nonnull events, int64_t timeout_ns);
 uint64_t psys_events_data(const psys_events *_Nonnull events, int32_t index);
-/* A set of PSYS_READABLE, PSYS_WRITABLE, PSYS_HANGUP. */
+/* A set of PSYS_READABLE, PSYS_WRITABLE, PSYS_HANGUP (with PSYS_EDGE also for the end of input alone). */
 uint32_t psys_events_flags(const psys_events *_Nonnull events, int32_t index);
 int32_t psys_eventfd_create(void);
 void psys_eventfd_add(int32_t descriptor);
 void psys_eventfd_clear(int32_t descriptor);
+int32_t psys_timerfd_create(void);
+/* Readable from a monotonic time on; one that has passed is at once. */
+void psys_timerfd_set(int32_t descriptor, int64_t deadline_ns);
 /* poll(2) of one descriptor: the flags that hold, 0 at the time-out, or -errno. */
 int32_t psys_poll_one(int32_t descriptor, uint32_t interest, int64_t timeout_ns);
 

@@ -1,145 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An echo server on the library's own server role, for conformance suites and tests:
+// The library's server role for conformance suites:
 //   swift run -c release pulsews-echo-server [--port N]
 // Prints "listening on 127.0.0.1:PORT" when ready; ends with SIGTERM.
+import EchoServer
 import Foundation
-import PulseTransport
-import PulseWire
 
-/// One connection: reads, parses, echoes.
-final class EchoConnection: EventHandler, @unchecked Sendable {  // used by the one thread that drives the loop
-  private static let closeGrace: Int64 = 2_000_000_000
-
-  private let loop: EventLoop
-  private let stream: TCPStream
-  private var registration: Registration?
-  private var request: UpgradeRequestParser? = UpgradeRequestParser()
-  private var wire: WireConnection?
-  private var output = ByteQueue()
-  private var isEnding = false
-  private let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-
-  init(_ stream: TCPStream, loop: EventLoop) {
-    self.stream = stream
-    self.loop = loop
-  }
-
-  deinit { chunk.deallocate() }
-
-  func start() {
-    registration = try? loop.register(stream.descriptor, self, readable: true, writable: false)
-  }
-
-  override func handle(readable: Bool, writable: Bool, hangup: Bool) {
-    if readable || hangup { read() }
-    write()
-  }
-
-  override func timerFired(_ tag: Int) { finish() }
-
-  private func read() {
-    switch stream.read(into: chunk) {
-    case .bytes(let count): receive(UnsafeMutableRawBufferPointer(rebasing: chunk[..<count]))
-    case .wouldBlock: break
-    case .end, .failed: finish()
-    }
-  }
-
-  private func receive(_ bytes: UnsafeMutableRawBufferPointer) {
-    if isEnding { return }
-    if let wire { return echo(bytes, wire) }
-    switch request?.receive(UnsafeRawBufferPointer(bytes)) {
-    case .request(let info): accept(info, bytes)
-    case .failed(let failure):
-      if let answer = UpgradeResponse.reject(failure) { answer.withUnsafeBytes { output.append($0) } }
-      end()
-    case .needMoreBytes, nil: break
-    }
-  }
-
-  private func accept(_ info: UpgradeRequestInfo, _ bytes: UnsafeMutableRawBufferPointer) {
-    let deflate = negotiateDeflate(offers: info.deflateOffers, policy: DeflatePolicy())
-    guard case .success(let answer) = UpgradeResponse.accept(info, deflateAnswer: deflate?.answer) else { return end() }
-    answer.withUnsafeBytes { output.append($0) }
-    request = nil
-    let wire = WireConnection(
-      configuration: WireConfiguration(role: .server, maxMessageSize: 64 << 20, deflate: deflate?.parameters))
-    self.wire = wire
-    if info.consumed < bytes.count { echo(UnsafeMutableRawBufferPointer(rebasing: bytes[info.consumed...]), wire) }
-  }
-
-  private func echo(_ bytes: UnsafeMutableRawBufferPointer, _ wire: WireConnection) {
-    var offset = 0
-    while true {
-      switch wire.receive(bytes, from: &offset) {
-      case .needMoreBytes: return
-      case .message(let message): wire.encode(message.kind, message.payload, maskKey: 0, into: &output)
-      case .ping(let payload): wire.encodePong(payload, maskKey: 0, into: &output)
-      case .pong: break
-      case .close(let code, _):
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        wire.encodeClose(code: code == CloseCode.absent ? nil : code, reason: nothing, maskKey: 0, into: &output)
-        return end()
-      case .failure(let failure):
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        wire.encodeClose(code: failure.closeCode, reason: nothing, maskKey: 0, into: &output)
-        return end()
-      }
-    }
-  }
-
-  private func write() {
-    guard let registration else { return }
-    while output.count > 0 {
-      switch stream.write(output.readable) {
-      case .bytes(let count): output.consume(count)
-      case .wouldBlock:
-        // While the peer does not read, nothing more is read from it.
-        loop.update(registration, readable: isEnding, writable: true)
-        return
-      case .end, .failed: return finish()
-      }
-    }
-    loop.update(registration, readable: true, writable: false)
-    if isEnding { stream.shutdown() }
-  }
-
-  /// What is in `output` is the last: the peer gets a moment to read it and to end its side.
-  private func end() {
-    isEnding = true
-    loop.schedule(self, tag: 0, deadline: Clock.monotonic() + Self.closeGrace)
-  }
-
-  private func finish() {
-    if let registration { loop.unregister(registration) }
-    registration = nil
-    stream.close()
-  }
-}
-
-final class Acceptor: EventHandler, @unchecked Sendable {  // used by the one thread that drives the loop
-  private let loop: EventLoop
-  private let listener: TCPListener
-
-  init(_ listener: TCPListener, loop: EventLoop) {
-    self.listener = listener
-    self.loop = loop
-  }
-
-  override func handle(readable: Bool, writable: Bool, hangup: Bool) {
-    while case .stream(let stream, from: _) = listener.accept() { EchoConnection(stream, loop: loop).start() }
-  }
-}
-
+let arguments = CommandLine.arguments
 var port: UInt16 = 0
-if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--port", let wanted = UInt16(CommandLine.arguments[2]) {
+if arguments.count == 3, arguments[1] == "--port", let wanted = UInt16(arguments[2]) {
   port = wanted
+} else if arguments.count != 1 {
+  print("usage: \(arguments[0]) [--port N]")
+  exit(2)
 }
-let loop = try EventLoop()
-let listener = try TCPListener(.loopback(port: port))
-let acceptor = Acceptor(listener, loop: loop)
-_ = try loop.register(listener.descriptor, acceptor, readable: true, writable: false)
-print("listening on 127.0.0.1:\(listener.port)")
-fflush(stdout)
-while true { _ = loop.runOnce(timeoutNs: -1) }
+let server = try EchoServer(port: port)
+print("listening on 127.0.0.1:\(server.port)")
+fflush(nil)
+server.run()
