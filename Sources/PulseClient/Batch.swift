@@ -10,6 +10,8 @@ package final class Batch: @unchecked Sendable {
   package private(set) var records: UnsafePointer<MessageRecord>?
   package private(set) var count = 0
   private var segment: MessageSegment?
+  /// Records that were handed out one by one.
+  private var handedOut = 0
 
   package init() {}
 
@@ -25,6 +27,7 @@ package final class Batch: @unchecked Sendable {
     segment = nil
     records = nil
     count = 0
+    handedOut = 0
     return old
   }
 
@@ -32,6 +35,23 @@ package final class Batch: @unchecked Sendable {
     records = slice.records
     count = slice.count
     segment = slice.segment
+  }
+
+  /// The next record to hand out.
+  @inline(__always)
+  func next() -> UnsafePointer<MessageRecord>? {
+    guard handedOut < count, let records else { return nil }
+    handedOut &+= 1
+    return records + (handedOut &- 1)
+  }
+
+  /// Up to `max` records that were not handed out, for another batch.
+  func rest(_ max: Int) -> MessageSlice? {
+    guard handedOut < count, let records, let segment else { return nil }
+    let left = count &- handedOut
+    let slice = MessageSlice(segment: segment, records: records + handedOut, count: left < max ? left : max)
+    handedOut &+= slice.count
+    return slice
   }
 
   /// What holds for all messages, as the bits of the ABI.

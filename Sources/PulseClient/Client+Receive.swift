@@ -3,11 +3,13 @@ import CPulseSys
 import PulseFlow
 import PulseTransport
 import PulseWire
+import Synchronization
 
 /// From the socket to the consumer.
 extension Client {
   /// Chunks of one readable event: more than one only where TLS holds back what epoll can't see.
   private static let chunksPerEvent = 8
+  private static let prefetch = 256
 
   // MARK: The consumer's side
 
@@ -15,6 +17,22 @@ extension Client {
   package func receive(into batch: Batch, max: Int, timeout: Int64) -> Int32 {
     guard batch.enter() else { return StatusCode.busy.rawValue }
     defer { batch.leave() }
+    // What `pulsews_recv` has taken and not handed out comes first. If another thread is inside it, the two take turns
+    // anyhow.
+    if singleBatchIsFilled.load(ordering: .relaxed) && singleBatch.enter() {
+      defer { singleBatch.leave() }
+      if let slice = singleBatch.rest(max) {
+        _ = batch.empty()
+        batch.fill(slice)
+        return Int32(truncatingIfNeeded: batch.count)
+      }
+      singleBatchIsFilled.store(false, ordering: .relaxed)
+    }
+    return fill(batch, max: max, timeout: timeout)
+  }
+
+  /// Fills a batch that the caller has entered.
+  private func fill(_ batch: Batch, max: Int, timeout: Int64) -> Int32 {
     mutex.lock()
     defer { mutex.unlock() }
     if let used = batch.empty() { inbox.giveBack(used) }
@@ -30,10 +48,18 @@ extension Client {
     return StatusCode.timeout.rawValue
   }
 
-  /// As above for one message, in the client's own batch.
+  /// As above for one message. The client's own batch takes many at once and hands them out one by one, which needs
+  /// neither the lock nor a reference count.
   package func receive(_ message: UnsafeMutableRawPointer, timeout: Int64) -> Int32 {
-    let count = receive(into: singleBatch, max: 1, timeout: timeout)
-    guard count > 0, let record = singleBatch.records else { return count }
+    guard singleBatch.enter() else { return StatusCode.busy.rawValue }
+    defer { singleBatch.leave() }
+    if let record = singleBatch.next() {
+      message.copyMemory(from: record, byteCount: MemoryLayout<MessageRecord>.size)
+      return StatusCode.ok.rawValue
+    }
+    let status = fill(singleBatch, max: Client.prefetch, timeout: timeout)
+    guard status > 0, let record = singleBatch.next() else { return status }
+    if status > 1 { singleBatchIsFilled.store(true, ordering: .relaxed) }
     message.copyMemory(from: record, byteCount: MemoryLayout<MessageRecord>.size)
     return StatusCode.ok.rawValue
   }
@@ -122,6 +148,8 @@ extension Client {
     let wasEmpty = inbox.isEmpty
     let limit = options.receiveQueueBytes
     var offset = 0
+    var received: UInt64 = 0
+    defer { statistics.messagesReceived &+= received }
     reading: while true {
       switch wire.receive(chunk, from: &offset) {
       case .needMoreBytes:
@@ -131,7 +159,7 @@ extension Client {
           statistics.messagesDropped &+= 1
           continue
         }
-        statistics.messagesReceived &+= 1
+        received &+= 1
         var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
         if message.wasCompressed { flags |= MessageCode.wasCompressed }
         inbox.append(

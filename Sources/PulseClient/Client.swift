@@ -3,6 +3,7 @@ import CPulseSys
 import PulseFlow
 import PulseTransport
 import PulseWire
+import Synchronization
 
 /// What a client is doing, as its user sees it; the values are those of the ABI.
 package enum ClientState: Int32, Sendable {
@@ -83,7 +84,9 @@ package final class Client: EventHandler, @unchecked Sendable {
   var heldInput = ByteQueue()
   var peerCloseCode: UInt16 = 0
   var peerCloseReason = ""
+  /// What `pulsews_recv` has taken ahead. The flag is a hint: only who has entered the batch knows.
   let singleBatch = Batch()
+  let singleBatchIsFilled = Atomic<Bool>(false)
 
   // Sending
   /// Frames of data, on their way.

@@ -5,6 +5,12 @@ package struct MessageSlice {
   package var segment: MessageSegment
   package var records: UnsafePointer<MessageRecord>
   package var count: Int
+
+  package init(segment: MessageSegment, records: UnsafePointer<MessageRecord>, count: Int) {
+    self.segment = segment
+    self.records = records
+    self.count = count
+  }
 }
 
 /// A queue of messages in segments: appending copies the payload once, taking copies nothing. In the steady state it

@@ -42,7 +42,8 @@ package final class EchoServer: @unchecked Sendable {  // the loop is thread saf
 private final class EchoConnection: EventHandler, @unchecked Sendable {  // used by the one thread that drives the loop
   private static let closeGrace: Int64 = 2_000_000_000
 
-  private let loop: EventLoop
+  // The server owns the loop, and the loop its handlers.
+  private unowned(unsafe) let loop: EventLoop
   private let stream: ByteStream
   private var registration: Registration?
   private var request: UpgradeRequestParser? = UpgradeRequestParser()
@@ -162,7 +163,8 @@ private final class EchoConnection: EventHandler, @unchecked Sendable {  // used
 }
 
 private final class Acceptor: EventHandler, @unchecked Sendable {  // used by the one thread that drives the loop
-  private let loop: EventLoop
+  // The server owns the loop, and the loop its handlers.
+  private unowned(unsafe) let loop: EventLoop
   private let listener: TCPListener
   private let tls: TLSContext?
 
