@@ -7,9 +7,9 @@ name=${1:?} build=${BUILD:?} results=${RESULTS:?}
 
 tests() { python -m pytest -p no:cacheprovider -q -ra --timeout 120 --junitxml "$results/$name.xml" "$@"; }
 
-# The unit tests, in normal mode. Only the build is held to a memory limit: sanitizers reserve terabytes of addresses.
+# The unit tests, in normal mode. An import that a target does not declare, upward or sideways, is an error. Only the build is held to a memory limit: sanitizers reserve terabytes of addresses.
 swift_tests() {
-  ( ulimit -v 12000000; timeout 800 swift build --build-tests --scratch-path "$build/$name" "$@" )
+  ( ulimit -v 12000000; timeout 800 swift build --build-tests --explicit-target-dependency-import-check error --scratch-path "$build/$name" "$@" )
   timeout 600 swift test --skip-build --disable-xctest --scratch-path "$build/$name" --xunit-output "$results/$name.xml" "$@"
 }
 
