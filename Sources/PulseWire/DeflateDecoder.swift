@@ -20,14 +20,14 @@ final class DeflateDecoder {
   private var isEmptyMessage = true
 
   /// Nil if there is no memory.
-  init?(windowBits: Int, noContextTakeover: Bool) {
+  init?(noContextTakeover: Bool) {
     stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     stream.initialize(to: z_stream())
     forgets = noContextTakeover
-    // Negative: raw deflate without zlib's header. A window larger than agreed would only cost memory, and 8 is
-    // raised to 9 because encoders that cannot do 8 are known to use 9 in its place.
-    let bits = Int32(min(max(windowBits, 9), 15))
-    if inflateInit2_(stream, -bits, zlibVersion(), Int32(MemoryLayout<z_stream>.size)) != Z_OK {
+    // Negative: raw deflate without zlib's header. The window has its full size whatever was agreed: with a smaller one
+    // zlib refuses a reference beyond it only where the input happens to be cut, so that one and the same message
+    // would pass or fail by chance.
+    if inflateInit2_(stream, -15, zlibVersion(), Int32(MemoryLayout<z_stream>.size)) != Z_OK {
       stream.deallocate()
       return nil
     }

@@ -216,8 +216,7 @@ extension WireConnection {
   private func inflate(_ part: UnsafeRawBufferPointer, _ kind: MessageKind, _ isLast: Bool) -> WireFailure? {
     guard let deflate else { return .reservedBit }
     if decoder == nil {
-      decoder = DeflateDecoder(
-        windowBits: deflate.windowBits(of: role.peer), noContextTakeover: deflate.noContextTakeover(of: role.peer))
+      decoder = DeflateDecoder(noContextTakeover: deflate.noContextTakeover(of: role.peer))
     }
     guard let decoder else { return .noMemory }
     let before = assembly.count
