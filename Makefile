@@ -74,7 +74,7 @@ clean: ## remove everything that was built or set up here
 	rm -rf $(BUILD) $(DIST)
 
 ##@ By hand
-.PHONY: bench fuzz help
+.PHONY: bench fuzz conformance help
 bench: library ## speed against other clients
 	@benchmarks/setup
 	@benchmarks/run
@@ -83,6 +83,11 @@ SECONDS ?= 600
 fuzz: setup ## fuzz TARGET=name for SECONDS=600
 	@test -n "$(TARGET)" || { echo "make fuzz TARGET=name SECONDS=600; targets: $$(cd Tests/Fuzz/corpus && echo *)" >&2; exit 2; }
 	@.ci/fuzz.sh "$(TARGET)" "$(SECONDS)"
+
+CASES ?= *
+ROLES ?= client server
+conformance: library ## the Autobahn test suite against both roles: CASES='6.*,7.*' ROLES=client (needs Python 2.7)
+	@.ci/conformance.sh '$(CASES)' '$(ROLES)'
 
 help: ## this list
 	@awk 'BEGIN {FS = ":[^#]*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \

@@ -23,7 +23,8 @@ if embedded {
   let shared = linker(
     "-soname=libpulsews.so.0",
     "--version-script=\(Context.packageDirectory)/Sources/PulseABI/exports.map",
-    "-z", "relro", "-z", "now", "-z", "defs", "--gc-sections", "--icf=all",
+    // nodelete: a loop's thread may run when the library is closed with dlclose.
+    "-z", "relro", "-z", "now", "-z", "defs", "-z", "nodelete", "--gc-sections", "--icf=all",
     "--no-as-needed", "-l:libpthread.so.0", "--as-needed")
   swift += [
     .enableExperimentalFeature("Embedded"),

@@ -223,7 +223,7 @@ int32_t pulsews_open(pulsews_client *client, int64_t timeout_ns, char *error, si
 /* Sends one message. It is valid to call at any time; PULSEWS_OK means that the message is accepted: written, or
  * next in line to be. A lone message leaves before the call returns; messages that come faster than the network
  * takes them leave together. When the outbox is full the call waits up to `timeout_ns` for room, then returns
- * PULSEWS_EQUEUEFULL. PULSEWS_EUTF8 for text that is not UTF-8, PULSEWS_EINVAL for a wrong kind or a ping or pong
+ * PULSEWS_EQUEUEFULL; for a ping or pong it returns that at once when many of them wait already. PULSEWS_EUTF8 for text that is not UTF-8, PULSEWS_EINVAL for a wrong kind or a ping or pong
  * over 125 bytes, PULSEWS_ETOOBIG for more than 2^62 bytes, PULSEWS_ENOTCONNECTED, PULSEWS_ECLOSED. */
 int32_t pulsews_send(pulsews_client *client, uint32_t kind, const void *data, size_t length, int64_t timeout_ns);
 
@@ -240,8 +240,8 @@ int32_t pulsews_recv(pulsews_client *client, pulsews_message *message, int64_t t
  * threads end. */
 int32_t pulsews_close(pulsews_client *client, int32_t code, const char *reason, int64_t timeout_ns);
 
-/* Ends the client, cutting its connection if it is open, and waits until no other thread is inside a call on it (all
- * are woken). Not from a thread that is inside such a call. */
+/* Ends the client, cutting its connection if it is open, wakes the threads that are blocked in calls on it, and waits
+ * until they have left. No thread may begin a call on it from here on. */
 void pulsews_client_free(pulsews_client *client);
 
 /* ---- Looking at a client ---------------------------------------------------------------------------------------- */

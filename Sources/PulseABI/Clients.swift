@@ -40,8 +40,7 @@ public func pulsews_open(
     guard let failure = client.open(timeout: timeout) else { return StatusCode.ok.rawValue }
     return fail(failure.code, failure.text, error, errorSize)
   case .problem(let code):
-    copySentence(code == StatusCode.forked.rawValue ? "the client was made before fork()" : "client is NULL", error, errorSize)
-    return code
+    return noClient(code, error, errorSize)
   }
 }
 

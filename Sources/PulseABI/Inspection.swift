@@ -21,7 +21,7 @@ public func pulsews_client_error(
     guard let failure = client.currentFailure else { return StatusCode.ok.rawValue }
     return fail(failure.code, failure.text, error, errorSize)
   case .problem(let code):
-    return code
+    return noClient(code, error, errorSize)
   }
 }
 

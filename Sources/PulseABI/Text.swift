@@ -5,7 +5,9 @@ import PulseClient
 
 /// Copies a sentence to the caller's buffer, cut at a whole character, and ends it with NUL.
 func copySentence(_ text: String, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) {
-  guard let buffer, size > 0 else { return }
+  guard let buffer, size != 0 else { return }
+  // A size_t above the largest Int arrives here as a negative number.
+  let size = size < 0 ? Int.max : size
   var count = 0
   for byte in text.utf8 {
     if count == size - 1 {
@@ -21,7 +23,8 @@ func copySentence(_ text: String, _ buffer: UnsafeMutablePointer<CChar>?, _ size
 
 /// Copies as much as fits with a NUL behind it; returns the whole length.
 func copyBytes(_ bytes: [UInt8], _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
-  if let buffer, size > 0 {
+  if let buffer, size != 0 {
+    let size = size < 0 ? Int.max : size
     let count = bytes.count < size - 1 ? bytes.count : size - 1
     for index in 0..<count { buffer[index] = CChar(bitPattern: bytes[index]) }
     buffer[count] = 0
@@ -45,4 +48,10 @@ func fail(
 ) -> Int32 {
   copySentence(sentence, error, size)
   return code.rawValue
+}
+
+/// For the code of `ClientLookup.problem`.
+func noClient(_ code: Int32, _ error: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int32 {
+  copySentence(code == StatusCode.forked.rawValue ? "the client was made before fork()" : "client is NULL", error, size)
+  return code
 }

@@ -12,11 +12,7 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     beginClose(code, reason)
-    if phase != .ended && timeout == 0 {
-      mutex.unlock()
-      host.driveBriefly()
-      mutex.lock()
-    }
+    if phase != .ended && timeout == 0 { driveBriefly() }
     return block(until: deadline) { self.phase == .ended } ? .ok : .timeout
   }
 
@@ -30,6 +26,8 @@ extension Client {
       wake()
     case .idle, .resolving, .connecting, .securing, .upgrading:
       end(closedByCaller())
+    case .open where heldFailure != nil:
+      failHeld()
     case .open:
       phase = .closing
       pendingClose = (code, reason)
@@ -87,13 +85,14 @@ extension Client {
     let wasOpen = phase == .open || phase == .closing
     phase = .ended
     self.failure = failure
-    state = failure.code == .closed ? .disconnected : .error
-    for timer in [openTimer, closeTimer, heartbeatTimer] {
+    state = failure.code == .closed || closeStarted ? .disconnected : .error
+    for timer in [openTimer, closeTimer, heartbeatTimer, flushTimer] {
       if let timer { host.loop.cancel(timer) }
     }
     openTimer = nil
     closeTimer = nil
     heartbeatTimer = nil
+    flushTimer = nil
     connector?.cancel()
     connector = nil
     if failure.code != .closed && failure.code != .peerClosed { statistics.errors &+= 1 }
@@ -109,7 +108,12 @@ extension Client {
     if let stream {
       self.stream = nil
       if wasOpen && lingers && failure.code != .reset {
-        Linger.start(stream, rest: output.readable, host: host)
+        if control.count > 0 && !outputIsCut {
+          control.append(output.readable)
+          Linger.start(stream, rest: control.readable, host: host)
+        } else {
+          Linger.start(stream, rest: output.readable, host: host)
+        }
       } else {
         stream.close()
       }
@@ -121,6 +125,7 @@ extension Client {
     output.removeAll(keepingCapacityUpTo: 0)
     control.removeAll(keepingCapacityUpTo: 0)
     heldInput.removeAll(keepingCapacityUpTo: 0)
+    heldFailure = nil
     while let slice = outbox.take(1 << 20) { outbox.giveBack(slice.segment) }
     outbox.trim()
     ledger = FrameLedger()
@@ -129,9 +134,17 @@ extension Client {
     wake()
   }
 
-  /// The close frame that ends a connection is in `output`: one try to write it with what stands before it.
+  /// The close frame that ends a connection is in `output`: one try to write it with what stands before it. That may be
+  /// the rest of a control frame.
   private func writeLastBytes() {
     guard let stream, brokenWrite == nil, output.count > 0 else { return }
+    if control.count > 0 && !outputIsCut {
+      if case .bytes(let count) = stream.write(control.readable) {
+        statistics.bytesSent &+= UInt64(count)
+        control.consume(count)
+      }
+      if control.count > 0 { return }
+    }
     if case .bytes(let count) = stream.write(output.readable) {
       statistics.bytesSent &+= UInt64(count)
       output.consume(count)

@@ -14,7 +14,7 @@ extension Client {
   }
 
   private func startLocked() -> StatusCode {
-    if closeStarted && phase == .ended { return failure?.code ?? .closed }
+    if closeStarted { return .closed }
     guard phase == .idle else { return .ok }
     state = .connecting
     let now = Clock.monotonic()
@@ -42,17 +42,20 @@ extension Client {
     if closeStarted { return closedByCaller() }
     _ = startLocked()
     func isDecided() -> Bool { phase == .open || phase == .ended || closeStarted }
-    if timeout == 0 && !isDecided() {
-      mutex.unlock()
-      host.driveBriefly()
-      mutex.lock()
-    }
+    if timeout == 0 && !isDecided() { driveBriefly() }
     if block(until: deadline, isDecided) {
       if closeStarted { return closedByCaller() }
       // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
       return phase == .ended && openedAt == 0 ? failure : nil
     }
     return Failure(.timeout, "not connected to \(url.redacted) yet")
+  }
+
+  /// Whether an answer of the resolver is still wanted.
+  var isResolving: Bool {
+    mutex.lock()
+    defer { mutex.unlock() }
+    return phase == .resolving
   }
 
   /// The resolver's answer; called by its thread.
@@ -120,7 +123,10 @@ extension Client {
 
   func continueSecuring() {
     guard let stream else { return }
-    switch stream.handshake() {
+    var progress = stream.handshake()
+    // The end has no event of its own when it came along with the last bytes: a second try meets it.
+    if case .wouldBlock = progress, inputIsEnding { progress = stream.handshake() }
+    switch progress {
     case .bytes:
       statistics.tlsHandshakes &+= 1
       sendUpgradeRequest()

@@ -36,7 +36,9 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     if let used = batch.empty() { inbox.giveBack(used) }
-    if inbox.isEmpty && phase != .ended && !closeStarted { awaitMessage(timeout) }
+    if inbox.isEmpty && phase != .ended && !closeStarted {
+      if heldFailure == nil { awaitMessage(timeout) } else { failHeld() }
+    }
     if let slice = inbox.take(max < 1 << 30 ? max : 1 << 30) {
       batch.fill(slice)
       if readingPaused { resumeReading() }
@@ -69,9 +71,7 @@ extension Client {
     // What this thread has sent before leaves before it waits for an answer.
     if output.count > 0 && !writeIsBlocked { flush() }
     if timeout == 0 {
-      mutex.unlock()
-      host.driveBriefly()
-      mutex.lock()
+      driveBriefly()
     } else {
       _ = block(until: Client.deadline(after: timeout)) {
         !self.inbox.isEmpty || self.phase == .ended || self.closeStarted
@@ -92,9 +92,14 @@ extension Client {
 
   /// Reads what is there. Only the driver calls this: the buffer is the loop's.
   func readInput() {
+    if heldFailure != nil {
+      // No answer can leave any more.
+      if brokenWrite != nil { failHeld() }
+      return
+    }
     if heldInput.count > 0 && !readingPaused { receiveHeldInput() }
     var chunks = 0
-    while let stream, !readingPaused {
+    while let stream, !readingPaused, heldFailure == nil {
       var wasFull = false
       switch stream.read(into: host.readBuffer) {
       case .bytes(let count):
@@ -121,7 +126,10 @@ extension Client {
       chunks += wasFull ? Client.chunksPerEvent : 1
       if !wasFull && !inputIsEnding && !stream.hasBufferedInput { return }
       if chunks >= Client.chunksPerEvent {
-        if !readingPaused { host.loop.post(self, tag: Signal.readAgain) }
+        if !readingPaused {
+          readsAgain = true
+          host.loop.post(self, tag: Signal.readAgain)
+        }
         return
       }
     }
@@ -181,7 +189,11 @@ extension Client {
         return
       case .failure(let problem):
         if wasEmpty && !inbox.isEmpty { wake() }
-        wireFailed(problem)
+        if inbox.isEmpty || phase != .open {
+          wireFailed(problem)
+        } else {
+          holdFailure(problem)
+        }
         return
       }
     }
@@ -201,6 +213,21 @@ extension Client {
     swap(&input, &heldInput)
     let bytes = UnsafeMutableRawBufferPointer(mutating: input.readable)
     receiveFrames(bytes, receivedAt: Clock.realtime())
+  }
+
+  /// Frames that come in one chunk are judged together, yet the messages before a bad one are good: their answers go
+  /// before the close frame. The consumer shows that it is done with them by asking for more.
+  private func holdFailure(_ problem: WireFailure) {
+    heldFailure = problem
+    closeTimer = host.loop.schedule(
+      self, tag: Signal.failure, deadline: Clock.monotonic() &+ answerGrace)
+    if control.count > 0 { flush() }
+  }
+
+  func failHeld() {
+    guard phase != .ended, let problem = heldFailure else { return }
+    heldFailure = nil
+    wireFailed(problem)
   }
 
   private func wireFailed(_ problem: WireFailure) {

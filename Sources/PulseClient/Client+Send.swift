@@ -25,7 +25,7 @@ extension Client {
     if kind == MessageCode.text && !isValidUTF8(payload) { return .notUTF8 }
     mutex.lock()
     defer { mutex.unlock() }
-    guard phase == .open, !closeStarted else { return sendProblem() }
+    guard canSend else { return sendProblem() }
     if isControl { return sendControl(kind, payload) }
     guard let message = MessageKind(rawValue: UInt8(truncatingIfNeeded: kind)) else { return .invalidArgument }
     if outbox.isEmpty && output.count < Client.outputLimit {
@@ -38,6 +38,8 @@ extension Client {
     flushSoon()
     return .ok
   }
+
+  private var canSend: Bool { phase == .open && !closeStarted && brokenWrite == nil }
 
   private func sendProblem() -> StatusCode {
     if closeStarted { return .closed }
@@ -76,9 +78,13 @@ extension Client {
     }
     if !hasRoom() {
       if timeout != 0 {
-        sendersWait = true
-        _ = block(until: Client.deadline(after: timeout)) { hasRoom() || self.phase != .open || self.closeStarted }
-        guard phase == .open, !closeStarted else { return sendProblem() }
+        _ = block(until: Client.deadline(after: timeout)) {
+          if hasRoom() || !self.canSend { return true }
+          // Each time anew: what came free may have gone to another sender.
+          self.sendersWait = true
+          return false
+        }
+        guard canSend else { return sendProblem() }
       }
       if !hasRoom() {
         roomIsAwaited = true
@@ -118,7 +124,7 @@ extension Client {
       return
     }
     sendsSinceFlush = 0
-    host.loop.schedule(self, tag: Signal.flush, deadline: Clock.monotonic() &+ Client.burstLook)
+    flushTimer = host.loop.schedule(self, tag: Signal.flush, deadline: Clock.monotonic() &+ Client.burstLook)
   }
 
   /// Writes until all is written or the socket is full. `mutex` is held.
@@ -177,15 +183,24 @@ extension Client {
   }
 
   /// What the peer sent before it went, a close frame perhaps, says more than the failed write: the reader ends the
-  /// connection, with its own view of why.
+  /// connection, with its own view of why. While reading pauses that is when the consumer has made room.
   private func writeFailed(_ error: TransportError) {
-    if readingPaused || phase == .upgrading {
+    if phase == .upgrading {
       peerCloseCode = 1006
       end(Failure(error))
       return
     }
     brokenWrite = error
     writeIsBlocked = true
+    if sendersWait {
+      sendersWait = false
+      host.notify(waiter)
+    }
+    if roomIsAwaited {
+      roomIsAwaited = false
+      signalDescriptor()
+    }
+    if readingPaused { return }
     host.loop.post(self, tag: Signal.readAgain)
     host.hurry()
   }

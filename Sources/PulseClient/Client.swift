@@ -40,6 +40,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     static let flush = 4
     static let resolved = 5
     static let readAgain = 6
+    static let failure = 7
   }
 
   package let url: WebSocketURL
@@ -75,13 +76,20 @@ package final class Client: EventHandler, @unchecked Sendable {
   var openTimer: TimerID?
   var closeTimer: TimerID?
   var heartbeatTimer: TimerID?
+  var flushTimer: TimerID?
   let random = SecureRandom()
 
   // Receiving
   let inbox = MessageQueue()
   var readingPaused = false
+  /// Reading has stopped before the end of what has arrived, to go on in the loop's next turn.
+  var readsAgain = false
   /// Input that came behind the message that filled the queue.
   var heldInput = ByteQueue()
+  /// A bad frame behind messages that the consumer can still answer; nothing is read any more.
+  var heldFailure: WireFailure?
+  /// So long a bad frame waits for the consumer to answer the messages before it (ns).
+  var answerGrace: Int64 = 100_000_000
   var peerCloseCode: UInt16 = 0
   var peerCloseReason = ""
   /// What `pulsews_recv` has taken ahead. The flag is a hint: only who has entered the batch knows.
@@ -171,10 +179,14 @@ package final class Client: EventHandler, @unchecked Sendable {
     case Signal.closeDeadline:
       closeTimer = nil
       closeDeadlinePassed()
+    case Signal.failure:
+      closeTimer = nil
+      failHeld()
     case Signal.heartbeat:
       heartbeatTimer = nil
       heartbeatIsDue()
     case Signal.flush:
+      flushTimer = nil
       flushForBurst()
     default:
       break
@@ -190,9 +202,10 @@ package final class Client: EventHandler, @unchecked Sendable {
     case Signal.resolved:
       if phase == .resolving { connectToAddresses() }
     case Signal.readAgain:
-      if phase == .open || phase == .closing {
+      if phase == .upgrading || phase == .open || phase == .closing {
+        readsAgain = false
         readInput()
-        if let brokenWrite, stream != nil {
+        if let brokenWrite, stream != nil, !readingPaused, !readsAgain {
           peerCloseCode = 1006
           end(Failure(brokenWrite))
         }
@@ -222,6 +235,17 @@ package final class Client: EventHandler, @unchecked Sendable {
       if condition() { return true }
       if deadline != Int64.max && Clock.monotonic() >= deadline { return false }
     }
+  }
+
+  /// One turn of the loop, for calls that must not block; they count as calls inside the client all the same, since
+  /// `finish` must not end the loop below them. `mutex` is held on entry and on return.
+  func driveBriefly() {
+    blockedCalls += 1
+    mutex.unlock()
+    host.driveBriefly()
+    mutex.lock()
+    blockedCalls -= 1
+    if blockedCalls == 0 && phase == .ended { host.notify(waiter) }
   }
 
   /// Something changed that a blocked call or the owner of the descriptor may be waiting for. `mutex` is held.

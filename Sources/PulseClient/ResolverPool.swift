@@ -53,8 +53,8 @@ enum ResolverPool {
     while !shared.jobs.isEmpty {
       let job = shared.jobs.removeFirst()
       shared.mutex.unlock()
-      let answer = AddressResolver.resolve(host: job.host, port: job.port)
-      job.client.resolved(answer)
+      // Behind slow look-ups a client may have given up: its name must not hold up the others.
+      if job.client.isResolving { job.client.resolved(AddressResolver.resolve(host: job.host, port: job.port)) }
       shared.mutex.lock()
     }
     shared.threads -= 1

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Synchronization
 
 /// What `MessageQueue.take` hands out: records of one segment, alive as long as `segment` is referenced.
 package struct MessageSlice {
@@ -120,6 +121,7 @@ package final class MessageQueue {
   private func rewind() {
     noteWritten()
     guard isKnownUniquelyReferenced(&head), head?.next == nil, head?.isDrained == true else { return }
+    afterLastRelease()
     head?.reset()
     pointCursors()
   }
@@ -181,11 +183,17 @@ package final class MessageQueue {
     guard spareCount < MessageQueue.spareLimit, segment.capacity <= MessageQueue.largestSegment else { return }
     var candidate = segment
     guard isKnownUniquelyReferenced(&candidate) else { return }
+    afterLastRelease()
     candidate.reset()
     candidate.next = spare
     spare = candidate
     spareCount &+= 1
   }
+
+  /// A consumer on another thread has read the segment and then released it: what is written now must not overtake
+  /// those reads, which the look at the reference count alone does not order.
+  @inline(__always)
+  private func afterLastRelease() { atomicMemoryFence(ordering: .acquiring) }
 
   /// Gives back memory that an empty queue keeps for later, but for a small segment.
   package func trim() {

@@ -99,7 +99,11 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
   /// The epoll descriptor, for an application that polls it and then calls `runOnce(timeoutNs: 0)`. Asking for it makes
   /// posts and wakes show on it from now on, besides descriptors and timers.
   package var descriptor: Int32 {
-    mutex.withLock { isPolledOutside = true }
+    mutex.lock()
+    isPolledOutside = true
+    // What nobody was told of before shows too.
+    if wakeRequested || !posts.isEmpty { interrupt() }
+    mutex.unlock()
     return epoll
   }
 
@@ -295,6 +299,8 @@ extension EventLoop {
   // handler, and what its deinit does, is over before the lock is taken again.
 
   private func deliver(_ data: UInt64, _ flags: UInt32) -> Bool {
+    // What the timerfd was set to is over, whatever the clock says: the timers are looked at, and it is set again.
+    if data == Self.timerData { armedFor = .min }
     guard data < Self.timerData, let slot = live(data), let handler = slots[slot].handler else { return false }
     mutex.unlock()
     handler.handle(

@@ -35,6 +35,8 @@ package final class TCPStream: ByteStream, @unchecked Sendable {  // guarded by 
   package override func shutdown() { if socket >= 0 { _ = psys_shutdown_write(socket) } }
 
   package override func close() {
+    // A child after fork() may hold a copy of the descriptor: the peer learns of the end all the same.
+    if socket >= 0 { _ = psys_shutdown_write(socket) }
     if socket >= 0 { psys_close(socket) }
     socket = -1
   }

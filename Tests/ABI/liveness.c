@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Nothing waits for ever, and nothing stays behind: wake-ups, ends and descriptors that are easily lost. */
+#define _GNU_SOURCE
+#include "harness.h"
+#include "fuzz_peer.h"
+#include <dirent.h>
+#include <linux/sockios.h>
+#include <semaphore.h>
+#include <sys/ioctl.h>
+
+enum { SENDERS = 8, LARGE = 256 << 10 };
+
+static void *send_some(void *client) {
+    char *payload = calloc(1, LARGE);
+    for (int i = 0; i < 12; i++) IS(pulsews_send(client, PULSEWS_BINARY, payload, LARGE, PULSEWS_SECONDS(30)), PULSEWS_OK);
+    free(payload);
+    return NULL;
+}
+
+/* The room that comes free is enough for one of them: the others must be told of the next. */
+TEST(each_blocked_sender_gets_its_turn) {
+    pulsews_client *client = open_client(start_server("ignores-close"), OPTIONS("compression=false", "message_queue_size=1"));
+    pthread_t senders[SENDERS];
+    int64_t begin = now_ns();
+    for (int i = 0; i < SENDERS; i++) senders[i] = run_thread(send_some, client);
+    for (int i = 0; i < SENDERS; i++) pthread_join(senders[i], NULL);
+    CHECK(now_ns() - begin < PULSEWS_SECONDS(20));
+    pulsews_client_free(client);
+}
+
+static int descriptors(void) {
+    int count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    CHECK(folder != NULL);
+    while (readdir(folder)) count++;
+    closedir(folder);
+    return count;
+}
+
+/* A burst leaves work for the loop; the client and its loop may be gone before that is due. */
+TEST(a_burst_before_the_end_leaves_nothing_behind) {
+    int port = start_server("echo"), before = 0;
+    for (int round = 0; round < 200; round++) {
+        pulsews_client *client = open_client(port, NO_OPTIONS);
+        for (int i = 0; i < 500; i++) IS(pulsews_send(client, PULSEWS_TEXT, "burst", 5, SHORT), PULSEWS_OK);
+        pulsews_client_free(client);
+        if (round == 9) before = descriptors();
+    }
+    fprintf(stderr, "%d descriptors, then %d\n", before, descriptors());
+    CHECK(descriptors() <= before + 1);
+}
+
+/* What was to be done before somebody asked for the descriptor shows on it as well. */
+TEST(the_descriptor_of_a_loop_shows_earlier_work) {
+    pulsews_loop *loop = NULL;
+    pulsews_client *client = NULL;
+    char url[64];
+    snprintf(url, sizeof url, "ws://127.0.0.1:%d/", start_server("echo"));
+    IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0), PULSEWS_OK);
+    IS(pulsews_client_create(url, NULL, loop, &client, NULL, 0), PULSEWS_OK);
+    IS(pulsews_start(client), PULSEWS_OK);
+    struct pollfd wait = {.fd = pulsews_loop_fd(loop), .events = POLLIN};
+    while (pulsews_client_state(client) == PULSEWS_CONNECTING) {
+        CHECK(poll(&wait, 1, 5000) == 1);
+        IS(pulsews_loop_run_once(loop, 0), PULSEWS_OK);
+    }
+    IS(pulsews_client_state(client), PULSEWS_CONNECTED);
+    pulsews_client_free(client);
+    pulsews_loop_free(loop);
+}
+
+/* Half of a TLS record and the end in one packet: there is one event for both. */
+static void *cut_handshake(void *listener) {
+    static const char half[] = "\x16\x03\x03\x00\x7a\x02\x00\x00";
+    char hello[4096];
+    int peer = accept((int)(intptr_t)listener, NULL, NULL);
+    CHECK(peer >= 0 && recv(peer, hello, sizeof hello, 0) > 0);
+    CHECK(send(peer, half, sizeof half - 1, MSG_MORE) == sizeof half - 1 && shutdown(peer, SHUT_WR) == 0);
+    while (recv(peer, hello, sizeof hello, 0) > 0) {}
+    close(peer);
+    return NULL;
+}
+
+TEST(the_end_within_a_tls_handshake_is_seen) {
+    int listener, port = bind_port(1, &listener);
+    pthread_t server = run_thread(cut_handshake, (void *)(intptr_t)listener);
+    char url[64], why[PULSEWS_ERROR_SIZE] = "";
+    pulsews_client *client = NULL;
+    snprintf(url, sizeof url, "wss://127.0.0.1:%d/", port);
+    IS(pulsews_client_create(url, NULL, NULL, &client, NULL, 0), PULSEWS_OK);
+    IS(pulsews_open(client, SHORT, why, sizeof why), PULSEWS_EEOF); /* not PULSEWS_EOPENTIMEOUT, ten seconds later */
+    fprintf(stderr, "%s\n", why);
+    pulsews_client_free(client);
+    pthread_join(server, NULL);
+    close(listener);
+}
+
+enum { BEHIND = 60 };
+
+/* Sends messages and a close frame, waits until all has arrived, and is gone: what comes then is answered with RST. */
+static void *say_and_go(void *listener) {
+    peer p = {.descriptor = accept((int)(intptr_t)listener, NULL, NULL)};
+    uint8_t payload[1000];
+    memset(payload, 'x', sizeof payload);
+    while (!p.is_open) {
+        grow(&p.in, &p.in_room, p.in_count + 4096);
+        ssize_t got = recv(p.descriptor, p.in + p.in_count, 4096, 0);
+        CHECK(got > 0);
+        p.in_count += (size_t)got;
+        answer_request(&p);
+    }
+    for (int i = 0; i < BEHIND; i++) put_frame(&p, 2, payload, sizeof payload);
+    put_frame(&p, 8, (const uint8_t *)"\x03\xe9", 2);
+    CHECK(send(p.descriptor, p.out, p.out_count, 0) == (ssize_t)p.out_count);
+    for (int left = 1; left > 0; poll(NULL, 0, 1)) CHECK(ioctl(p.descriptor, SIOCOUTQ, &left) == 0);
+    close(p.descriptor);
+    free(p.in), free(p.out);
+    return NULL;
+}
+
+/* A write that fails while reading pauses does not take what has arrived with it. */
+TEST(a_slow_consumer_gets_what_came_before_the_end) {
+    int listener, port = bind_port(1, &listener), received = 0;
+    pthread_t server = run_thread(say_and_go, (void *)(intptr_t)listener);
+    pulsews_client *client = open_client(port, OPTIONS("compression=false", "receive_queue_bytes=4KiB"));
+    pulsews_message message;
+    pthread_join(server, NULL);
+    int32_t status;
+    int64_t end = now_ns() + SHORT;
+    while ((status = pulsews_send(client, PULSEWS_TEXT, "hello?", 6, 0)) == PULSEWS_OK && now_ns() < end) poll(NULL, 0, 1);
+    IS(status, PULSEWS_ENOTCONNECTED);
+    while ((status = pulsews_recv(client, &message, SHORT)) == PULSEWS_OK) received++;
+    IS(received, BEHIND);
+    IS(status, PULSEWS_EPEERCLOSED);
+    IS(pulsews_close_code(client), 1001);
+    pulsews_client_free(client);
+    close(listener);
+}
+
+static sem_t client_is_done;
+
+/* Takes no pongs until the client has nowhere to put them, says goodbye, and only then reads what was sent. */
+static void *flood_and_close(void *listener) {
+    static uint8_t pings[127 * 512];
+    peer p = {.descriptor = accept((int)(intptr_t)listener, NULL, NULL)};
+    for (size_t at = 0; at < sizeof pings; at += 127) memset(pings + at, 'p', 127), pings[at] = 0x89, pings[at + 1] = 125;
+    for (int ending = 0;;) {
+        grow(&p.in, &p.in_room, p.in_count + 65536);
+        ssize_t got = recv(p.descriptor, p.in + p.in_count, 65536, 0);
+        CHECK(got >= 0);
+        if (got == 0) break;
+        p.in_count += (size_t)got;
+        if (!p.is_open) answer_request(&p);
+        if (!p.is_open) continue;
+        if (!ending) {
+            CHECK(send(p.descriptor, p.out, p.out_count, MSG_NOSIGNAL) > 0);
+            for (int i = 0; i < 150; i++) CHECK(send(p.descriptor, pings, sizeof pings, MSG_NOSIGNAL) == sizeof pings);
+            CHECK(send(p.descriptor, "\x88\x02\x03\xe9", 4, MSG_NOSIGNAL) == 4);
+            sem_wait(&client_is_done);
+            ending = 1;
+        }
+        for (int opcode; p.in_count > 0 && (opcode = p.in[0] & 15, take_frame(&p)); p.is_ending = opcode == 8) {
+            CHECK(opcode == 10 || opcode == 8); /* each whole, and the close frame the last */
+            CHECK(!p.is_ending || p.in_count == 0);
+        }
+    }
+    CHECK(p.is_ending && p.in_count == 0);
+    close(p.descriptor);
+    free(p.in), free(p.out);
+    return NULL;
+}
+
+TEST(no_frame_is_cut_by_the_close_frame) {
+    int listener, port = bind_port(1, &listener), small = 4096;
+    CHECK(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small) == 0);
+    CHECK(sem_init(&client_is_done, 0, 0) == 0);
+    pthread_t server = run_thread(flood_and_close, (void *)(intptr_t)listener);
+    pulsews_client *client = open_client(port, OPTIONS("compression=false"));
+    pulsews_message message;
+    IS(pulsews_recv(client, &message, PULSEWS_SECONDS(30)), PULSEWS_EPEERCLOSED);
+    sem_post(&client_is_done);
+    pthread_join(server, NULL);
+    pulsews_client_free(client);
+    close(listener);
+}
