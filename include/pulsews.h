@@ -224,7 +224,7 @@ int32_t pulsews_open(pulsews_client *client, int64_t timeout_ns, char *error, si
  * next in line to be. A lone message leaves before the call returns; messages that come faster than the network
  * takes them leave together. When the outbox is full the call waits up to `timeout_ns` for room, then returns
  * PULSEWS_EQUEUEFULL; for a ping or pong it returns that at once when many of them wait already. PULSEWS_EUTF8 for text that is not UTF-8, PULSEWS_EINVAL for a wrong kind or a ping or pong
- * over 125 bytes, PULSEWS_ETOOBIG for more than 2^62 bytes, PULSEWS_ENOTCONNECTED, PULSEWS_ECLOSED. */
+ * over 125 bytes, PULSEWS_ETOOBIG for more than 1 GiB, PULSEWS_ENOMEM, PULSEWS_ENOTCONNECTED, PULSEWS_ECLOSED. */
 int32_t pulsews_send(pulsews_client *client, uint32_t kind, const void *data, size_t length, int64_t timeout_ns);
 
 /* Receives one message. PULSEWS_OK, or PULSEWS_ETIMEOUT; when the connection has ended and everything that had

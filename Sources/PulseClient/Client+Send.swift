@@ -14,6 +14,8 @@ extension Client {
   private static let burstGap: Int64 = 10_000
   /// So long after a write the loop looks whether a burst has left something behind (ns).
   private static let burstLook: Int64 = 100_000
+  private static let largestMessage = 1 << 30
+  private static let largeMessage = 1 << 20
   /// A peer that sends pings and does not read the pongs gets no more of them.
   private static let controlLimit = 64 << 10
 
@@ -21,7 +23,8 @@ extension Client {
     let isControl = kind == MessageCode.ping || kind == MessageCode.pong
     guard isControl || kind == MessageCode.text || kind == MessageCode.binary else { return .invalidArgument }
     if isControl && payload.count > 125 { return .invalidArgument }
-    if payload.count > 1 << 62 { return .tooBig }
+    if payload.count > Client.largestMessage { return .tooBig }
+    if payload.count >= Client.largeMessage && !hasMemory(for: payload.count) { return .noMemory }
     if kind == MessageCode.text && !isValidUTF8(payload) { return .notUTF8 }
     mutex.lock()
     defer { mutex.unlock() }
@@ -37,6 +40,14 @@ extension Client {
     statistics.messagesAccepted &+= 1
     flushSoon()
     return .ok
+  }
+
+  /// Swift ends the process when an allocation fails. The one that a caller can make fail is that of a large message,
+  /// so that it is tried first: the copy, or the frame, with the growth of the queue it goes into.
+  private func hasMemory(for count: Int) -> Bool {
+    guard let memory = psys_malloc(count &* 3) else { return false }
+    psys_free(memory)
+    return true
   }
 
   private var canSend: Bool { phase == .open && !closeStarted && brokenWrite == nil }

@@ -35,9 +35,10 @@ package final class TCPStream: ByteStream, @unchecked Sendable {  // guarded by 
   package override func shutdown() { if socket >= 0 { _ = psys_shutdown_write(socket) } }
 
   package override func close() {
+    guard socket >= 0 else { return }
     // A child after fork() may hold a copy of the descriptor: the peer learns of the end all the same.
-    if socket >= 0 { _ = psys_shutdown_write(socket) }
-    if socket >= 0 { psys_close(socket) }
+    _ = psys_shutdown_write(socket)
+    psys_close(socket)
     socket = -1
   }
 

@@ -2,6 +2,7 @@
  *
  * What a caller may get wrong: each a clear status, no crash. */
 #include "harness.h"
+#include <sys/resource.h>
 
 TEST(null_is_refused_everywhere) {
     char why[PULSEWS_ERROR_SIZE] = "";
@@ -236,6 +237,27 @@ TEST(bad_sends) {
     reason[123] = 0;
     IS(pulsews_close(client, 4999, reason, SHORT), PULSEWS_OK);
     pulsews_client_free(client);
+}
+
+/* A message that there is no memory for is refused; the connection goes on. */
+TEST(a_send_without_memory) {
+    const size_t length = 256 << 20;
+    pulsews_client *client = open_client(start_server("echo"), OPTIONS("compression=false"));
+    char *payload = calloc(1, length), line[256];
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(payload != NULL && file != NULL && fgets(line, sizeof line, file) && sscanf(line, "%ld", &pages) == 1);
+    fclose(file);
+    struct rlimit limit = {(rlim_t)pages * 4096 + (64 << 20), RLIM_INFINITY};
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    IS(pulsews_send(client, PULSEWS_BINARY, payload, length, 0), PULSEWS_ENOMEM);
+    IS(pulsews_send(client, PULSEWS_BINARY, payload, ((size_t)1 << 30) + 1, 0), PULSEWS_ETOOBIG);
+    pulsews_message message;
+    IS(pulsews_send(client, PULSEWS_TEXT, "small", 5, SHORT), PULSEWS_OK);
+    IS(pulsews_recv(client, &message, SHORT), PULSEWS_OK);
+    IS(message.length, 5);
+    pulsews_client_free(client);
+    free(payload);
 }
 
 TEST(bad_loops) {
