@@ -70,7 +70,9 @@ int32_t psys_epoll_wait(int32_t epoll, psys_events *events, int64_t timeout_ns) 
         if (errno != ENOSYS && errno != EPERM) return -errno;
         __atomic_store_n(&lacks_pwait2, 1, __ATOMIC_RELAXED);
     }
-    return result(epoll_wait(epoll, events->list, events->capacity, milliseconds(timeout_ns)));
+    /* Not through libc: see psys_recv. */
+    long count = syscall(SYS_epoll_pwait, epoll, events->list, events->capacity, milliseconds(timeout_ns), NULL, (size_t)8);
+    return count < 0 ? -errno : (int32_t)count;
 }
 
 uint64_t psys_events_data(const psys_events *events, int32_t index) { return events->list[index].data.u64; }

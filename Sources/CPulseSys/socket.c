@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int32_t result(int status) { return status < 0 ? -errno : status; }
@@ -207,9 +208,11 @@ int32_t psys_peer_address(int32_t descriptor, psys_address *address) {
     return from_system(&other.any, address) ? 0 : -EAFNOSUPPORT;
 }
 
+/* Straight to the kernel. The functions of libc are cancellation points: they cost twice an atomic operation in a process
+ * with threads, and pthread_cancel would end a thread in the middle of the library, with its locks held. */
 int64_t psys_recv(int32_t descriptor, void *bytes, size_t count) {
     for (;;) {
-        ssize_t got = recv(descriptor, bytes, count, 0);
+        long got = syscall(SYS_recvfrom, descriptor, bytes, count, 0, NULL, NULL);
         if (got >= 0) return got;
         if (errno != EINTR) return -errno;
     }
@@ -217,7 +220,7 @@ int64_t psys_recv(int32_t descriptor, void *bytes, size_t count) {
 
 int64_t psys_send(int32_t descriptor, const void *bytes, size_t count) {
     for (;;) {
-        ssize_t sent = send(descriptor, bytes, count, MSG_NOSIGNAL);
+        long sent = syscall(SYS_sendto, descriptor, bytes, count, MSG_NOSIGNAL, NULL, 0);
         if (sent >= 0) return sent;
         if (errno != EINTR) return -errno;
     }

@@ -121,6 +121,7 @@ extension Client {
         inputEnded(Failure(error))
         return
       }
+      if !wasFull && !inputIsEnding && tlsContext == nil { return }
       guard let stream = self.stream else { return }
       // A chunk that fills the buffer goes to the consumer while it is in the cache; the rest has its turn after that.
       chunks += wasFull ? Client.chunksPerEvent : 1

@@ -110,8 +110,13 @@ extension Client {
   /// something that has just arrived is none of many.
   private func flushSoon() {
     if writeIsBlocked { return }
+    if lastReceivedAt > lastWriteAt {
+      lastWriteAt = lastReceivedAt
+      flush()
+      return
+    }
     let now = Clock.monotonic()
-    if output.count >= Client.worthWriting || now &- lastWriteAt >= Client.burstGap || lastReceivedAt > lastWriteAt {
+    if output.count >= Client.worthWriting || now &- lastWriteAt >= Client.burstGap {
       lastWriteAt = now
       flush()
       return
@@ -142,7 +147,7 @@ extension Client {
   func flush() {
     if brokenWrite != nil { return }
     writeIsBlocked = false
-    while let stream {
+    while hasSomethingToWrite, let stream {
       if control.count == 0 && owedPong != nil { payOwedPong() }
       if control.count > 0 && !outputIsCut {
         guard write(control.readable, to: stream, consume: { self.control.consume($0) }) else { return }
@@ -161,17 +166,18 @@ extension Client {
         refill()
         continue
       }
-      if let close = pendingClose, let wire {
-        pendingClose = nil
-        let before = output.count
-        defer { ledger.skip(bytes: output.count - before) }
-        close.reason.withUnsafeBytes { reason in
-          _ = wire.encodeClose(code: close.code, reason: reason, maskKey: random.next32(), into: &output)
-        }
-        continue
+      guard let close = pendingClose, let wire else { return }
+      pendingClose = nil
+      let before = output.count
+      close.reason.withUnsafeBytes { reason in
+        _ = wire.encodeClose(code: close.code, reason: reason, maskKey: random.next32(), into: &output)
       }
-      return
+      ledger.skip(bytes: output.count - before)
     }
+  }
+
+  private var hasSomethingToWrite: Bool {
+    output.count > 0 || control.count > 0 || !outbox.isEmpty || pendingClose != nil || owedPong != nil
   }
 
   /// False when the socket is full or gone.
