@@ -128,7 +128,6 @@ extension Client {
     if case .wouldBlock = progress, inputIsEnding { progress = stream.handshake() }
     switch progress {
     case .bytes:
-      statistics.tlsHandshakes &+= 1
       sendUpgradeRequest()
       // What came behind the handshake had its event then.
       if phase == .upgrading { readInput() }

@@ -133,7 +133,6 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // Statistics
   var statistics = ClientStatistics()
-  var createdAt: Int64
   var openedAt: Int64 = 0
 
   package init(url: WebSocketURL, options: ClientOptions, host: LoopHost, tlsContext: TLSContext?) {
@@ -142,7 +141,6 @@ package final class Client: EventHandler, @unchecked Sendable {
     self.host = host
     self.tlsContext = tlsContext
     forkGeneration = psys_fork_generation()
-    createdAt = Clock.monotonic()
   }
 
   deinit {

@@ -21,7 +21,6 @@ struct ClientStatistics {
   var pongsSkipped: UInt64 = 0
   var readingPauses: UInt64 = 0
   var connections: UInt64 = 0
-  var tlsHandshakes: UInt64 = 0
   var errors: UInt64 = 0
   /// Of connections that have ended.
   var connectedTime: Int64 = 0

@@ -36,8 +36,6 @@ package final class TCPStream: ByteStream, @unchecked Sendable {  // guarded by 
 
   package override func close() {
     guard socket >= 0 else { return }
-    // A child after fork() may hold a copy of the descriptor: the peer learns of the end all the same.
-    _ = psys_shutdown_write(socket)
     psys_close(socket)
     socket = -1
   }
