@@ -45,6 +45,7 @@ private final class ScriptedPeer: EventHandler, @unchecked Sendable {  // one th
   override func handle(readable: Bool, writable: Bool, hangup: Bool) {
     if stream == nil, case .stream(let accepted, from: _) = listener.accept() {
       stream = accepted
+      if let registration { loop.unregister(registration) }
       registration = try? loop.register(accepted.descriptor, self, readable: true, writable: false)
     }
     guard let stream else { return }
