@@ -36,7 +36,7 @@ extension Client {
       if readingPaused {
         // What follows is not delivered any more: it is counted, and must not stand before the peer's close frame.
         readingPaused = false
-        host.loop.post(self, tag: Signal.readAgain)
+        readSoon()
         host.hurry()
       }
       if !writeIsBlocked { flush() }

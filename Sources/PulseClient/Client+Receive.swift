@@ -85,7 +85,7 @@ extension Client {
     readingPaused = false
     lastReceivedAt = Clock.monotonic()
     // What arrived meanwhile had its event then.
-    host.loop.post(self, tag: Signal.readAgain)
+    readSoon()
   }
 
   // MARK: The driver's side
@@ -128,12 +128,18 @@ extension Client {
       if !wasFull && !inputIsEnding && !stream.hasBufferedInput { return }
       if chunks >= Client.chunksPerEvent {
         if !readingPaused {
-          readsAgain = true
-          host.loop.post(self, tag: Signal.readAgain)
+          readSoon()
         }
         return
       }
     }
+  }
+
+  /// Has the loop read when the present turn, or its wait, is over. Once: each of several would read, and ask again.
+  func readSoon() {
+    if readsAgain { return }
+    readsAgain = true
+    host.loop.post(self, tag: Signal.readAgain)
   }
 
   private func inputEnded(_ failure: Failure) {

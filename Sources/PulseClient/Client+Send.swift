@@ -218,7 +218,7 @@ extension Client {
       signalDescriptor()
     }
     if readingPaused { return }
-    host.loop.post(self, tag: Signal.readAgain)
+    readSoon()
     host.hurry()
   }
 

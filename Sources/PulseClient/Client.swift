@@ -161,7 +161,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     case .upgrading, .open, .closing:
       // Each change is told once, so that both directions look; over TLS either may wait for the other's event.
       if writeIsBlocked { flush() }
-      if readable || hangup || tlsContext != nil { readInput() }
+      if (readable || hangup || tlsContext != nil) && !readsAgain { readInput() }
     case .idle, .resolving, .connecting, .ended:
       break
     }
