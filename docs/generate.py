@@ -34,7 +34,6 @@ def errors(library):
         index += 1
 
 
-
 def option_page(library):
     lines = [
         "# Options", "",

@@ -223,8 +223,9 @@ int32_t pulsews_open(pulsews_client *client, int64_t timeout_ns, char *error, si
 /* Sends one message. It is valid to call at any time; PULSEWS_OK means that the message is accepted: written, or
  * next in line to be. A lone message leaves before the call returns; messages that come faster than the network
  * takes them leave together. When the outbox is full the call waits up to `timeout_ns` for room, then returns
- * PULSEWS_EQUEUEFULL; for a ping or pong it returns that at once when many of them wait already. PULSEWS_EUTF8 for text that is not UTF-8, PULSEWS_EINVAL for a wrong kind or a ping or pong
- * over 125 bytes, PULSEWS_ETOOBIG for more than 1 GiB, PULSEWS_ENOMEM, PULSEWS_ENOTCONNECTED, PULSEWS_ECLOSED. */
+ * PULSEWS_EQUEUEFULL; for a ping or pong it returns that at once when many of them wait already. PULSEWS_EUTF8 for text
+ * that is not UTF-8, PULSEWS_EINVAL for a wrong kind or a ping or pong over 125 bytes, PULSEWS_ETOOBIG for more than
+ * 1 GiB, PULSEWS_ENOMEM, PULSEWS_ENOTCONNECTED, PULSEWS_ECLOSED. */
 int32_t pulsews_send(pulsews_client *client, uint32_t kind, const void *data, size_t length, int64_t timeout_ns);
 
 /* Receives one message. PULSEWS_OK, or PULSEWS_ETIMEOUT; when the connection has ended and everything that had
@@ -260,8 +261,8 @@ int32_t pulsews_client_error(const pulsews_client *client, char *error, size_t e
 int32_t pulsews_close_code(const pulsews_client *client);
 int64_t pulsews_close_reason(const pulsews_client *client, char *buffer, size_t size);
 
-/* The server's answer to the handshake: HTTP status (101 if it was accepted, 0 while there is none), header lines as "Name: value\n", and of
- * a refusal (PULSEWS_EHANDSHAKE) the first 4 KiB of the body, which may hold any bytes. */
+/* The server's answer to the handshake: HTTP status (101 if it was accepted, 0 while there is none), header lines as
+ * "Name: value\n", and of a refusal (PULSEWS_EHANDSHAKE) the first 4 KiB of the body, which may hold any bytes. */
 int32_t pulsews_handshake_status(const pulsews_client *client);
 int64_t pulsews_handshake_headers(const pulsews_client *client, char *buffer, size_t size);
 int64_t pulsews_handshake_body(const pulsews_client *client, char *buffer, size_t size);

@@ -101,7 +101,8 @@ extension Client {
       statistics.connectedTime &+= Clock.monotonic() &- openedAt
       // What this side had accepted and could not hand to the system.
       statistics.messagesFailed &+= UInt64(outbox.count + ledger.pending)
-      reportDiscarded(outbox.count + ledger.pending)
+      reportDiscarded("failed", outbox.count + ledger.pending, "the connection ended before they were written")
+      reportDiscarded("dropped", Int(statistics.messagesDropped), "they arrived after this side began to close")
     }
     if let registration { host.loop.unregister(registration) }
     registration = nil

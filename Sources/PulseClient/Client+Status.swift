@@ -75,9 +75,9 @@ extension Client {
         + "\"next_delay\":0,\"endpoint\":\(jsonString(url.redacted)),\"close_code\":\(peerCloseCode)}")
   }
 
-  func reportDiscarded(_ count: Int) {
+  func reportDiscarded(_ event: StaticString, _ count: Int, _ cause: StaticString) {
     guard options.events, count > 0 else { return }
-    report("{\"event\":\"failed\",\"messages\":\(count),\"cause\":\"the connection ended before they were written\"}")
+    report("{\"event\":\"\(text(event))\",\"messages\":\(count),\"cause\":\"\(text(cause))\"}")
   }
 
   /// The keys and units stand in docs/STATUS.md.

@@ -426,3 +426,22 @@ TEST(status_of_an_open_client) {
     puts(status);
     pulsews_client_free(client);
 }
+
+/* What arrives after this side began to close is not delivered, but counted and reported. */
+TEST(what_a_close_discards_is_reported) {
+    enum { SENT = 100 };
+    pulsews_client *client = open_client(start_server("echo"), OPTIONS("events=true", "compression=false"));
+    pulsews_message message;
+    int delivered = 0, dropped = 0;
+    for (int i = 0; i < SENT; i++) IS(pulsews_send(client, PULSEWS_TEXT, "late", 4, SHORT), PULSEWS_OK);
+    IS(pulsews_close(client, 1000, NULL, SHORT), PULSEWS_OK);
+    while (pulsews_recv(client, &message, SHORT) == PULSEWS_OK) {
+        char text[512], *at;
+        if (message.kind == PULSEWS_TEXT) delivered++;
+        snprintf(text, sizeof text, "%.*s", (int)message.length, (const char *)message.data);
+        if (message.kind == PULSEWS_EVENT && (at = strstr(text, "\"dropped\",\"messages\":")) != NULL) dropped += atoi(at + 21);
+    }
+    fprintf(stderr, "%d delivered, %d dropped\n", delivered, dropped);
+    IS(delivered + dropped, SENT);
+    pulsews_client_free(client);
+}
