@@ -46,12 +46,13 @@ let layers: [Target] = [
   .target(name: "CPulseWS", path: "include", publicHeadersPath: "."),
   .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
   .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-  .target(name: "PulseWire", dependencies: ["CPulseKernels", "CZlib"], swiftSettings: swift),
-  .target(name: "PulseFlow", swiftSettings: swift),
+  .target(name: "PulseText", swiftSettings: compact),
+  .target(name: "PulseWire", dependencies: ["PulseText", "CPulseKernels", "CZlib"], swiftSettings: swift),
+  .target(name: "PulseFlow", swiftSettings: compact),
   .target(name: "PulseTransport", dependencies: ["CPulseSys", "COpenSSL"], swiftSettings: compact),
   .target(
-    name: "PulseClient", dependencies: ["PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
-    swiftSettings: swift),
+    name: "PulseClient", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
+    swiftSettings: compact),
   .target(
     name: "PulseABI", dependencies: ["CPulseWS", "CPulseSys", "PulseClient"], exclude: ["exports.map"],
     swiftSettings: compact, linkerSettings: library),
@@ -64,6 +65,7 @@ let tests: [Target] = [
   .executableTarget(
     name: "pulsews-echo-server", dependencies: ["EchoServer"], path: "Tests/Conformance/EchoServer",
     swiftSettings: swift),
+  .testTarget(name: "PulseTextTests", dependencies: ["PulseText"], swiftSettings: swift),
   .testTarget(name: "PulseWireTests", dependencies: ["PulseWire"], swiftSettings: swift),
   .testTarget(name: "PulseFlowTests", dependencies: ["PulseFlow"], swiftSettings: swift),
   .testTarget(name: "PulseTransportTests", dependencies: ["PulseTransport"], swiftSettings: swift),

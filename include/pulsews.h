@@ -3,9 +3,11 @@
  * pulsews.h - one WebSocket connection engine for trading services, for C and every language that speaks C.
  *
  * WHAT IT IS
- *   A client (pulsews_client) holds one WebSocket connection (RFC 6455, permessage-deflate of RFC 7692) over TCP or
- *   TLS. It connects, answers pings, sends its own, measures round trips, notices a dead peer, queues what arrives and
- *   hands it out in batches. An event loop (pulsews_loop) serves any number of clients.
+ *   A client (pulsews_client) keeps one WebSocket connection (RFC 6455, permessage-deflate of RFC 7692) over TCP or TLS
+ *   alive. It connects, answers pings, sends its own, notices a dead or mute peer, comes back with growing delays, logs
+ *   in and subscribes again, queues what waits to be sent and what arrived, keeps rate limits, and accounts for every
+ *   message: accepted = sent + dropped + expired + failed + still queued, at every moment. An event loop (pulsews_loop)
+ *   serves any number of clients.
  *
  * EXAMPLE: connect, subscribe, print ten messages
  *
@@ -100,6 +102,8 @@ enum {
     PULSEWS_ECLOSED = -202,      /* this side closed the client */
     PULSEWS_EPEERCLOSED = -203,  /* the peer closed the connection with a close frame */
     PULSEWS_EQUEUEFULL = -204,   /* the outbox is full */
+    PULSEWS_ERATE = -205,        /* the rate limits left no room in time */
+    PULSEWS_EMOVED = -206,       /* this side left the connection for a new one: pulsews_reconnect, preferred endpoint */
 
     /* -300: the peer broke the WebSocket protocol. */
     PULSEWS_EPROTOCOL = -300,    /* a frame that RFC 6455 forbids; closed with 1002 */
@@ -115,6 +119,7 @@ enum {
     PULSEWS_EOPENTIMEOUT = -405, /* not open within open_timeout */
     PULSEWS_EDEAD = -406,        /* no byte from the peer within heartbeat_timeout */
     PULSEWS_EIO = -407,          /* another error of the operating system */
+    PULSEWS_ESTALE = -408,       /* no data within stale_timeout, or no server heartbeat in time */
 
     /* -500: TLS failed. */
     PULSEWS_ETLS = -500,         /* the TLS handshake or record layer failed */
@@ -126,6 +131,8 @@ enum {
     PULSEWS_EHANDSHAKE = -600,   /* the server answered with a status other than 101 */
     PULSEWS_EUPGRADE = -601,     /* the server's 101 is not a valid answer to the request */
     PULSEWS_EHEADERS = -602,     /* the server's headers are malformed or too large */
+    PULSEWS_ELOGIN = -603,       /* the login was rejected, or not confirmed in time */
+    PULSEWS_ESUBSCRIBE = -604,   /* a subscription was rejected, or not confirmed in time */
 
     /* -700: a limit was reached. */
     PULSEWS_ETOOBIG = -700,      /* a message is larger than max_message_size */
@@ -139,7 +146,8 @@ enum {
     PULSEWS_BINARY = 2,
     PULSEWS_PING = 9,            /* only to send; at most 125 bytes */
     PULSEWS_PONG = 10,           /* only to send; at most 125 bytes; pings are answered without it */
-    PULSEWS_EVENT = 256          /* only received, and only with option events: JSON about the connection, in order */
+    PULSEWS_EVENT = 256          /* only received, and only with option events: JSON about the connection, in order
+                                    with the data; docs/EVENTS.md lists them */
 };
 
 /* Message flags. */
@@ -154,10 +162,10 @@ enum {
     PULSEWS_CONNECTING = 1,      /* the first attempt */
     PULSEWS_CONNECTED = 2,
     PULSEWS_RECONNECTING = 3,    /* waiting for, or making, a later attempt */
-    PULSEWS_ERROR = 4            /* stopped trying; pulsews_client_error() says why */
+    PULSEWS_ERROR = 4            /* stopped trying; pulsews_client_error() says why, pulsews_reconnect() tries anew */
 };
 
-/* ---- Versions, errors, options: three tables ------------------------------------------------------------------- */
+/* ---- Versions, and tables of errors, options, transitions and statistics ----------------------------------------- */
 
 /* The library's version as text ("0.1.0") and as number (as PULSEWS_VERSION_NUMBER). */
 const char *pulsews_version(void);
@@ -171,11 +179,22 @@ const char *pulsews_error_text(int32_t code);
 /* 1 if trying again can help (a reset, a time-out), 0 if it can't (a bad URL, a wrong certificate). */
 int32_t pulsews_error_retryable(int32_t code);
 
-/* The option table. Entry `index` from 0 on: name, type ("duration", "size", "integer", "boolean", "text", "header",
- * "list"), default, allowed range, meaning. A pointer that you pass as NULL is not filled. PULSEWS_EINVAL behind the
- * last entry. */
+/* The option table. Entry `index` from 0 on: name, type ("duration", "size", "integer", "number", "boolean", "text",
+ * "choice", "header", "list"), default, allowed range, meaning. Options of type "header" and "list" take one value a
+ * call and add it. A pointer that you pass as NULL is not filled. PULSEWS_EINVAL behind the last entry. */
 int32_t pulsews_option_at(size_t index, const char **name, const char **type, const char **default_value,
                           const char **range, const char **meaning);
+
+/* The state machine. Entry `index` from 0 on: in state `from`, `event` leads to state `to`; the numbers of the states
+ * above. What is not in the table does nothing. A pointer that you pass as NULL is not filled. PULSEWS_EINVAL behind
+ * the last entry. docs/STATES.md draws it. */
+int32_t pulsews_transition_at(size_t index, int32_t *from, const char **event, int32_t *to, const char **meaning);
+
+/* The statistics. Entry `index` from 0 on: name, type ("counter" or "gauge"), unit ("messages", "bytes", "seconds",
+ * "events", "ratio", "pings", "connections"), meaning. A pointer that you pass as NULL is not filled. PULSEWS_EINVAL
+ * behind the last entry. docs/STATISTICS.md lists them. */
+int32_t pulsews_statistic_at(size_t index, const char **name, const char **type, const char **unit,
+                             const char **meaning);
 
 /* ---- Configuration --------------------------------------------------------------------------------------------- */
 
@@ -185,7 +204,8 @@ typedef struct pulsews_config pulsews_config;
 /* NULL if there is no memory. */
 pulsews_config *pulsews_config_create(void);
 /* Sets one option from text, e.g. ("heartbeat_interval", "30s"), ("max_message_size", "16MiB"), ("verify", "false").
- * `headers` takes one "Name: value" a call and adds it; `subprotocols` takes one name a call and adds it.
+ * Options of type "header" and "list" take one value a call and add it: `headers` ("Name: value"), `endpoints`,
+ * `rate_limit` and others.
  * PULSEWS_EOPTION, PULSEWS_EVALUE or PULSEWS_EINVAL with a sentence; the configuration is then unchanged. */
 int32_t pulsews_config_set(pulsews_config *config, const char *name, const char *value, char *error,
                            size_t error_size);
@@ -214,24 +234,28 @@ typedef struct pulsews_message {
 int32_t pulsews_client_create(const char *url, const pulsews_config *config, pulsews_loop *loop,
                               pulsews_client **client, char *error, size_t error_size);
 
-/* Connects and waits until the connection is open or its first attempt failed. PULSEWS_OK when it is or was open, also
- * if the server has closed it again by then, perhaps with messages to receive; PULSEWS_ETIMEOUT when `timeout_ns` is
- * over, the attempt going on (option open_timeout bounds the attempt itself); else why it failed, with the sentence.
- * The client stays valid in every case. */
+/* Connects, and waits until the connection is open or the attempt has failed. PULSEWS_OK when it is or was open, also if
+ * the server has closed it again by then, perhaps with messages to receive; PULSEWS_ETIMEOUT when `timeout_ns` is over,
+ * the attempt going on (option open_timeout bounds the attempt itself); else why it failed, with the sentence. The
+ * client stays valid in every case, and with option reconnect (the default) it goes on trying after a failure that a
+ * retry can mend: call again to wait for the next attempt, or look at the state. */
 int32_t pulsews_open(pulsews_client *client, int64_t timeout_ns, char *error, size_t error_size);
 
-/* Sends one message. It is valid to call at any time; PULSEWS_OK means that the message is accepted: written, or
- * next in line to be. A lone message leaves before the call returns; messages that come faster than the network
- * takes them leave together. When the outbox is full the call waits up to `timeout_ns` for room, then returns
- * PULSEWS_EQUEUEFULL; for a ping or pong it returns that at once when many of them wait already. PULSEWS_EUTF8 for text
- * that is not UTF-8, PULSEWS_EINVAL for a wrong kind or a ping or pong over 125 bytes, PULSEWS_ETOOBIG for more than
- * 1 GiB, PULSEWS_ENOMEM, PULSEWS_ENOTCONNECTED, PULSEWS_ECLOSED. */
+/* Sends one message. PULSEWS_OK means that the message is accepted: written, or in the outbox. On an open connection a
+ * lone message leaves before the call returns; messages that come faster than the network takes them leave together.
+ * While there is no connection they wait in the outbox (options message_queue_...), in order. When it is full, option
+ * message_queue_policy decides: drop_oldest and drop_newest drop (counted, and told as an event), reject returns
+ * PULSEWS_EQUEUEFULL, block waits up to `timeout_ns` for room and then returns PULSEWS_EQUEUEFULL. A ping or pong is
+ * for the open connection only: PULSEWS_ENOTCONNECTED, or PULSEWS_EQUEUEFULL at once when many of them wait already.
+ * PULSEWS_EUTF8 for text that is not UTF-8, PULSEWS_EINVAL for a wrong kind or a ping or pong over 125 bytes,
+ * PULSEWS_ETOOBIG for more than 1 GiB, PULSEWS_ENOMEM; PULSEWS_ENOTCONNECTED when trying to connect has ended (state
+ * PULSEWS_ERROR); PULSEWS_ECLOSED. */
 int32_t pulsews_send(pulsews_client *client, uint32_t kind, const void *data, size_t length, int64_t timeout_ns);
 
-/* Receives one message. PULSEWS_OK, or PULSEWS_ETIMEOUT; when the connection has ended and everything that had
- * arrived was received: why it ended (PULSEWS_ECLOSED, PULSEWS_EPEERCLOSED, PULSEWS_ERESET ...), on every further
- * call too. message->data lives until the next pulsews_recv on this client, or its free. One thread at a time:
- * PULSEWS_EBUSY for a second one at the same time. */
+/* Receives one message, across any number of reconnects. PULSEWS_OK, or PULSEWS_ETIMEOUT; when the client has stopped
+ * trying, or was closed, and everything that had arrived was received: why (PULSEWS_ECLOSED, PULSEWS_EREFUSED,
+ * PULSEWS_EPEERCLOSED ...), on every further call too. message->data lives until the next pulsews_recv on this client,
+ * or its free. One thread at a time: PULSEWS_EBUSY for a second one at the same time. */
 int32_t pulsews_recv(pulsews_client *client, pulsews_message *message, int64_t timeout_ns);
 
 /* Closes with a close frame of `code` (1000 to 1003, 1007 to 1014, or 3000 to 4999; 0 sends none) and `reason` (UTF-8, at
@@ -241,9 +265,75 @@ int32_t pulsews_recv(pulsews_client *client, pulsews_message *message, int64_t t
  * threads end. */
 int32_t pulsews_close(pulsews_client *client, int32_t code, const char *reason, int64_t timeout_ns);
 
+/* The same with code 1000, for a client that may come back: pulsews_reconnect() connects it again. What still waits in
+ * the outbox after `timeout_ns` fails. */
+int32_t pulsews_disconnect(pulsews_client *client, int64_t timeout_ns);
+
 /* Ends the client, cutting its connection if it is open, wakes the threads that are blocked in calls on it, and waits
  * until they have left. No thread may begin a call on it from here on. */
 void pulsews_client_free(pulsews_client *client);
+
+/* ---- Staying connected -------------------------------------------------------------------------------------------- */
+
+/* Connects anew at once, from any state but a pulsews_close: leaves the open connection (with close code 1000), skips
+ * the delay before the next attempt, leaves PULSEWS_ERROR, or starts. The count of attempts begins again. Returns at
+ * once; PULSEWS_OK, PULSEWS_ECLOSED. */
+int32_t pulsews_reconnect(pulsews_client *client);
+
+/* Waits until the connection is ready: open, logged in (options login, login_confirm, hold_login), the subscriptions
+ * sent (subscribe_confirm). PULSEWS_OK, PULSEWS_ETIMEOUT, or why the client has stopped trying, with the sentence. */
+int32_t pulsews_wait_ready(pulsews_client *client, int64_t timeout_ns, char *error, size_t error_size);
+
+/* Sets a header of the handshake from the next attempt on, in place of any of that name; `value` NULL removes it. For
+ * tokens that expire; option hold_connect makes each attempt wait until this was done. PULSEWS_EVALUE with a sentence
+ * for a header that is not allowed. */
+int32_t pulsews_set_header(pulsews_client *client, const char *name, const char *value, char *error, size_t error_size);
+/* Sets the preferred endpoint's URL from the next attempt on, for services with a key in it. It must stay with ws or
+ * wss as it was. PULSEWS_EURL with a sentence. */
+int32_t pulsews_set_url(pulsews_client *client, const char *url, char *error, size_t error_size);
+
+/* Ends the hold that option hold_connect or hold_login has put on the present attempt (event "hold"): it goes on. For
+ * hold_login the application sends its login before, with PULSEWS_FIRST. PULSEWS_OK also if there is no hold. */
+int32_t pulsews_release(pulsews_client *client);
+
+/* Adds a subscription under `key` (1 to 1024 bytes), or replaces it: it is sent now if the connection is ready, and
+ * again on every connect, in the order of the first subscribing, before anything queued. `message` is the text that
+ * subscribes, `unsubscribe` the one that ends it (NULL: none is sent). `message` NULL: options subscribe_message and
+ * unsubscribe_message make the texts, many keys in one message. PULSEWS_EINVAL or PULSEWS_EVALUE with a sentence. */
+int32_t pulsews_subscribe(pulsews_client *client, const char *key, const char *message, const char *unsubscribe,
+                          char *error, size_t error_size);
+/* Removes it, and ends it at the server. PULSEWS_OK also if the key is not known. */
+int32_t pulsews_unsubscribe(pulsews_client *client, const char *key);
+
+/* ---- Sending with more to say -------------------------------------------------------------------------------------- */
+
+enum {
+    PULSEWS_LIVE_ONLY = 1,       /* only over the connection that is open and ready now: PULSEWS_ENOTCONNECTED if none
+                                    is; never kept for the next one; goes ahead of a backlog that is being paced */
+    PULSEWS_REPORT = 2,          /* an event "fate" will tell what became of it (with option events) */
+    PULSEWS_FIRST = 4,           /* a login message: goes before everything else, also during hold_login */
+    PULSEWS_IN_LIMIT = 8         /* waits up to the call's time-out for room in the rate limits, then PULSEWS_ERATE:
+                                    time-out 0 tries. Without it a message waits for them in the outbox */
+};
+
+/* pulsews_send with flags, and a time to live: a message that is not written `ttl_ns` after the call expires, unsent
+ * (0: option message_ttl; PULSEWS_FOREVER: never). *id (unless NULL) is the message's number, 1, 2, 3 ... in the order
+ * of acceptance: events name it. */
+int32_t pulsews_send_with(pulsews_client *client, uint32_t kind, const void *data, size_t length, uint32_t flags,
+                          int64_t ttl_ns, int64_t timeout_ns, uint64_t *id);
+
+/* Sends many texts and binary messages in order (only data, length and kind of each are looked at). Returns how many
+ * were accepted, from the first on: fewer than `count` (at most 2^31 - 1) when the outbox is full or the time is over;
+ * a negative code, as pulsews_send_with, if the first was not. Their ids follow one another from *first_id on. */
+int32_t pulsews_send_batch(pulsews_client *client, const pulsews_message *messages, size_t count, uint32_t flags,
+                           int64_t ttl_ns, int64_t timeout_ns, uint64_t *first_id);
+
+/* Waits until every message that was accepted before the call has its fate: sent, dropped, expired or failed.
+ * PULSEWS_OK, PULSEWS_ETIMEOUT; PULSEWS_ENOTCONNECTED when trying has ended with messages still queued. */
+int32_t pulsews_flush(pulsews_client *client, int64_t timeout_ns);
+
+/* Drops what waits in the outbox; returns how many messages that were. */
+int64_t pulsews_purge(pulsews_client *client);
 
 /* ---- Looking at a client ---------------------------------------------------------------------------------------- */
 
@@ -272,6 +362,37 @@ int64_t pulsews_subprotocol(const pulsews_client *client, char *buffer, size_t s
 
 /* State and statistics as one JSON object. Keys and units: docs/STATUS.md. */
 int64_t pulsews_status_json(const pulsews_client *client, char *buffer, size_t size);
+
+/* The statistics as numbers, in the order of pulsews_statistic_at: fills up to `count` of them and returns how many
+ * there are in all. Times are seconds; NaN stands for what is not known yet. */
+int32_t pulsews_statistics(const pulsews_client *client, double *values, size_t count);
+
+/* The statistics in the Prometheus text format, version 0.0.4, with labels `client` (option name) and `endpoint`.
+ * `client` NULL: those of all clients of the process, each metric once. */
+int64_t pulsews_prometheus(const pulsews_client *client, char *buffer, size_t size);
+
+/* ---- The log ------------------------------------------------------------------------------------------------------- */
+
+/* One log for the process, off at first; the environment variable PULSEWS_LOG=debug (info, warning, error) turns it on
+ * to standard error before the first client. The last of the three calls below wins. Credentials are never logged:
+ * URLs stand without user and query, headers and messages not at all. */
+enum {
+    PULSEWS_LOG_OFF = 0,
+    PULSEWS_LOG_ERROR = 1,       /* stopped trying, messages lost */
+    PULSEWS_LOG_WARNING = 2,     /* a connection lost, an attempt failed, a mute feed, a full outbox */
+    PULSEWS_LOG_INFO = 3,        /* connected, ready, closed */
+    PULSEWS_LOG_DEBUG = 4        /* each step of an attempt */
+};
+/* To standard error, or to the end of a file (made with mode 0600; a call with the same path opens it anew, for log
+ * rotation). PULSEWS_EINVAL, PULSEWS_EIO with a sentence. */
+int32_t pulsews_log_stderr(int32_t level);
+int32_t pulsews_log_file(const char *path, int32_t level, char *error, size_t error_size);
+/* Into a queue of the last `capacity` lines (1 to 1000000), for bindings to fetch. */
+int32_t pulsews_log_queue(int32_t level, size_t capacity);
+/* Waits up to `timeout_ns` for a line of the queue: copies it as text without time and level, cut to `size`, and
+ * returns its length; *level and *time_ns (nanoseconds since 1970-01-01T00:00:00Z) unless NULL. PULSEWS_ETIMEOUT;
+ * PULSEWS_ECLOSED when the log does not go to the queue. One line tells how many were lost when the queue was full. */
+int64_t pulsews_log_next(char *buffer, size_t size, int32_t *level, int64_t *time_ns, int64_t timeout_ns);
 
 /* ---- Batches: the fast way to receive --------------------------------------------------------------------------- */
 

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -48,6 +51,35 @@ void psys_stderr(const void *bytes, size_t count) {
         count -= (size_t)written;
     }
 }
+
+int32_t psys_open_log(const char *path) {
+    int descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+/* The caller may hold locks: no cancellation point, and nothing that could block for long. */
+int32_t psys_write_line(int32_t descriptor, const void *bytes, size_t count) {
+    struct pollfd look = {.fd = descriptor, .events = POLLOUT};
+    struct timespec none = {0, 0};
+    if (syscall(SYS_ppoll, &look, 1, &none, NULL, 0) != 1 || !(look.revents & POLLOUT)) return 0;
+    /* A pipe without a reader: the signal is held back and, if it came of this write, taken away. */
+    sigset_t pipe_signal, before, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigpending(&pending);
+    int was_pending = sigismember(&pending, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    long written = syscall(SYS_write, descriptor, bytes, count);
+    if (written < 0 && errno == EPIPE && !was_pending) {
+        while (syscall(SYS_rt_sigtimedwait, &pipe_signal, NULL, &none, 8) < 0 && errno == EINTR) {}
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return written == (long)count;
+}
+
+static int32_t log_level;
+int32_t psys_log_level(void) { return __atomic_load_n(&log_level, __ATOMIC_RELAXED); }
+void psys_log_set_level(int32_t level) { __atomic_store_n(&log_level, level, __ATOMIC_RELAXED); }
 
 int32_t psys_readable_path(const char *path) { return access(path, R_OK) == 0; }
 

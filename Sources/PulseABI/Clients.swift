@@ -86,7 +86,7 @@ public func pulsews_close(
     guard code == 0 || (code > 0 && code <= 4999 && ClientFactory.isCloseCode(UInt16(code))), bytes.count <= 123,
       code != 0 || bytes.isEmpty
     else { return StatusCode.invalidArgument.rawValue }
-    return client.close(code: code == 0 ? nil : UInt16(code), reason: bytes, timeout: timeout).rawValue
+    return client.close(code: code == 0 ? nil : UInt16(code), reason: bytes, timeout: timeout, forGood: true).rawValue
   case .problem(let code):
     return code
   }

@@ -7,7 +7,7 @@ import PulseClient
 @c @implementation
 public func pulsews_client_state(_ handle: OpaquePointer?) -> Int32 {
   switch client(handle) {
-  case .client(let client): client.currentState.rawValue
+  case .client(let client): client.currentState
   case .problem(let code): code
   }
 }
@@ -68,6 +68,20 @@ public func pulsews_subprotocol(_ handle: OpaquePointer?, _ buffer: UnsafeMutabl
 @c @implementation
 public func pulsews_status_json(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
   copy(handle, buffer, size) { [UInt8]($0.statusJSON().utf8) }
+}
+
+@c @implementation
+public func pulsews_statistics(_ handle: OpaquePointer?, _ values: UnsafeMutablePointer<Double>?, _ count: Int) -> Int32 {
+  switch client(handle) {
+  case .client(let client): Int32(client.fillStatistics(values, count < 0 ? Int.max : count))
+  case .problem(let code): code
+  }
+}
+
+@c @implementation
+public func pulsews_prometheus(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
+  if handle == nil { return copyBytes([UInt8](Client.prometheus().utf8), buffer, size) }
+  return copy(handle, buffer, size) { [UInt8](Client.prometheus([$0]).utf8) }
 }
 
 @c @implementation

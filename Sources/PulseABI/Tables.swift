@@ -48,3 +48,30 @@ public func pulsews_option_at(
   meaning?.pointee = constant(entry.meaning)
   return StatusCode.ok.rawValue
 }
+
+@c @implementation
+public func pulsews_transition_at(
+  _ index: Int, _ from: UnsafeMutablePointer<Int32>?, _ event: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
+  _ to: UnsafeMutablePointer<Int32>?, _ meaning: UnsafeMutablePointer<UnsafePointer<CChar>?>?
+) -> Int32 {
+  guard let entry = TransitionTable.entry(index) else { return StatusCode.invalidArgument.rawValue }
+  from?.pointee = entry.from
+  event?.pointee = constant(entry.event)
+  to?.pointee = entry.to
+  meaning?.pointee = constant(entry.meaning)
+  return StatusCode.ok.rawValue
+}
+
+@c @implementation
+public func pulsews_statistic_at(
+  _ index: Int, _ name: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
+  _ type: UnsafeMutablePointer<UnsafePointer<CChar>?>?, _ unit: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
+  _ meaning: UnsafeMutablePointer<UnsafePointer<CChar>?>?
+) -> Int32 {
+  guard let entry = StatisticTable.entry(index) else { return StatusCode.invalidArgument.rawValue }
+  name?.pointee = constant(entry.name)
+  type?.pointee = constant(entry.isCounter ? "counter" : "gauge")
+  unit?.pointee = constant(entry.unit)
+  meaning?.pointee = constant(entry.meaning)
+  return StatusCode.ok.rawValue
+}

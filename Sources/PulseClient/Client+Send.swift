@@ -4,41 +4,86 @@ import PulseFlow
 import PulseTransport
 import PulseWire
 
-/// From the caller to the socket.
+/// Flags of a send, as the ABI has them.
+package enum SendFlag {
+  package static var liveOnly: UInt32 { 1 }
+  package static var report: UInt32 { 2 }
+  package static var first: UInt32 { 4 }
+  package static var inLimit: UInt32 { 8 }
+  package static var all: UInt32 { 15 }
+}
+
+/// From the caller to the outbox, or straight to the connection.
 extension Client {
-  /// Frames are made while fewer bytes than this wait to be written; the rest waits as messages in the outbox.
-  private static let outputLimit = 64 << 10
-  /// So many bytes are worth a write of their own.
-  private static let worthWriting = 16 << 10
-  /// Sends that follow a write sooner than this (ns) belong to a burst: they leave together.
-  private static let burstGap: Int64 = 10_000
-  /// So long after a write the loop looks whether a burst has left something behind (ns).
-  private static let burstLook: Int64 = 100_000
   private static let largestMessage = 1 << 30
   private static let largeMessage = 1 << 20
-  /// A peer that sends pings and does not read the pongs gets no more of them.
-  private static let controlLimit = 64 << 10
 
+  /// A message, or a control frame; the common case of `send(kind:payload:flags:...)`.
   package func send(kind: UInt32, payload: UnsafeRawBufferPointer, timeout: Int64) -> StatusCode {
     let isControl = kind == MessageCode.ping || kind == MessageCode.pong
     guard isControl || kind == MessageCode.text || kind == MessageCode.binary else { return .invalidArgument }
     if isControl && payload.count > 125 { return .invalidArgument }
+    let problem = check(kind, payload)
+    if problem != .ok { return problem }
+    mutex.lock()
+    defer { mutex.unlock() }
+    if isControl {
+      guard let connection, connection.takesMessages, !closeStarted else { return sendProblem() }
+      return connection.sendControl(kind, payload)
+    }
+    return accept(kind, payload, flags: 0, expiresAt: defaultExpiry(), timeout: timeout)
+  }
+
+  /// A message with flags and a time to live (0: option message_ttl; negative: for ever). `id` is its number.
+  package func send(
+    kind: UInt32, payload: UnsafeRawBufferPointer, flags: UInt32, ttl: Int64, timeout: Int64, id: inout UInt64
+  ) -> StatusCode {
+    guard kind == MessageCode.text || kind == MessageCode.binary, flags & ~SendFlag.all == 0 else {
+      return .invalidArgument
+    }
+    let problem = check(kind, payload)
+    if problem != .ok { return problem }
+    mutex.lock()
+    defer { mutex.unlock() }
+    let status = accept(kind, payload, flags: flags, expiresAt: expiry(ttl), timeout: timeout)
+    if status == .ok { id = lastID }
+    return status
+  }
+
+  /// Many messages, structs of the ABI, in order. How many were accepted, or why the first was not.
+  package func send(
+    _ messages: UnsafeRawPointer, count: Int, flags: UInt32, ttl: Int64, timeout: Int64,
+    firstID: inout UInt64
+  ) -> Int32 {
+    guard flags & ~SendFlag.all == 0 else { return StatusCode.invalidArgument.rawValue }
+    let deadline = timeout > 0 ? Client.deadline(after: timeout) : 0
+    mutex.lock()
+    defer { mutex.unlock() }
+    let expiresAt = expiry(ttl)
+    var accepted: Int32 = 0
+    for index in 0..<count {
+      let record = messages.load(fromByteOffset: index &* MemoryLayout<MessageRecord>.size, as: MessageRecord.self)
+      var status = StatusCode.invalidArgument
+      if (record.kind == MessageCode.text || record.kind == MessageCode.binary) && record.length >= 0 {
+        status = check(record.kind, record.payload)
+      }
+      if status == .ok {
+        let left = timeout > 0 ? max(0, deadline &- Clock.monotonic()) : timeout
+        status = accept(record.kind, record.payload, flags: flags, expiresAt: expiresAt, timeout: left)
+      }
+      if status != .ok { return accepted > 0 ? accepted : status.rawValue }
+      if accepted == 0 { firstID = lastID }
+      accepted &+= 1
+      // While it waited for room another sender may have come between: the ids must follow one another.
+      if lastID != firstID &+ UInt64(accepted) &- 1 { return accepted &- 1 }
+    }
+    return accepted
+  }
+
+  private func check(_ kind: UInt32, _ payload: UnsafeRawBufferPointer) -> StatusCode {
     if payload.count > Client.largestMessage { return .tooBig }
     if payload.count >= Client.largeMessage && !hasMemory(for: payload.count) { return .noMemory }
     if kind == MessageCode.text && !isValidUTF8(payload) { return .notUTF8 }
-    mutex.lock()
-    defer { mutex.unlock() }
-    guard canSend else { return sendProblem() }
-    if isControl { return sendControl(kind, payload) }
-    guard let message = MessageKind(rawValue: UInt8(truncatingIfNeeded: kind)) else { return .invalidArgument }
-    if outbox.isEmpty && output.count < Client.outputLimit {
-      encode(message, payload)
-    } else {
-      let result = queue(kind, payload, timeout: timeout)
-      if result != .ok { return result }
-    }
-    statistics.messagesAccepted &+= 1
-    flushSoon()
     return .ok
   }
 
@@ -50,194 +95,167 @@ extension Client {
     return true
   }
 
-  private var canSend: Bool { phase == .open && !closeStarted && brokenWrite == nil }
-
-  private func sendProblem() -> StatusCode {
-    if closeStarted { return .closed }
-    if phase == .ended, failure?.code == .closed { return .closed }
-    return .notConnected
+  private func expiry(_ ttl: Int64) -> Int64 {
+    if ttl < 0 { return .max }
+    return ttl == 0 ? defaultExpiry() : Clock.deadline(Clock.monotonic(), after: ttl)
   }
 
-  private func sendControl(_ kind: UInt32, _ payload: UnsafeRawBufferPointer) -> StatusCode {
-    guard let wire, control.count < Client.controlLimit else { return .queueFull }
-    if kind == MessageCode.ping {
-      wire.encodePing(payload, maskKey: random.next32(), into: &control)
-      statistics.pingsSent &+= 1
-    } else {
-      wire.encodePong(payload, maskKey: random.next32(), into: &control)
-      statistics.pongsSent &+= 1
-    }
-    if !writeIsBlocked {
-      flush()
-    }
-    return .ok
+  private func defaultExpiry() -> Int64 {
+    options.messageTTL == 0 ? .max : Clock.deadline(Clock.monotonic(), after: options.messageTTL)
   }
 
+  func sendProblem() -> StatusCode { closeStarted ? .closed : .notConnected }
+
+  /// Frames it, or puts it into the outbox. `mutex` is held.
   @inline(__always)
-  private func encode(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer) {
-    guard let wire else { return }
-    let before = output.count
-    _ = wire.encode(kind, payload, maskKey: random.next32(), into: &output)
-    ledger.append(bytes: output.count - before)
+  private func accept(
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64
+  ) -> StatusCode {
+    if isDirect, flags == 0, let connection, connection.takesMessages, outbox.isEmpty, connection.hasRoom, !closeStarted {
+      frame(kind, payload, flags: 0, expiresAt: expiresAt, on: connection)
+      connection.flushSoon()
+      return .ok
+    }
+    return acceptSlowly(kind, payload, flags: flags, expiresAt: expiresAt, timeout: timeout)
   }
 
-  private func queue(_ kind: UInt32, _ payload: UnsafeRawBufferPointer, timeout: Int64) -> StatusCode {
-    func hasRoom() -> Bool {
-      outbox.isEmpty
-        || (outbox.count < options.messageQueueSize
-          && outbox.bytes &+ payload.count &+ MessageQueue.overhead <= options.messageQueueBytes)
-    }
-    if !hasRoom() {
-      if timeout != 0 {
-        _ = block(until: Client.deadline(after: timeout)) {
-          if hasRoom() || !self.canSend { return true }
-          // Each time anew: what came free may have gone to another sender.
-          self.sendersWait = true
-          return false
-        }
-        guard canSend else { return sendProblem() }
-      }
-      if !hasRoom() {
-        roomIsAwaited = true
-        return .queueFull
-      }
-    }
-    outbox.append(kind: kind, flags: 0, payload: payload, receivedAt: 0, expected: payload.count)
-    return .ok
+  /// Accepts a message straight into the connection.
+  @inline(__always)
+  private func frame(
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, on connection: Connection
+  ) {
+    lastID &+= 1
+    statistics.messagesAccepted &+= 1
+    connection.encode(
+      kind == MessageCode.text ? .text : .binary, payload, id: lastID, flags: flags, expiresAt: expiresAt)
   }
 
-  /// Writes now, or leaves it to the loop when this send is one of many: those leave in few writes. A send that answers
-  /// something that has just arrived is none of many.
-  private func flushSoon() {
-    if writeIsBlocked { return }
-    if lastReceivedAt > lastWriteAt {
-      lastWriteAt = lastReceivedAt
-      flush()
-      return
+  @inline(never)
+  private func acceptSlowly(
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64
+  ) -> StatusCode {
+    if closeStarted { return .closed }
+    if life == .ended { return .notConnected }
+    if flags & SendFlag.report != 0 { tellsFates = true }
+    // The outbox knows two of the flags, by the same bits.
+    let kept = flags & (OutboxFlag.liveOnly | OutboxFlag.report)
+    if flags & SendFlag.first != 0 {
+      guard let connection, connection.takesMessages else { return .notConnected }
+      frame(kind, payload, flags: kept | OutboxFlag.liveOnly, expiresAt: expiresAt, on: connection)
+      noteMessage()
+      connection.flushSoon()
+      return .ok
+    }
+    if flags & SendFlag.liveOnly != 0 && (stage != .ready || connection?.takesMessages != true) { return .notConnected }
+    if flags & (SendFlag.inLimit | SendFlag.liveOnly) != 0 && stage == .ready && limiter != nil {
+      return sendInLimit(kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout)
+    }
+    // A backlog that leaves one by one must not make it late.
+    let overtakes = outbox.isEmpty || (flags & SendFlag.liveOnly != 0 && isPacing)
+    if isDirect, overtakes, let connection, connection.takesMessages, connection.hasRoom {
+      frame(kind, payload, flags: kept, expiresAt: expiresAt, on: connection)
+      connection.flushSoon()
+      return .ok
+    }
+    return queue(kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout)
+  }
+
+  /// The messages in the outbox wait for their time, not for the network.
+  private var isPacing: Bool { (outbox.front(now: Clock.monotonic())?.id ?? .max) <= backlogEnd }
+
+  private func sendInLimit(
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64
+  ) -> StatusCode {
+    let deadline = Client.deadline(after: timeout)
+    while true {
+      guard stage == .ready, let connection, connection.takesMessages, !closeStarted else { return sendProblem() }
+      let now = Clock.monotonic()
+      if connection.hasRoom && limiter?.admit(now) != false {
+        frame(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
+        connection.flushSoon()
+        return .ok
+      }
+      if timeout == 0 || now >= deadline { return .rateLimited }
+      statistics.rateLimitWaits &+= 1
+      let soonest = limiter?.readyAt(now) ?? now
+      let next = soonest > now ? soonest : now &+ 1_000_000
+      _ = block(until: next < deadline ? next : deadline) {
+        self.closeStarted || self.stage != .ready || self.connection?.takesMessages != true
+      }
+    }
+  }
+
+  private func queue(
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64
+  ) -> StatusCode {
+    if options.messageQueuePolicy == .block && !outbox.hasRoom(for: payload.count) && timeout != 0 {
+      _ = block(until: Client.deadline(after: timeout)) {
+        if self.outbox.hasRoom(for: payload.count) || self.closeStarted || self.life == .ended { return true }
+        // Each time anew: what came free may have gone to another sender.
+        self.sendersWait = true
+        return false
+      }
+      if closeStarted { return .closed }
+      if life == .ended { return .notConnected }
+      if flags & OutboxFlag.liveOnly != 0 && stage != .ready { return .notConnected }
     }
     let now = Clock.monotonic()
-    if output.count >= Client.worthWriting || now &- lastWriteAt >= Client.burstGap {
-      lastWriteAt = now
-      flush()
-      return
+    let admission = outbox.append(
+      id: lastID &+ 1, kind: kind, flags: flags, payload: payload, expiresAt: expiresAt, acceptedAt: now)
+    if admission == .full {
+      statistics.messagesRejected &+= 1
+      roomIsAwaited = true
+      return .queueFull
     }
-    sendsSinceFlush &+= 1
-    if flushIsComing { return }
-    flushIsComing = true
-    host.loop.post(self, tag: Signal.flush)
-    host.hurry()
+    lastID &+= 1
+    statistics.messagesAccepted &+= 1
+    if outbox.book.hasNews { tellDiscarded("") }
+    if stage == .ready, let connection, connection.takesMessages {
+      if connection.hasRoom { connection.flushSoon() }
+    } else {
+      rescheduleFlow()
+    }
+    return .ok
   }
 
-  /// The loop's part in a burst: writes what the senders have left, and looks again while they go on.
-  func flushForBurst() {
-    guard phase == .open || phase == .closing else {
-      flushIsComing = false
-      return
-    }
-    if !writeIsBlocked && output.count > 0 { flush() }
-    guard sendsSinceFlush > 0 else {
-      flushIsComing = false
-      return
-    }
-    sendsSinceFlush = 0
-    flushTimer = host.loop.schedule(self, tag: Signal.flush, deadline: Clock.monotonic() &+ Client.burstLook)
-  }
+  // MARK: All messages at once
 
-  /// Writes until all is written or the socket is full. `mutex` is held.
-  func flush() {
-    if brokenWrite != nil { return }
-    writeIsBlocked = false
-    while hasSomethingToWrite, let stream {
-      if control.count == 0 && owedPong != nil { payOwedPong() }
-      if control.count > 0 && !outputIsCut {
-        guard write(control.readable, to: stream, consume: { self.control.consume($0) }) else { return }
-        continue
-      }
-      if output.count > 0 {
-        let before = output.count
-        let goesOn = write(output.readable, to: stream, consume: { self.output.consume($0) })
-        outputIsCut = output.count > 0
-        ledger.written(bytes: before - output.count)
-        statistics.messagesSent &+= ledger.settle()
-        guard goesOn else { return }
-        continue
-      }
-      if !outbox.isEmpty {
-        refill()
-        continue
-      }
-      guard let close = pendingClose, let wire else { return }
-      pendingClose = nil
-      let before = output.count
-      close.reason.withUnsafeBytes { reason in
-        _ = wire.encodeClose(code: close.code, reason: reason, maskKey: random.next32(), into: &output)
-      }
-      ledger.skip(bytes: output.count - before)
-    }
-  }
-
-  private var hasSomethingToWrite: Bool {
-    output.count > 0 || control.count > 0 || !outbox.isEmpty || pendingClose != nil || owedPong != nil
-  }
-
-  /// False when the socket is full or gone.
-  private func write(_ bytes: UnsafeRawBufferPointer, to stream: ByteStream, consume: (Int) -> Void) -> Bool {
-    statistics.writes &+= 1
-    switch stream.write(bytes) {
-    case .bytes(let count):
-      statistics.bytesSent &+= UInt64(count)
-      consume(count)
-      return true
-    case .wouldBlock:
-      writeIsBlocked = true
-      return false
-    case .end:
-      return false
-    case .failed(let error):
-      writeFailed(error)
+  /// Waits until every message accepted so far has its fate.
+  package func flush(timeout: Int64) -> StatusCode {
+    let deadline = Client.deadline(after: timeout)
+    mutex.lock()
+    defer { mutex.unlock() }
+    let target = lastID
+    func isDone() -> Bool { oldestUnsettled > target || self.life == .ended }
+    if connection?.writeIsBlocked == false { connection?.flush() }
+    if timeout == 0 && !isDone() { driveBriefly() }
+    let isOver = block(until: deadline) {
+      if isDone() { return true }
+      self.flushersWait = true
       return false
     }
+    if oldestUnsettled > target { return .ok }
+    return isOver ? .notConnected : .timeout
   }
 
-  /// What the peer sent before it went, a close frame perhaps, says more than the failed write: the reader ends the
-  /// connection, with its own view of why. While reading pauses that is when the consumer has made room.
-  private func writeFailed(_ error: TransportError) {
-    if phase == .upgrading {
-      peerCloseCode = 1006
-      end(Failure(error))
-      return
+  /// The lowest id without a fate.
+  private var oldestUnsettled: UInt64 {
+    var oldest = outbox.front(now: Clock.monotonic())?.id ?? .max
+    if let connection {
+      for index in 0..<connection.ledger.count {
+        if let entry = connection.ledger.entry(index), entry.isMessage, entry.id < oldest { oldest = entry.id }
+      }
     }
-    brokenWrite = error
-    writeIsBlocked = true
-    if sendersWait {
-      sendersWait = false
-      host.notify(waiter)
-    }
-    if roomIsAwaited {
-      roomIsAwaited = false
-      signalDescriptor()
-    }
-    if readingPaused { return }
-    readSoon()
-    host.hurry()
+    return oldest
   }
 
-  /// Frames for messages of the outbox.
-  private func refill() {
-    while output.count < Client.outputLimit, let slice = outbox.take(1) {
-      let record = slice.records[0]
-      if let kind = MessageKind(rawValue: UInt8(truncatingIfNeeded: record.kind)) { encode(kind, record.payload) }
-      outbox.giveBack(slice.segment)
-    }
-    let hasRoom =
-      outbox.count <= options.messageQueueSize / 2 && outbox.bytes <= options.messageQueueBytes / 2
-    if hasRoom && sendersWait {
-      sendersWait = false
-      host.notify(waiter)
-    }
-    if hasRoom && roomIsAwaited {
-      roomIsAwaited = false
-      signalDescriptor()
-    }
+  /// Drops what waits in the outbox.
+  package func purge() -> Int {
+    mutex.lock()
+    defer { mutex.unlock() }
+    let count = outbox.purge()
+    tellDiscarded("")
+    canSendChanged()
+    return count
   }
 }

@@ -1,152 +1,244 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
+import PulseText
 import PulseTransport
 import PulseWire
 
 /// What the user can see of a client.
 extension Client {
-  package var currentState: ClientState {
-    mutex.lock()
-    defer { mutex.unlock() }
-    return state
+  /// As the number of the ABI.
+  package var currentState: Int32 { mutex.withLock { state.rawValue } }
+
+  /// Why the last connection or attempt ended; nil while none has.
+  package var currentFailure: Failure? { mutex.withLock { failure } }
+
+  /// The peer's close code: 1006 without a close frame, 0 while a connection is open or none was.
+  package var closeCode: UInt16 { mutex.withLock { peerCloseCode } }
+
+  var peerCloseCode: UInt16 {
+    guard let failure, !isOpen, statistics.connections > 0 else { return 0 }
+    return failure.closeCode
   }
 
-  /// Why it ended; nil while it has not.
-  package var currentFailure: Failure? {
-    mutex.lock()
-    defer { mutex.unlock() }
-    return failure
-  }
-
-  package var closeCode: UInt16 {
-    mutex.lock()
-    defer { mutex.unlock() }
-    return peerCloseCode
-  }
-
-  package var closeReason: String {
-    mutex.lock()
-    defer { mutex.unlock() }
-    return peerCloseReason
-  }
+  package var closeReason: String { mutex.withLock { failure?.closeReason ?? "" } }
 
   package var handshakeStatus: Int {
-    mutex.lock()
-    defer { mutex.unlock() }
-    if let refusal { return refusal.status }
-    return acceptance != nil ? 101 : 0
+    mutex.withLock { refusal?.status ?? (acceptance != nil ? 101 : 0) }
   }
 
   package var handshakeHeaders: String {
     mutex.lock()
     defer { mutex.unlock() }
-    var lines = ""
-    for header in refusal?.headers ?? acceptance?.headers ?? [] { lines += "\(header.name): \(header.value)\n" }
-    return lines
+    var lines: Sentence = ""
+    for header in refusal?.headers ?? acceptance?.headers ?? [] { lines.add("\(header.name): \(header.value)\n") }
+    return sentence(lines)
   }
 
-  package var handshakeBody: [UInt8] {
-    mutex.lock()
-    defer { mutex.unlock() }
-    return refusal?.body ?? []
+  package var handshakeBody: [UInt8] { mutex.withLock { refusal?.body ?? [] } }
+
+  package var subprotocol: String { mutex.withLock { acceptance?.subprotocol ?? "" } }
+
+  func uptime(_ now: Int64) -> Int64 {
+    guard isOpen, let connection else { return 0 }
+    return now &- connection.openedAt
   }
 
-  package var subprotocol: String {
-    mutex.lock()
-    defer { mutex.unlock() }
-    return acceptance?.subprotocol ?? ""
-  }
+  // MARK: Events
 
   /// Puts an event between the messages, if the option is on. `mutex` is held.
-  func report(_ json: String) {
-    guard options.events else { return }
-    var copy = json
-    copy.withUTF8 { bytes in
+  func report(_ json: Sentence) {
+    guard reportsEvents else { return }
+    // Nobody takes anything: events must not fill the memory.
+    if inbox.bytes >= options.receiveQueueBytes {
+      statistics.eventsDropped &+= 1
+      return
+    }
+    let missed = statistics.eventsDropped &- statistics.eventsDroppedTold
+    if missed > 0 {
+      statistics.eventsDroppedTold = statistics.eventsDropped
+      append("{\"event\":\"events_dropped\",\"events\":\(missed)}")
+    }
+    append(json)
+  }
+
+  private func append(_ json: Sentence) {
+    json.bytes.withUnsafeBytes { bytes in
       _ = inbox.append(
-        kind: MessageCode.event, flags: 0, payload: UnsafeRawBufferPointer(bytes), receivedAt: Clock.realtime(),
-        expected: bytes.count)
+        kind: MessageCode.event, flags: 0, payload: bytes, receivedAt: Clock.realtime(), expected: bytes.count)
     }
   }
 
-  func reportState(cause: String) {
-    guard options.events else { return }
-    report(
-      "{\"event\":\"state\",\"state\":\"\(text(state.name))\",\"cause\":\(jsonString(cause)),\"attempt\":1,"
-        + "\"next_delay\":0,\"endpoint\":\(jsonString(url.redacted)),\"close_code\":\(peerCloseCode)}")
+  func reportState(_ event: SessionEvent, from previous: SessionState, cause: String, code: StatusCode) {
+    guard reportsEvents else { return }
+    var error = ""
+    if code != .ok, let entry = StatusCode.entry(code: code.rawValue) { error = text(entry.name) }
+    var json = JSONObject()
+    json.add("event", string: "state")
+    json.add("state", string: text(state.name))
+    json.add("previous", string: text(previous.name))
+    json.add("trigger", string: text(event.name))
+    json.add("cause", string: cause)
+    json.add("error", string: error)
+    json.add("attempt", attemptNumber)
+    json.add("next_delay", raw: jsonSeconds(nextDelay))
+    json.add("endpoint", string: url.redacted)
+    json.add("close_code", Int(peerCloseCode))
+    report(json.sentence)
   }
 
-  func reportDiscarded(_ event: StaticString, _ count: Int, _ cause: StaticString) {
-    guard options.events, count > 0 else { return }
-    report("{\"event\":\"\(text(event))\",\"messages\":\(count),\"cause\":\"\(text(cause))\"}")
+  func reportBreaker(_ endpoint: Int, before: CircuitBreaker.State, _ now: Int64) {
+    guard urls.count > 1, let after = endpoints.health(endpoint)?.breaker.state(now), after != before else { return }
+    log(.info) { "the circuit breaker of \(self.urls[endpoint].redacted) is \(after.name)" }
+    report(
+      "{\"event\":\"breaker\",\"endpoint\":\(json: urls[endpoint].redacted),\"breaker\":\"\(after.name)\"}")
   }
+
+  // MARK: Status
 
   /// The keys and units stand in docs/STATUS.md.
   package func statusJSON() -> String {
     mutex.lock()
     defer { mutex.unlock() }
     let now = Clock.monotonic()
-    let isOpen = phase == .open || phase == .closing
-    let uptime = isOpen ? now &- openedAt : 0
     var json = JSONObject()
     json.add("state", string: text(state.name))
-    json.add("url", string: url.redacted)
-    json.add("queue_size", outbox.count + ledger.pending)
-    json.add("queue_bytes", outbox.bytes + output.count)
+    json.add("ready", raw: stage == .ready ? "true" : "false")
+    json.add("name", string: options.name)
+    json.add("url", string: urls[0].redacted)
+    json.add("endpoint", string: url.redacted)
+    json.add("endpoints", raw: endpointsJSON(now))
+    json.add("queue_size", outbox.count + (connection?.ledger.pending ?? 0))
+    json.add("queue_bytes", outbox.bytes + (connection?.output.count ?? 0))
     json.add("receive_queue_size", inbox.count)
     json.add("receive_queue_bytes", inbox.bytes)
-    json.add("reading_paused", raw: readingPaused ? "true" : "false")
+    json.add("reading_paused", raw: connection?.readingPaused == true ? "true" : "false")
+    json.add("stale", raw: isStale ? "true" : "false")
+    json.add("subscriptions", subscriptions?.count ?? 0)
+    json.add("attempt", attemptNumber)
+    json.add("next_delay", raw: jsonSeconds(nextDelay))
     json.add("subprotocol", string: acceptance?.subprotocol ?? "")
     json.add("compression", raw: acceptance?.deflate != nil ? "true" : "false")
     json.add("close_code", Int(peerCloseCode))
     var numbers = JSONObject()
-    numbers.add("messages_received", statistics.messagesReceived)
-    numbers.add("messages_accepted", statistics.messagesAccepted)
-    numbers.add("messages_sent", statistics.messagesSent)
-    numbers.add("messages_failed", statistics.messagesFailed)
-    numbers.add("messages_dropped", statistics.messagesDropped)
-    numbers.add("bytes_received", statistics.bytesReceived)
-    numbers.add("bytes_sent", statistics.bytesSent)
-    numbers.add("writes", statistics.writes)
-    numbers.add("pings_sent", statistics.pingsSent)
-    numbers.add("pings_received", statistics.pingsReceived)
-    numbers.add("pongs_sent", statistics.pongsSent)
-    numbers.add("pongs_received", statistics.pongsReceived)
-    numbers.add("pongs_skipped", statistics.pongsSkipped)
-    numbers.add("reading_pauses", statistics.readingPauses)
-    numbers.add("receive_queue_high", inbox.highestCount)
-    numbers.add("receive_queue_bytes_high", inbox.highestBytes)
-    numbers.add("queue_high", outbox.highestCount)
-    numbers.add("queue_bytes_high", outbox.highestBytes)
-    numbers.add("connections", statistics.connections)
-    numbers.add("reconnections", statistics.connections > 1 ? statistics.connections - 1 : 0)
-    numbers.add("errors", statistics.errors)
-    numbers.add("uptime", raw: jsonSeconds(uptime))
-    numbers.add("connected_time", raw: jsonSeconds(statistics.connectedTime &+ uptime))
+    var index = 0
+    while let entry = StatisticTable.entry(index) {
+      numbers.add(entry.name, raw: number(value(index, now: now), "null"))
+      index += 1
+    }
     numbers.add("last_error", string: failure.map { $0.code == .closed ? "" : $0.text } ?? "")
-    let known = roundTrips.count > 0
-    numbers.add("latency", raw: known ? jsonSeconds(roundTrips.last) : "null")
-    numbers.add("latency_smoothed", raw: known ? jsonSeconds(roundTrips.smoothed) : "null")
-    numbers.add("latency_min", raw: known ? jsonSeconds(roundTrips.minimum) : "null")
-    numbers.add("latency_max", raw: known ? jsonSeconds(roundTrips.maximum) : "null")
-    numbers.add("latency_p50", raw: known ? jsonSeconds(roundTrips.percentile(0.5)) : "null")
-    numbers.add("latency_p99", raw: known ? jsonSeconds(roundTrips.percentile(0.99)) : "null")
     json.add("stats", raw: numbers.text)
     return json.text
   }
+
+  private func endpointsJSON(_ now: Int64) -> String {
+    var list = "["
+    for index in 0..<urls.count {
+      guard let health = endpoints.health(index) else { continue }
+      if index > 0 { list += "," }
+      var json = JSONObject()
+      json.add("url", string: urls[index].redacted)
+      json.add("breaker", string: text(health.breaker.state(now).name))
+      json.add("attempts", health.attempts)
+      json.add("failures", health.failures)
+      json.add("connections", health.connections)
+      json.add("ruled_out", raw: health.isRuledOut ? "true" : "false")
+      list += json.text
+    }
+    return list + "]"
+  }
+
+  // MARK: Numbers
+
+  /// Fills what fits; returns how many there are.
+  package func fillStatistics(_ values: UnsafeMutablePointer<Double>?, _ count: Int) -> Int {
+    mutex.lock()
+    defer { mutex.unlock() }
+    let now = Clock.monotonic()
+    if let values {
+      for index in 0..<(count < StatisticTable.count ? count : StatisticTable.count) {
+        values[index] = value(index, now: now)
+      }
+    }
+    return StatisticTable.count
+  }
+
+  /// The Prometheus text format, version 0.0.4, of these clients, each metric in one piece.
+  package static func prometheus(_ clients: [Client]) -> String {
+    var labels: [String] = []
+    for client in clients {
+      let (name, endpoint) = client.mutex.withLock { (client.options.name, client.url.redacted) }
+      labels.append(sentence("{client=\(labelText(name)),endpoint=\(labelText(endpoint))} "))
+    }
+    var out: [UInt8] = []
+    var index = 0
+    let now = Clock.monotonic()
+    while let entry = StatisticTable.entry(index) {
+      var name = "pulsews_" + text(entry.name)
+      if equal(entry.unit, "seconds") { name += "_seconds" }
+      if entry.isCounter { name += "_total" }
+      let kind: StaticString = entry.isCounter ? "counter" : "gauge"
+      out.append(
+        contentsOf: ("# HELP \(name) \(entry.meaning) (\(entry.unit))\n# TYPE \(name) \(kind)\n" as Sentence).bytes)
+      for place in 0..<clients.count {
+        let client = clients[place]
+        let value = client.mutex.withLock { client.value(index, now: now) }
+        out.append(contentsOf: name.utf8)
+        out.append(contentsOf: labels[place].utf8)
+        out.append(contentsOf: number(value, "NaN").utf8)
+        out.append(0x0A)
+      }
+      index += 1
+    }
+    return String(decoding: out, as: UTF8.self)
+  }
+
+  /// Of all clients of the process.
+  package static func prometheus() -> String { prometheus(ClientRegistry.all()) }
+}
+
+/// In quotes, as the format wants it: backslash, quote and line feed escaped.
+private func labelText(_ text: String) -> String {
+  var out: [UInt8] = [0x22]
+  for byte in text.utf8 {
+    if byte == 0x0A {
+      out.append(0x5C)
+      out.append(0x6E)
+      continue
+    }
+    if byte == 0x22 || byte == 0x5C { out.append(0x5C) }
+    out.append(byte)
+  }
+  out.append(0x22)
+  return String(decoding: out, as: UTF8.self)
+}
+
+/// A number of a statistic, with nine decimals where it has any.
+func number(_ value: Double, _ unknown: StaticString) -> String {
+  guard value.isFinite, value > -9e9, value < 9e18 else { return text(unknown) }
+  let whole = value.rounded(.down)
+  let decimals = Int64(((value - whole) * 1e9).rounded())
+  if decimals == 0 { return String(Int64(whole)) }
+  if decimals >= 1_000_000_000 { return String(Int64(whole) + 1) }
+  // A digit in front keeps the zeros.
+  let digits = [UInt8](String(decimals + 1_000_000_000).utf8)
+  return sentence("\(Int(whole)).\(Sentence(digits[1...]))")
 }
 
 /// Puts a JSON object together.
 private struct JSONObject {
-  private var body = ""
+  private var body: Sentence = ""
 
+  @inline(never)
   mutating func add(_ key: StaticString, raw: String) {
-    if !body.utf8.isEmpty { body += "," }
-    body += "\"\(PulseClient.text(key))\":\(raw)"
+    body.add(body.bytes.isEmpty ? "{" : ",")
+    body.add("\"\(key)\":\(raw)")
   }
 
-  mutating func add(_ key: StaticString, string: String) { add(key, raw: jsonString(string)) }
+  @inline(never)
+  mutating func add(_ key: StaticString, string: String) { add(key, raw: PulseText.sentence("\(json: string)")) }
   mutating func add(_ key: StaticString, _ number: UInt64) { add(key, raw: String(number)) }
   mutating func add(_ key: StaticString, _ number: Int) { add(key, raw: String(number)) }
 
-  var text: String { "{" + body + "}" }
+  var sentence: Sentence { body + "}" }
+  var text: String { PulseText.sentence(sentence) }
 }

@@ -5,142 +5,147 @@ import PulseTransport
 import PulseWire
 import Synchronization
 
-/// What a client is doing, as its user sees it; the values are those of the ABI.
-package enum ClientState: Int32, Sendable {
-  case disconnected = 0
-  case connecting = 1
-  case connected = 2
-  case reconnecting = 3
-  case error = 4
-
-  package var name: StaticString {
-    switch self {
-    case .disconnected: "disconnected"
-    case .connecting: "connecting"
-    case .connected: "connected"
-    case .reconnecting: "reconnecting"
-    case .error: "error"
-    }
-  }
-}
-
-/// One WebSocket connection with its queues: composes the wire, the flow and the transport.
+/// A session: one connection after another, the queues that outlive them, and the policies: composes the wire, the flow
+/// and the transport.
 ///
-/// `mutex` guards every stored property that is not a constant. The loop's driver enters through the handler functions
-/// of `EventHandler`, callers through the functions of the extensions; both lock.
+/// `mutex` guards every stored property that is not a constant, and those of its connections. The loop's driver enters
+/// through the handler functions of `EventHandler`, callers through the functions of the extensions; both lock.
 package final class Client: EventHandler, @unchecked Sendable {
-  /// How far the connection is. Every phase but `idle` and `ended` has a deadline or a heartbeat that ends it.
-  enum Phase { case idle, resolving, connecting, securing, upgrading, open, closing, ended }
+  /// `trying`: there is a connection, or will be; `ended` until the application asks anew.
+  enum Life { case idle, trying, ended }
+
+  /// How far a connection is from taking the application's messages.
+  enum Stage { case none, login, confirming, subscribing, ready }
+
+  enum Hold { case connect, login }
 
   /// What a timer or a post is about: the first argument of the handler functions.
   enum Signal {
-    static let openDeadline = 1
-    static let closeDeadline = 2
-    static let heartbeat = 3
-    static let flush = 4
-    static let resolved = 5
-    static let readAgain = 6
-    static let failure = 7
+    static let attempt = 101
+    static let gate = 102
+    static let hold = 103
+    static let session = 104
+    static let flow = 105
+    static let stable = 106
+    static let stale = 107
+    static let homeward = 108
   }
 
-  package let url: WebSocketURL
   package let options: ClientOptions
   package let host: LoopHost
   let tlsContext: TLSContext?
   let mutex = Mutex()
   let waiter = LoopHost.Waiter()
+  let random = SecureRandom()
+  package let forkGeneration: UInt32
 
   // Life
-  var phase = Phase.idle
-  var state = ClientState.disconnected
-  /// Why the connection ended; set once, when `phase` becomes `ended`.
+  var life = Life.idle
+  var state = SessionState.disconnected
+  /// Why the last connection or attempt ended.
   var failure: Failure?
   /// This side has begun to close; nothing is sent or delivered any more.
   var closeStarted = false
+  /// Not even `reconnect` opens it again.
+  var isClosedForGood = false
   var blockedCalls = 0
-  /// The connection may stay for a moment after the client is done with it, to say goodbye in order.
-  var lingers = true
-  package let forkGeneration: UInt32
+  var connection: Connection?
+  /// A connection to a preferred endpoint that is being made while `connection` serves.
+  var successor: Connection?
+  /// For `open`: each failed attempt is told once.
+  var failedAttempts: UInt64 = 0
+  var toldAttempts: UInt64 = 0
 
-  // Connection
-  var addresses: Result<[SocketAddress], TransportError>?
-  var connector: Connector?
-  var stream: ByteStream?
-  var registration: Registration?
-  /// The peer has ended its side, or the connection is broken: reading goes on until that shows.
-  var inputIsEnding = false
-  var upgradeParser: UpgradeResponseParser?
-  var acceptance: UpgradeAcceptance?
-  var refusal: UpgradeRefusal?
-  var wire: WireConnection?
-  var openTimer: TimerID?
-  var closeTimer: TimerID?
-  var heartbeatTimer: TimerID?
-  var flushTimer: TimerID?
-  let random = SecureRandom()
+  // Attempts
+  /// Where to connect, in the order of preference.
+  var urls: [WebSocketURL]
+  var headers: [HTTPHeader]
+  var endpoints: EndpointSet
+  var backoff: Backoff
+  var chosenEndpoint = 0
+  var nextDelay: Int64 = 0
+  var ticket: ConnectGate.Ticket?
+  var attemptTimer: TimerID?
+  var hold: Hold?
+  /// The hold before this attempt was released.
+  var holdIsOver = false
+  var holdTimer: TimerID?
+  var homewardTimer: TimerID?
+
+  // Session
+  var stage = Stage.none
+  var readyAt: Int64 = 0
+  var sessionTimer: TimerID?
+  var stableTimer: TimerID?
+  var subscriptions: SubscriptionSet?
+  var loginIsConfirmed = false
+  var confirmsAwaited = 0
+  var nextSubscribeAt: Int64 = 0
+  var messageCounter: UInt64 = 0
+  /// Messages are looked at, since there are patterns for them.
+  var inspects = false
 
   // Receiving
   let inbox = MessageQueue()
-  var readingPaused = false
-  /// Reading has stopped before the end of what has arrived, to go on in the loop's next turn.
-  var readsAgain = false
-  /// Input that came behind the message that filled the queue.
-  var heldInput = ByteQueue()
-  /// A bad frame behind messages that the consumer can still answer; nothing is read any more.
-  var heldFailure: WireFailure?
   /// So long a bad frame waits for the consumer to answer the messages before it (ns).
   var answerGrace: Int64 = 100_000_000
-  var peerCloseCode: UInt16 = 0
-  var peerCloseReason = ""
   /// What `pulsews_recv` has taken ahead. The flag is a hint: only who has entered the batch knows.
   let singleBatch = Batch()
   let singleBatchIsFilled = Atomic<Bool>(false)
+  var acceptance: UpgradeAcceptance?
+  var refusal: UpgradeRefusal?
 
   // Sending
-  /// Frames of data, on their way.
-  var output = ByteQueue()
-  /// A write of `output` was cut short, perhaps within a frame: nothing may go before the rest of it.
-  var outputIsCut = false
-  var ledger = FrameLedger()
-  /// Ping, pong and close frames: they go before `output` at the next frame boundary.
-  var control = ByteQueue()
-  /// Messages that wait for `output` to have room.
-  let outbox = MessageQueue()
-  var writeIsBlocked = false
-  /// Writing has failed; what the peer sent before is read first.
-  var brokenWrite: TransportError?
-  /// The loop will look whether there is something to write.
-  var flushIsComing = false
-  var sendsSinceFlush = 0
-  var lastWriteAt: Int64 = 0
+  let outbox = Outbox()
+  var limiter: RateLimiter?
+  /// A message may be framed as it comes: ready, and nothing paces.
+  var isDirect = false
+  var lastID: UInt64 = 0
+  /// Messages up to this one waited for the connection; they leave one by one.
+  var backlogEnd: UInt64 = 0
+  var nextBacklogAt: Int64 = 0
+  var flowTimer: TimerID?
+  var flowTimerAt = Int64.max
   var sendersWait = false
+  var flushersWait = false
+  /// A message was sent whose fate is to be told.
+  var tellsFates = false
+  /// When discarded messages are to be told next.
+  var nextTellingAt: Int64 = 0
   /// A full outbox refused a message: its owner is told when there is room again.
   var roomIsAwaited = false
-  var pendingClose: (code: UInt16?, reason: [UInt8])?
 
-  // Heartbeat
-  var lastReceivedAt: Int64 = 0
-  var nextPingAt: Int64 = 0
-  var pingCounter: UInt64 = 0
-  var pingSentAt: Int64 = 0
-  var pingAnswered = true
+  // Liveness
+  var lastDataAt: Int64 = 0
+  var isStale = false
+  var staleTimer: TimerID?
   var roundTrips = RoundTripTimes()
-  /// The latest ping that is not answered yet because the peer does not read.
-  var owedPong: [UInt8]?
 
   // Waking
   var wakeDescriptor: Int32 = -1
 
   // Statistics
   var statistics = ClientStatistics()
-  var openedAt: Int64 = 0
+  /// Its place in `ClientRegistry`, which guards it.
+  var registryIndex = -1
 
-  package init(url: WebSocketURL, options: ClientOptions, host: LoopHost, tlsContext: TLSContext?) {
-    self.url = url
+  package init(urls: [WebSocketURL], options: ClientOptions, host: LoopHost, tlsContext: TLSContext?) {
+    self.urls = urls
     self.options = options
     self.host = host
     self.tlsContext = tlsContext
     forkGeneration = psys_fork_generation()
+    headers = options.headers
+    endpoints = EndpointSet(
+      count: urls.count, threshold: options.breakerFailures, openTime: options.breakerTimeout)
+    backoff = Backoff(
+      base: options.reconnectBaseDelay, maximum: options.reconnectMaxDelay, jitterPermille: options.jitterPermille,
+      limit: options.maxReconnectAttempts, stableAfter: options.stableTime)
+    outbox.limits = Outbox.Limits(count: options.messageQueueSize, bytes: options.messageQueueBytes)
+    outbox.policy = options.messageQueuePolicy
+    if !options.rateLimits.isEmpty { limiter = RateLimiter(windows: options.rateLimits) }
+    super.init()
+    inspects = hasPatterns
   }
 
   deinit {
@@ -149,43 +154,42 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   package var isForked: Bool { forkGeneration != psys_fork_generation() }
 
-  // MARK: Entries of the loop
+  /// The endpoint of the present or the next attempt.
+  var url: WebSocketURL { urls[chosenEndpoint < urls.count ? chosenEndpoint : 0] }
 
-  override package func handle(readable: Bool, writable: Bool, hangup: Bool) {
-    mutex.lock()
-    defer { mutex.unlock() }
-    if hangup { inputIsEnding = true }
-    switch phase {
-    case .securing:
-      continueSecuring()
-    case .upgrading, .open, .closing:
-      // Each change is told once, so that both directions look; over TLS either may wait for the other's event.
-      if writeIsBlocked { flush() }
-      if (readable || hangup || tlsContext != nil) && !readsAgain { readInput() }
-    case .idle, .resolving, .connecting, .ended:
-      break
-    }
-  }
+  var reportsEvents: Bool { options.events || options.holdLogin || options.holdConnect }
+
+  // MARK: Entries of the loop
 
   override package func timerFired(_ timer: Int) {
     mutex.lock()
     defer { mutex.unlock() }
     switch timer {
-    case Signal.openDeadline:
-      openTimer = nil
-      openDeadlinePassed()
-    case Signal.closeDeadline:
-      closeTimer = nil
-      closeDeadlinePassed()
-    case Signal.failure:
-      closeTimer = nil
-      failHeld()
-    case Signal.heartbeat:
-      heartbeatTimer = nil
-      heartbeatIsDue()
-    case Signal.flush:
-      flushTimer = nil
-      flushForBurst()
+    case Signal.attempt:
+      attemptTimer = nil
+      beginAttempt()
+    case Signal.gate:
+      attemptTimer = nil
+      askGate()
+    case Signal.hold:
+      holdTimer = nil
+      holdTimedOut()
+    case Signal.session:
+      sessionTimer = nil
+      sessionTimedOut()
+    case Signal.flow:
+      flowTimer = nil
+      flowTimerAt = Int64.max
+      flow()
+    case Signal.stable:
+      stableTimer = nil
+      becomeStable()
+    case Signal.stale:
+      staleTimer = nil
+      lookWhetherStale()
+    case Signal.homeward:
+      homewardTimer = nil
+      returnToPreferred()
     default:
       break
     }
@@ -195,22 +199,15 @@ package final class Client: EventHandler, @unchecked Sendable {
     mutex.lock()
     defer { mutex.unlock() }
     switch signal {
-    case Signal.flush:
-      flushForBurst()
-    case Signal.resolved:
-      if phase == .resolving { connectToAddresses() }
-    case Signal.readAgain:
-      if phase == .upgrading || phase == .open || phase == .closing {
-        readsAgain = false
-        readInput()
-        if let brokenWrite, stream != nil, !readingPaused, !readsAgain {
-          peerCloseCode = 1006
-          end(Failure(brokenWrite))
-        }
-      }
-    default:
-      break
+    case Signal.gate: askGate()
+    case Signal.flow: flow()
+    default: break
     }
+  }
+
+  func cancel(_ timer: inout TimerID?) {
+    if let running = timer { host.loop.cancel(running) }
+    timer = nil
   }
 
   // MARK: Waiting
@@ -223,7 +220,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     defer {
       blockedCalls -= 1
       // `finish` waits for the last call to leave.
-      if blockedCalls == 0 && phase == .ended { host.notify(waiter) }
+      if blockedCalls == 0 && life == .ended { host.notify(waiter) }
     }
     while true {
       let epoch = host.epoch(of: waiter)
@@ -243,7 +240,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     host.driveBriefly()
     mutex.lock()
     blockedCalls -= 1
-    if blockedCalls == 0 && phase == .ended { host.notify(waiter) }
+    if blockedCalls == 0 && life == .ended { host.notify(waiter) }
   }
 
   /// Something changed that a blocked call or the owner of the descriptor may be waiting for. `mutex` is held.
@@ -265,7 +262,7 @@ package final class Client: EventHandler, @unchecked Sendable {
       if wakeDescriptor < 0 {
         return StatusCode.noFiles.rawValue
       }
-      if !inbox.isEmpty || phase == .ended || phase == .open { signalDescriptor() }
+      if !inbox.isEmpty || life == .ended || state == .connected { signalDescriptor() }
     }
     return wakeDescriptor
   }
@@ -277,9 +274,5 @@ package final class Client: EventHandler, @unchecked Sendable {
   }
 
   /// The monotonic time at which a call with this time-out gives up.
-  static func deadline(after timeout: Int64) -> Int64 {
-    if timeout < 0 { return Int64.max }
-    let (sum, overflow) = Clock.monotonic().addingReportingOverflow(timeout)
-    return overflow ? Int64.max : sum
-  }
+  static func deadline(after timeout: Int64) -> Int64 { Clock.deadline(Clock.monotonic(), after: timeout) }
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseText
 import PulseTransport
 import PulseWire
 
@@ -8,14 +10,18 @@ extension Failure: Error {}
 package enum ClientFactory {
   /// `host` nil: the process's default loop.
   package static func make(url text: String, options: ClientOptions, host: LoopHost?) -> Result<Client, Failure> {
+    Log.readEnvironment()
     let url: WebSocketURL
     switch WebSocketURL.parse(text) {
-    case .failure(let problem): return .failure(Failure(.badURL, problem.text))
+    case .failure(let problem): return .failure(Failure(.badURL, text: problem.text))
     case .success(let parsed): url = parsed
     }
+    let urls = [url] + options.endpoints
+    var isSecure = false
+    for url in urls where url.isSecure { isSecure = true }
     if let host, host.isForked { return .failure(Failure(.forked, "the loop was made before fork()")) }
     do throws(TransportError) {
-      let context = url.isSecure ? try TLSContextCache.context(caFile: options.caFile, verify: options.verify) : nil
+      let context = isSecure ? try TLSContextCache.context(caFile: options.caFile, verify: options.verify) : nil
       let chosen: LoopHost
       if let host {
         try host.addUser()
@@ -23,10 +29,28 @@ package enum ClientFactory {
       } else {
         chosen = try DefaultHost.acquire()
       }
-      return .success(Client(url: url, options: options, host: chosen, tlsContext: context))
+      let client = Client(urls: urls, options: completed(options), host: chosen, tlsContext: context)
+      ClientRegistry.add(client)
+      return .success(client)
     } catch {
       return .failure(Failure(error))
     }
+  }
+
+  /// The two heartbeats with a usual answer have it without being told.
+  private static func completed(_ options: ClientOptions) -> ClientOptions {
+    guard let heartbeat = options.heartbeatMessage, options.heartbeatReply.isEmpty else { return options }
+    var text: [UInt8] = []
+    _ = heartbeat.render(into: &text, id: 0, realtime: 0, keys: [], request: nil)
+    let sent = String(decoding: text, as: UTF8.self)
+    var reply: StaticString = ""
+    if equal("ping", sent) { reply = "pong" }
+    if equal("{\"type\":\"ping\"}", sent) { reply = "{\"type\":\"pong\"}" }
+    var options = options
+    if reply.utf8CodeUnitCount > 0, case .success(let pattern) = Pattern.parse([UInt8](PulseClient.text(reply).utf8)) {
+      options.heartbeatReply.append(pattern)
+    }
+    return options
   }
 
   package static func makeHost(hasThread: Bool) -> Result<LoopHost, Failure> {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseText
 import PulseWire
 
 /// Every option of a client, with its default; text in, typed values out.
@@ -20,6 +22,58 @@ package struct ClientOptions: Sendable {
   package var caFile: String? = nil
   package var verify = true
   package var events = false
+  package var name = ""
+
+  // Staying connected
+  package var reconnect = true
+  package var maxReconnectAttempts = 10
+  package var reconnectBaseDelay: Int64 = 1_000_000_000
+  package var reconnectMaxDelay: Int64 = 60_000_000_000
+  package var jitterPermille = 500
+  package var stableTime: Int64 = 10_000_000_000
+  package var restartDelay: Int64 = 5_000_000_000
+  package var retryFatal = false
+
+  // Endpoints
+  package var endpoints: [WebSocketURL] = []
+  package var endpointReturn: Int64 = 300_000_000_000
+  package var breakerFailures = 5
+  package var breakerTimeout: Int64 = 30_000_000_000
+  package var hostConnects = 32
+  package var hostConnectRate = RateWindow(count: 50, duration: 1_000_000_000)
+
+  // Heartbeats and staleness
+  package var heartbeatMessage: Template? = nil
+  package var heartbeatReply = PatternList()
+  package var heartbeatRequest = PatternList()
+  package var heartbeatAnswer: Template? = nil
+  package var serverHeartbeat = PatternList()
+  package var serverHeartbeatTimeout: Int64 = 0
+  package var deliverHeartbeats = false
+  package var staleTimeout: Int64 = 0
+  package var staleReconnects = false
+
+  // Outbox
+  package var messageQueuePolicy = OverflowPolicy.dropOldest
+  package var messageTTL: Int64 = 0
+  package var backlogInterval: Int64 = 100_000_000
+  package var rateLimits: [RateWindow] = []
+  package var rateLimitControl = false
+
+  // Login and subscriptions
+  package var login: [Template] = []
+  package var loginConfirm = PatternList()
+  package var loginReject = PatternList()
+  package var loginTimeout: Int64 = 10_000_000_000
+  package var holdLogin = false
+  package var holdConnect = false
+  package var subscribeMessage: Template? = nil
+  package var unsubscribeMessage: Template? = nil
+  package var subscribeBatch = 100
+  package var subscribeInterval: Int64 = 0
+  package var subscribeConfirm = PatternList()
+  package var subscribeReject = PatternList()
+  package var subscribeTimeout: Int64 = 10_000_000_000
 
   package init() {}
 
@@ -35,19 +89,21 @@ package struct ClientOptions: Sendable {
       if equal(entry.name, name) { return set(entry, value) }
       index += 1
     }
-    return .unknownOption("unknown option \"\(quoted(name))\"\(suggestion(for: name))")
+    return .unknownOption(sentence("unknown option \"\(quoted(name))\"\(suggestion(for: name))"))
   }
 
   private mutating func set(_ entry: OptionEntry, _ value: String) -> Problem? {
     switch entry.kind {
     case .header: return addHeader(value)
-    case .list: return addSubprotocol(value)
+    case .list: return add(entry, value)
     case .text: return setText(entry, value)
+    case .choice:
+      guard setChoice(entry.key, value) else { return problem(entry, value) }
     case .boolean:
-      guard let flag = OptionValue.boolean(value), entry.key != .reconnect || !flag else { return problem(entry, value) }
+      guard let flag = OptionValue.boolean(value) else { return problem(entry, value) }
       setFlag(entry.key, flag)
     case .duration:
-      guard let time = OptionValue.duration(value), inRange(time, entry) || (time == 0 && zeroIsOff(entry.key)) else {
+      guard let time = OptionValue.duration(value), inRange(time, entry) || (time == 0 && zeroIsOff(entry)) else {
         return problem(entry, value)
       }
       setDuration(entry.key, time)
@@ -57,6 +113,9 @@ package struct ClientOptions: Sendable {
     case .integer:
       guard let number = OptionValue.integer(value), inRange(number, entry) else { return problem(entry, value) }
       setNumber(entry.key, Int(number))
+    case .number:
+      guard let number = OptionValue.thousandths(value), inRange(number, entry) else { return problem(entry, value) }
+      setNumber(entry.key, Int(number))
     }
     return nil
   }
@@ -65,12 +124,19 @@ package struct ClientOptions: Sendable {
     value >= entry.minimum && value <= entry.maximum
   }
 
-  private func zeroIsOff(_ key: OptionKey) -> Bool { key == .heartbeatInterval || key == .heartbeatTimeout }
+  /// The range of an option that zero turns off begins with it.
+  private func zeroIsOff(_ entry: OptionEntry) -> Bool {
+    entry.range.utf8CodeUnitCount > 1 && entry.range.utf8Start[0] == 0x30 && entry.range.utf8Start[1] == 0x20
+  }
 
   private func problem(_ entry: OptionEntry, _ value: String) -> Problem {
     let what = OptionValue.hint(entry.kind)
     return .badValue(
-      "option \(text(entry.name)) does not take \"\(quoted(value))\"; allowed: \(text(entry.range))\(what)")
+      sentence("option \(entry.name) does not take \"\(quoted(value))\"; allowed: \(entry.range)\(what)"))
+  }
+
+  private func problem(_ entry: OptionEntry, _ problem: PatternProblem) -> Problem {
+    .badValue(sentence("option \(entry.name): \(problem.text)"))
   }
 
   private mutating func setFlag(_ key: OptionKey, _ flag: Bool) {
@@ -79,6 +145,12 @@ package struct ClientOptions: Sendable {
     case .compressionContextTakeover: compressionContextTakeover = flag
     case .verify: verify = flag
     case .events: events = flag
+    case .reconnect: reconnect = flag
+    case .retryFatal: retryFatal = flag
+    case .deliverHeartbeats: deliverHeartbeats = flag
+    case .rateLimitControl: rateLimitControl = flag
+    case .holdLogin: holdLogin = flag
+    case .holdConnect: holdConnect = flag
     default: break
     }
   }
@@ -89,6 +161,19 @@ package struct ClientOptions: Sendable {
     case .closeTimeout: closeTimeout = time
     case .heartbeatInterval: heartbeatInterval = time
     case .heartbeatTimeout: heartbeatTimeout = time
+    case .reconnectBaseDelay: reconnectBaseDelay = time
+    case .reconnectMaxDelay: reconnectMaxDelay = time
+    case .stableTime: stableTime = time
+    case .restartDelay: restartDelay = time
+    case .endpointReturn: endpointReturn = time
+    case .breakerTimeout: breakerTimeout = time
+    case .serverHeartbeatTimeout: serverHeartbeatTimeout = time
+    case .staleTimeout: staleTimeout = time
+    case .messageTTL: messageTTL = time
+    case .backlogInterval: backlogInterval = time
+    case .loginTimeout: loginTimeout = time
+    case .subscribeInterval: subscribeInterval = time
+    case .subscribeTimeout: subscribeTimeout = time
     default: break
     }
   }
@@ -101,31 +186,140 @@ package struct ClientOptions: Sendable {
     case .messageQueueBytes: messageQueueBytes = number
     case .compressionThreshold: compressionThreshold = number
     case .compressionWindowBits: compressionWindowBits = number
+    case .maxReconnectAttempts: maxReconnectAttempts = number
+    case .jitter: jitterPermille = number
+    case .breakerFailures: breakerFailures = number
+    case .hostConnects: hostConnects = number
+    case .subscribeBatch: subscribeBatch = number
     default: break
     }
   }
 
+  private mutating func setChoice(_ key: OptionKey, _ value: String) -> Bool {
+    switch key {
+    case .staleAction:
+      staleReconnects = equal(value, "reconnect")
+      return staleReconnects || equal(value, "event")
+    case .messageQueuePolicy:
+      if equal(value, "drop_oldest") {
+        messageQueuePolicy = .dropOldest
+      } else if equal(value, "drop_newest") {
+        messageQueuePolicy = .dropNewest
+      } else if equal(value, "reject") {
+        messageQueuePolicy = .reject
+      } else if equal(value, "block") {
+        messageQueuePolicy = .block
+      } else {
+        return false
+      }
+      return true
+    default:
+      return false
+    }
+  }
+
   private mutating func setText(_ entry: OptionEntry, _ value: String) -> Problem? {
-    if value.utf8.isEmpty { return problem(entry, value) }
-    if entry.key == .caFile { caFile = value }
+    let count = value.utf8.count
+    if count == 0 || (entry.maximum > 0 && Int64(count) > entry.maximum) { return problem(entry, value) }
+    switch entry.key {
+    case .caFile:
+      caFile = value
+    case .name:
+      for byte in value.utf8 where byte < 0x20 || byte == 0x7F { return problem(entry, value) }
+      name = value
+    case .hostConnectRate:
+      guard let window = RateLimiter.parse(value) else { return problem(entry, value) }
+      hostConnectRate = window
+    default:
+      return setTemplate(entry, value)
+    }
+    return nil
+  }
+
+  private mutating func setTemplate(_ entry: OptionEntry, _ value: String) -> Problem? {
+    let template: Template
+    switch Template.parse([UInt8](value.utf8)) {
+    case .failure(let wrong): return problem(entry, wrong)
+    case .success(let parsed): template = parsed
+    }
+    let takesKeys = entry.key == .subscribeMessage || entry.key == .unsubscribeMessage
+    if template.usesKeys != takesKeys || (template.usesRequest && entry.key != .heartbeatAnswer) {
+      return problem(entry, value)
+    }
+    switch entry.key {
+    case .heartbeatMessage: heartbeatMessage = template
+    case .heartbeatAnswer: heartbeatAnswer = template
+    case .subscribeMessage: subscribeMessage = template
+    case .unsubscribeMessage: unsubscribeMessage = template
+    case .login: login.append(template)
+    default: break
+    }
+    return nil
+  }
+
+  /// One more value of a list.
+  private mutating func add(_ entry: OptionEntry, _ value: String) -> Problem? {
+    switch entry.key {
+    case .subprotocols:
+      return addSubprotocol(value)
+    case .login:
+      return value.utf8.isEmpty ? problem(entry, value) : setTemplate(entry, value)
+    case .endpoints:
+      switch WebSocketURL.parse(value) {
+      case .failure(let wrong): return .badValue(sentence("option endpoints: \(wrong.text)"))
+      case .success(let url):
+        if endpoints.count == 16 { return .badValue("option endpoints takes at most 16 URLs") }
+        endpoints.append(url)
+      }
+    case .rateLimit:
+      guard rateLimits.count < 8, let window = RateLimiter.parse(value) else { return problem(entry, value) }
+      rateLimits.append(window)
+    default:
+      return addPattern(entry, value)
+    }
+    return nil
+  }
+
+  private mutating func addPattern(_ entry: OptionEntry, _ value: String) -> Problem? {
+    let pattern: Pattern
+    switch Pattern.parse([UInt8](value.utf8)) {
+    case .failure(let wrong): return problem(entry, wrong)
+    case .success(let parsed): pattern = parsed
+    }
+    switch entry.key {
+    case .heartbeatReply: heartbeatReply.append(pattern)
+    case .heartbeatRequest: heartbeatRequest.append(pattern)
+    case .serverHeartbeat: serverHeartbeat.append(pattern)
+    case .loginConfirm: loginConfirm.append(pattern)
+    case .loginReject: loginReject.append(pattern)
+    case .subscribeConfirm: subscribeConfirm.append(pattern)
+    case .subscribeReject: subscribeReject.append(pattern)
+    default: break
+    }
     return nil
   }
 
   private mutating func addHeader(_ line: String) -> Problem? {
     let bytes = [UInt8](line.utf8)
     guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")) else {
-      return .badValue("option headers does not take \"\(quoted(line))\"; allowed: Name: value")
+      // Not what was given, which may be a token.
+      return .badValue("option headers takes Name: value; there is no colon")
     }
-    var first = colon + 1
-    var last = bytes.count
-    while first < last, bytes[first] == 0x20 || bytes[first] == 0x09 { first += 1 }
-    while last > first, bytes[last - 1] == 0x20 || bytes[last - 1] == 0x09 { last -= 1 }
-    let name = String(decoding: bytes[0..<colon], as: UTF8.self)
-    let value = String(decoding: bytes[first..<last], as: UTF8.self)
-    let header = HTTPHeader(name: name, value: value)
+    let header = HTTPHeader(
+      name: String(decoding: bytes[0..<colon], as: UTF8.self),
+      value: ClientOptions.withoutBlanks(bytes[(colon + 1)...]))
     if let problem = HeaderCheck.problem(headers + [header]) { return .badValue(problem) }
     headers.append(header)
     return nil
+  }
+
+  /// A header's value without the blanks around it, which do not belong to it (RFC 9110 §5.5).
+  static func withoutBlanks(_ bytes: ArraySlice<UInt8>) -> String {
+    var first = bytes.startIndex
+    var last = bytes.endIndex
+    while first < last, bytes[first] == 0x20 || bytes[first] == 0x09 { first += 1 }
+    while last > first, bytes[last - 1] == 0x20 || bytes[last - 1] == 0x09 { last -= 1 }
+    return String(decoding: bytes[first..<last], as: UTF8.self)
   }
 
   private mutating func addSubprotocol(_ name: String) -> Problem? {
@@ -148,7 +342,7 @@ package struct ClientOptions: Sendable {
       }
       index += 1
     }
-    return best.utf8.isEmpty ? "" : "; did you mean \(best)?"
+    return best.utf8.isEmpty ? "" : sentence("; did you mean \(best)?")
   }
 }
 

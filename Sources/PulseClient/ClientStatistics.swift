@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
-/// Counters of one client; times in nanoseconds.
+/// Counters of one client that are kept nowhere else; times in nanoseconds. `StatisticTable` says what they mean.
 struct ClientStatistics {
   var messagesReceived: UInt64 = 0
-  /// Handed to the system whole.
-  var messagesSent: UInt64 = 0
-  /// Taken from callers: sent + failed + still queued.
   var messagesAccepted: UInt64 = 0
-  /// Accepted, but the connection ended before they were written.
-  var messagesFailed: UInt64 = 0
-  /// Arrived after this side had begun to close.
-  var messagesDropped: UInt64 = 0
+  var messagesSent: UInt64 = 0
+  var messagesRejected: UInt64 = 0
+  var receivedDiscarded: UInt64 = 0
+  /// How many of them an event has told.
+  var discardedTold: UInt64 = 0
+  var sessionMessagesSent: UInt64 = 0
+  var heartbeatsReceived: UInt64 = 0
   var bytesReceived: UInt64 = 0
   var bytesSent: UInt64 = 0
+  var payloadBytesReceived: UInt64 = 0
+  var payloadBytesSent: UInt64 = 0
+  var compressedIn: UInt64 = 0
+  var inflated: UInt64 = 0
+  var plainOut: UInt64 = 0
+  var compressedOut: UInt64 = 0
   var writes: UInt64 = 0
   var pingsSent: UInt64 = 0
   var pingsReceived: UInt64 = 0
@@ -20,8 +27,55 @@ struct ClientStatistics {
   var pongsReceived: UInt64 = 0
   var pongsSkipped: UInt64 = 0
   var readingPauses: UInt64 = 0
+  var rateLimitWaits: UInt64 = 0
+  var eventsDropped: UInt64 = 0
+  var eventsDroppedTold: UInt64 = 0
   var connections: UInt64 = 0
+  var attempts: UInt64 = 0
   var errors: UInt64 = 0
+  var staleEpisodes: UInt64 = 0
+  var staleSince: Int64 = 0
+  var loginsRejected: UInt64 = 0
+  var reconnectsPeerClosed: UInt64 = 0
+  var reconnectsNetwork: UInt64 = 0
+  var reconnectsDead: UInt64 = 0
+  var reconnectsStale: UInt64 = 0
+  var reconnectsProtocol: UInt64 = 0
+  var reconnectsLogin: UInt64 = 0
+  var reconnectsManual: UInt64 = 0
+  var failuresResolve: UInt64 = 0
+  var failuresConnect: UInt64 = 0
+  var failuresTLS: UInt64 = 0
+  var failuresHandshake: UInt64 = 0
   /// Of connections that have ended.
   var connectedTime: Int64 = 0
+  /// Of the last connection: until it was open, and from then until the first message; -1 for none.
+  var connectTime: Int64 = -1
+  var firstMessageTime: Int64 = -1
+  var awaitsFirstMessage = false
+}
+
+extension Client {
+  /// Why a connection was lost, or an attempt failed. `mutex` is held.
+  func countFailure(_ failure: Failure, wasOpen: Bool) {
+    if failure.code != .closed && failure.code != .peerClosed { statistics.errors &+= 1 }
+    if wasOpen {
+      switch failure.code {
+      case .peerClosed: statistics.reconnectsPeerClosed &+= 1
+      case .dead: statistics.reconnectsDead &+= 1
+      case .stale: statistics.reconnectsStale &+= 1
+      case .protocolError, .invalidPayload, .deflate, .tooBig: statistics.reconnectsProtocol &+= 1
+      case .login, .subscribe: statistics.reconnectsLogin &+= 1
+      default: statistics.reconnectsNetwork &+= 1
+      }
+      return
+    }
+    switch failure.code {
+    case .resolve: statistics.failuresResolve &+= 1
+    case .tls, .certificate, .hostname, .trust: statistics.failuresTLS &+= 1
+    case .handshake, .upgrade, .headers: statistics.failuresHandshake &+= 1
+    case .login: statistics.reconnectsLogin &+= 1
+    default: statistics.failuresConnect &+= 1
+    }
+  }
 }

@@ -3,7 +3,7 @@
 /// The one table of options. Validation, the reference page, `pulsews_option_at` and the bindings' keyword arguments
 /// come from it.
 package struct OptionEntry: Sendable {
-  package enum Kind: Sendable { case duration, size, integer, boolean, text, header, list }
+  package enum Kind: Sendable { case duration, size, integer, number, boolean, text, choice, header, list }
 
   package let key: OptionKey
   package let name: StaticString
@@ -11,7 +11,7 @@ package struct OptionEntry: Sendable {
   package let defaultValue: StaticString
   package let range: StaticString
   package let meaning: StaticString
-  /// In the unit of the kind: nanoseconds, bytes, or a plain number.
+  /// In the unit of the kind: nanoseconds, bytes, a plain number, or thousandths of one.
   let minimum: Int64
   let maximum: Int64
 
@@ -20,8 +20,10 @@ package struct OptionEntry: Sendable {
     case .duration: "duration"
     case .size: "size"
     case .integer: "integer"
+    case .number: "number"
     case .boolean: "boolean"
     case .text: "text"
+    case .choice: "choice"
     case .header: "header"
     case .list: "list"
     }
@@ -32,12 +34,19 @@ package enum OptionKey: Sendable {
   case headers, subprotocols, openTimeout, closeTimeout, heartbeatInterval, heartbeatTimeout
   case maxMessageSize, receiveQueueBytes, messageQueueSize, messageQueueBytes
   case compression, compressionThreshold, compressionContextTakeover, compressionWindowBits
-  case caFile, verify, events, reconnect
+  case caFile, verify, events, name
+  case reconnect, maxReconnectAttempts, reconnectBaseDelay, reconnectMaxDelay, jitter, stableTime, restartDelay
+  case retryFatal
+  case endpoints, endpointReturn, breakerFailures, breakerTimeout, hostConnects, hostConnectRate
+  case heartbeatMessage, heartbeatReply, heartbeatRequest, heartbeatAnswer, serverHeartbeat, serverHeartbeatTimeout
+  case deliverHeartbeats, staleTimeout, staleAction
+  case messageQueuePolicy, messageTTL, backlogInterval, rateLimit, rateLimitControl
+  case login, loginConfirm, loginReject, loginTimeout, holdLogin, holdConnect
+  case subscribeMessage, unsubscribeMessage, subscribeBatch, subscribeInterval, subscribeConfirm, subscribeReject
+  case subscribeTimeout
 }
 
 package enum OptionTable {
-  package static var count: Int { 18 }
-
   /// A switch instead of an array: nothing to initialise at run time, and no lock in the way.
   package static func entry(_ index: Int) -> OptionEntry? {
     let second: Int64 = 1_000_000_000
@@ -67,7 +76,7 @@ package enum OptionTable {
     case 4:
       return OptionEntry(
         key: .heartbeatInterval, name: "heartbeat_interval", kind: .duration, defaultValue: "30s",
-        range: "0 (off), or 10ms to 1 day", meaning: "The time between two pings to the peer; each pong gives a round-trip time.",
+        range: "0 (off), or 10ms to 1 day", meaning: "The time between two heartbeats to the peer (pings, or heartbeat_message); each answer gives a round-trip time.",
         minimum: 10_000_000, maximum: day)
     case 5:
       return OptionEntry(
@@ -88,7 +97,7 @@ package enum OptionTable {
     case 8:
       return OptionEntry(
         key: .messageQueueSize, name: "message_queue_size", kind: .integer, defaultValue: "1000", range: "1 to 1000000000",
-        meaning: "The most messages that wait in the outbox while the network does not take them.",
+        meaning: "The most messages that wait in the outbox, while there is no connection or the network does not take them.",
         minimum: 1, maximum: 1_000_000_000)
     case 9:
       return OptionEntry(
@@ -129,11 +138,10 @@ package enum OptionTable {
         minimum: 0, maximum: 0)
     case 17:
       return OptionEntry(
-        key: .reconnect, name: "reconnect", kind: .boolean, defaultValue: "false", range: "false",
-        meaning: "This version ends the client when its connection is lost, so that only false is accepted.",
-        minimum: 0, maximum: 0)
+        key: .name, name: "name", kind: .text, defaultValue: "", range: "at most 64 bytes",
+        meaning: "What the log and the statistics call this client.", minimum: 0, maximum: 64)
     default:
-      return nil
+      return sessionEntry(index)
     }
   }
 }

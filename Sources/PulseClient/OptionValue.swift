@@ -14,6 +14,12 @@ package enum OptionValue {
     return number.whole
   }
 
+  /// A number with up to three decimals, in thousandths.
+  package static func thousandths(_ text: String) -> Int64? {
+    guard let number = Decimal(text), number.unit.isEmpty, number.fraction % 1_000_000 == 0 else { return nil }
+    return number.times(1000)
+  }
+
   /// Bytes: a whole number, or one with B, KB, MB, GB (powers of 1000) or KiB, MiB, GiB (of 1024).
   package static func size(_ text: String) -> Int64? {
     guard let number = Decimal(text) else { return nil }

@@ -8,7 +8,7 @@ enum ResolverPool {
   private struct Job {
     let host: String
     let port: UInt16
-    let client: Client
+    let connection: Connection
   }
 
   private final class Shared: @unchecked Sendable {  // guarded by `mutex`
@@ -31,8 +31,8 @@ enum ResolverPool {
     return current
   }
 
-  /// Calls `client.resolved` from a thread later. False if there is no thread to do it.
-  static func submit(host: String, port: UInt16, for client: Client) -> Bool {
+  /// Calls `connection.resolved` from a thread later. False if there is no thread to do it.
+  static func submit(host: String, port: UInt16, for connection: Connection) -> Bool {
     let shared = shared()
     shared.mutex.lock()
     defer { shared.mutex.unlock() }
@@ -44,7 +44,7 @@ enum ResolverPool {
         if shared.threads == 0 { return false }
       }
     }
-    shared.jobs.append(Job(host: host, port: port, client: client))
+    shared.jobs.append(Job(host: host, port: port, connection: connection))
     return true
   }
 
@@ -53,8 +53,8 @@ enum ResolverPool {
     while !shared.jobs.isEmpty {
       let job = shared.jobs.removeFirst()
       shared.mutex.unlock()
-      // Behind slow look-ups a client may have given up: its name must not hold up the others.
-      if job.client.isResolving { job.client.resolved(AddressResolver.resolve(host: job.host, port: job.port)) }
+      // Behind slow look-ups an attempt may have given up: its name must not hold up the others.
+      if job.connection.isResolving { job.connection.resolved(AddressResolver.resolve(host: job.host, port: job.port)) }
       shared.mutex.lock()
     }
     shared.threads -= 1

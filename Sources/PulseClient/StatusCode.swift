@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 import PulseTransport
 import PulseWire
 
@@ -17,6 +18,8 @@ package enum StatusCode: Int32, Sendable {
   case closed = -202
   case peerClosed = -203
   case queueFull = -204
+  case rateLimited = -205
+  case moved = -206
   case protocolError = -300
   case invalidPayload = -301
   case deflate = -302
@@ -28,6 +31,7 @@ package enum StatusCode: Int32, Sendable {
   case openTimeout = -405
   case dead = -406
   case io = -407
+  case stale = -408
   case tls = -500
   case certificate = -501
   case hostname = -502
@@ -35,6 +39,8 @@ package enum StatusCode: Int32, Sendable {
   case handshake = -600
   case upgrade = -601
   case headers = -602
+  case login = -603
+  case subscribe = -604
   case tooBig = -700
   case noMemory = -701
   case noFiles = -702
@@ -68,27 +74,32 @@ extension StatusCode {
     case 9: return line(.closed, "PULSEWS_ECLOSED", "the client was closed by this side")
     case 10: return line(.peerClosed, "PULSEWS_EPEERCLOSED", "the peer closed the connection", retry: true)
     case 11: return line(.queueFull, "PULSEWS_EQUEUEFULL", "the outbox is full", retry: true)
-    case 12: return line(.protocolError, "PULSEWS_EPROTOCOL", "the peer broke the WebSocket protocol", retry: true)
-    case 13: return line(.invalidPayload, "PULSEWS_EPAYLOAD", "the peer sent a text that is not UTF-8", retry: true)
-    case 14: return line(.deflate, "PULSEWS_EDEFLATE", "the peer sent compressed data that does not inflate", retry: true)
-    case 15: return line(.resolve, "PULSEWS_ERESOLVE", "the host name has no address", retry: true)
-    case 16: return line(.refused, "PULSEWS_EREFUSED", "the connection was refused", retry: true)
-    case 17: return line(.unreachable, "PULSEWS_EUNREACHABLE", "there is no route to the host", retry: true)
-    case 18: return line(.reset, "PULSEWS_ERESET", "the connection was reset", retry: true)
-    case 19: return line(.endOfStream, "PULSEWS_EEOF", "the connection ended without a close frame", retry: true)
-    case 20: return line(.openTimeout, "PULSEWS_EOPENTIMEOUT", "the connection was not open in time", retry: true)
-    case 21: return line(.dead, "PULSEWS_EDEAD", "the peer sent nothing within heartbeat_timeout", retry: true)
-    case 22: return line(.io, "PULSEWS_EIO", "the operating system reported an error", retry: true)
-    case 23: return line(.tls, "PULSEWS_ETLS", "TLS failed", retry: true)
-    case 24: return line(.certificate, "PULSEWS_ECERTIFICATE", "the server's certificate does not verify")
-    case 25: return line(.hostname, "PULSEWS_EHOSTNAME", "the server's certificate is for another host")
-    case 26: return line(.trust, "PULSEWS_ETRUST", "the trusted certificates can't be loaded")
-    case 27: return line(.handshake, "PULSEWS_EHANDSHAKE", "the server refused the WebSocket handshake", retry: true)
-    case 28: return line(.upgrade, "PULSEWS_EUPGRADE", "the server's answer to the WebSocket handshake is not valid")
-    case 29: return line(.headers, "PULSEWS_EHEADERS", "the server's headers are malformed or too large")
-    case 30: return line(.tooBig, "PULSEWS_ETOOBIG", "a message is larger than allowed", retry: true)
-    case 31: return line(.noMemory, "PULSEWS_ENOMEM", "there is no memory", retry: true)
-    case 32: return line(.noFiles, "PULSEWS_EFILES", "there is no file descriptor or thread", retry: true)
+    case 12: return line(.rateLimited, "PULSEWS_ERATE", "the rate limits left no room in time", retry: true)
+    case 13: return line(.moved, "PULSEWS_EMOVED", "this side left the connection for a new one", retry: true)
+    case 14: return line(.protocolError, "PULSEWS_EPROTOCOL", "the peer broke the WebSocket protocol", retry: true)
+    case 15: return line(.invalidPayload, "PULSEWS_EPAYLOAD", "the peer sent a text that is not UTF-8", retry: true)
+    case 16: return line(.deflate, "PULSEWS_EDEFLATE", "the peer sent compressed data that does not inflate", retry: true)
+    case 17: return line(.resolve, "PULSEWS_ERESOLVE", "the host name has no address", retry: true)
+    case 18: return line(.refused, "PULSEWS_EREFUSED", "the connection was refused", retry: true)
+    case 19: return line(.unreachable, "PULSEWS_EUNREACHABLE", "there is no route to the host", retry: true)
+    case 20: return line(.reset, "PULSEWS_ERESET", "the connection was reset", retry: true)
+    case 21: return line(.endOfStream, "PULSEWS_EEOF", "the connection ended without a close frame", retry: true)
+    case 22: return line(.openTimeout, "PULSEWS_EOPENTIMEOUT", "the connection was not open in time", retry: true)
+    case 23: return line(.dead, "PULSEWS_EDEAD", "the peer sent nothing within heartbeat_timeout", retry: true)
+    case 24: return line(.io, "PULSEWS_EIO", "the operating system reported an error", retry: true)
+    case 25: return line(.stale, "PULSEWS_ESTALE", "the server sent no data, or no heartbeat, in time", retry: true)
+    case 26: return line(.tls, "PULSEWS_ETLS", "TLS failed", retry: true)
+    case 27: return line(.certificate, "PULSEWS_ECERTIFICATE", "the server's certificate does not verify")
+    case 28: return line(.hostname, "PULSEWS_EHOSTNAME", "the server's certificate is for another host")
+    case 29: return line(.trust, "PULSEWS_ETRUST", "the trusted certificates can't be loaded")
+    case 30: return line(.handshake, "PULSEWS_EHANDSHAKE", "the server refused the WebSocket handshake", retry: true)
+    case 31: return line(.upgrade, "PULSEWS_EUPGRADE", "the server's answer to the WebSocket handshake is not valid", retry: true)
+    case 32: return line(.headers, "PULSEWS_EHEADERS", "the server's headers are malformed or too large", retry: true)
+    case 33: return line(.login, "PULSEWS_ELOGIN", "the login was rejected, or not confirmed in time", retry: true)
+    case 34: return line(.subscribe, "PULSEWS_ESUBSCRIBE", "a subscription was rejected, or not confirmed in time", retry: true)
+    case 35: return line(.tooBig, "PULSEWS_ETOOBIG", "a message is larger than allowed", retry: true)
+    case 36: return line(.noMemory, "PULSEWS_ENOMEM", "there is no memory", retry: true)
+    case 37: return line(.noFiles, "PULSEWS_EFILES", "there is no file descriptor or thread", retry: true)
     default: return nil
     }
   }
@@ -103,14 +114,32 @@ extension StatusCode {
   }
 }
 
-/// Why something ended: the code, and the sentence for people.
+/// Why something ended: the code, the sentence for people, and what the peer said about it.
 package struct Failure: Sendable {
   package var code: StatusCode
   package var text: String
+  /// The peer's close code: 1005 if its close frame had none, 1006 without a close frame.
+  package var closeCode: UInt16 = 1006
+  package var closeReason = ""
+  /// Of a refused handshake; 0 else.
+  var httpStatus = 0
+  /// Seconds that the server asked to wait; nil if it did not.
+  var retryAfter: Int?
 
-  package init(_ code: StatusCode, _ text: String) {
+  package init(_ code: StatusCode, _ text: Sentence) { self.init(code, text: sentence(text)) }
+
+  package init(_ code: StatusCode, text: String) {
     self.code = code
     self.text = text
+  }
+
+  /// Whether a retry can't be expected to mend it.
+  var isFatal: Bool {
+    switch code {
+    case .certificate, .hostname, .trust, .badURL, .invalidArgument: true
+    case .handshake: httpStatus == 401 || httpStatus == 403 || httpStatus == 404
+    default: false
+    }
   }
 
   package init(_ error: TransportError) {
@@ -130,6 +159,6 @@ package struct Failure: Sendable {
       case .hostname: .hostname
       case .trust: .trust
       }
-    self.init(code, error.text)
+    self.init(code, text: error.text)
   }
 }

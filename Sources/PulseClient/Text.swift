@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Small text helpers that work the same in Embedded Swift.
 
@@ -57,28 +58,5 @@ func quoted(_ text: String) -> String {
   return String(decoding: out, as: UTF8.self)
 }
 
-/// A JSON string with its quotes.
-func jsonString(_ text: String) -> String {
-  var out: [UInt8] = [0x22]
-  let hex: StaticString = "0123456789abcdef"
-  for byte in text.utf8 {
-    switch byte {
-    case 0x22: out.append(contentsOf: [0x5C, 0x22])
-    case 0x5C: out.append(contentsOf: [0x5C, 0x5C])
-    case 0..<0x20, 0x7F:
-      out.append(contentsOf: [0x5C, 0x75, 0x30, 0x30, hex.utf8Start[Int(byte >> 4)], hex.utf8Start[Int(byte & 15)]])
-    default: out.append(byte)
-    }
-  }
-  out.append(0x22)
-  return String(decoding: out, as: UTF8.self)
-}
-
 /// Seconds with microseconds, for JSON.
-func jsonSeconds(_ nanoseconds: Int64) -> String {
-  let positive = nanoseconds < 0 ? 0 : nanoseconds
-  let micros = positive / 1000
-  var decimals = String(micros % 1_000_000)
-  while decimals.utf8.count < 6 { decimals = "0" + decimals }
-  return "\(micros / 1_000_000).\(decimals)"
-}
+func jsonSeconds(_ nanoseconds: Int64) -> String { sentence("\(seconds: nanoseconds)") }

@@ -1,43 +1,129 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which of the messages in a byte stream are written: the ends of their frames, in order.
+/// A frame on its way to the peer.
+package struct FrameEntry {
+  package var id: UInt64
+  /// Where the frame lies in the stream of all bytes that were appended.
+  package fileprivate(set) var start: UInt64 = 0
+  package fileprivate(set) var end: UInt64 = 0
+  package var expiresAt: Int64
+  package var acceptedAt: Int64
+  package var kind: UInt32
+  /// As in the outbox (`OutboxFlag`).
+  package var flags: UInt32
+  package var isCompressed: Bool
+  /// Not so for a frame that is no accepted message, such as a login or a subscription: it is not counted.
+  package var isMessage: Bool
+
+  package init(
+    id: UInt64, kind: UInt32, flags: UInt32 = 0, expiresAt: Int64 = .max, acceptedAt: Int64 = 0,
+    isCompressed: Bool = false, isMessage: Bool = true
+  ) {
+    self.id = id
+    self.kind = kind
+    self.flags = flags
+    self.expiresAt = expiresAt
+    self.acceptedAt = acceptedAt
+    self.isCompressed = isCompressed
+    self.isMessage = isMessage
+  }
+
+  package var length: Int { Int(truncatingIfNeeded: end &- start) }
+}
+
+/// Which of the frames in a byte stream are written, in order.
 package struct FrameLedger {
   /// A ring; its size is a power of two.
-  private var ends: [UInt64] = []
+  private var entries: [FrameEntry] = []
   private var first = 0
   private var last = 0
   private var appended: UInt64 = 0
   private var writtenBytes: UInt64 = 0
+  private var reported: [UInt64] = []
 
   package init() {}
 
   /// Messages that are not wholly written.
-  package var pending: Int { last &- first }
+  package private(set) var pending = 0
 
-  /// A message was added at the end with a frame of so many bytes.
-  package mutating func append(bytes: Int) {
-    appended &+= UInt64(bytes)
-    if last &- first == ends.count { grow() }
-    ends[last & (ends.count &- 1)] = appended
+  /// A frame of so many bytes was added at the end.
+  @inline(__always)
+  package mutating func append(bytes: Int, _ entry: FrameEntry) {
+    if last &- first == entries.count { grow() }
+    var placed = entry
+    placed.start = appended
+    appended &+= UInt64(truncatingIfNeeded: bytes)
+    placed.end = appended
+    entries[last & (entries.count &- 1)] = placed
     last &+= 1
+    if entry.isMessage { pending &+= 1 }
   }
 
+  package mutating func append(bytes: Int) { append(bytes: bytes, FrameEntry(id: 0, kind: 0)) }
+
+  @inline(never)
   private mutating func grow() {
-    var larger = [UInt64](repeating: 0, count: ends.isEmpty ? 16 : ends.count * 2)
-    for index in first..<last { larger[index & (larger.count &- 1)] = ends[index & (ends.count &- 1)] }
-    ends = larger
+    var larger = [FrameEntry](repeating: FrameEntry(id: 0, kind: 0), count: entries.isEmpty ? 16 : entries.count * 2)
+    for index in first..<last { larger[index & (larger.count &- 1)] = entries[index & (entries.count &- 1)] }
+    entries = larger
   }
 
-  /// Bytes that belong to no message (a close frame) went into the stream.
-  package mutating func skip(bytes: Int) { appended &+= UInt64(bytes) }
+  /// Bytes that belong to no entry (a close frame) went into the stream.
+  package mutating func skip(bytes: Int) { appended &+= UInt64(truncatingIfNeeded: bytes) }
 
   /// So many bytes of the stream were written.
-  package mutating func written(bytes: Int) { writtenBytes &+= UInt64(bytes) }
+  package mutating func written(bytes: Int) { writtenBytes &+= UInt64(truncatingIfNeeded: bytes) }
 
-  /// How many more messages are now wholly written.
+  /// How many more messages are now wholly written. The ids of those whose fate is asked for go to `takeReported`.
   package mutating func settle() -> UInt64 {
-    let before = first
-    while first != last && ends[first & (ends.count &- 1)] <= writtenBytes { first &+= 1 }
-    return UInt64(first &- before)
+    let before = pending
+    while first != last {
+      let place = first & (entries.count &- 1)
+      if entries[place].end > writtenBytes { break }
+      first &+= 1
+      guard entries[place].isMessage else { continue }
+      pending &-= 1
+      if entries[place].flags & OutboxFlag.report != 0 { reported.append(entries[place].id) }
+    }
+    return UInt64(before &- pending)
+  }
+
+  /// The ids of messages with `OutboxFlag.report` that were settled since the last call, in order.
+  package mutating func takeReported() -> [UInt64] {
+    if reported.isEmpty { return [] }
+    let taken = reported
+    reported = []
+    return taken
+  }
+
+  // MARK: When the connection ends
+
+  /// Entries that are not settled, those that are no messages included.
+  package var count: Int { last &- first }
+
+  /// One of them, the oldest being 0.
+  package func entry(_ index: Int) -> FrameEntry? {
+    guard index >= 0, index < count else { return nil }
+    return entries[(first &+ index) & (entries.count &- 1)]
+  }
+
+  /// The index of the first entry of which no byte was written; `count` if there is none. A message before it must
+  /// never be sent again.
+  package var firstUnstarted: Int {
+    var index = 0
+    while let entry = entry(index), entry.start < writtenBytes { index &+= 1 }
+    return index
+  }
+
+  /// How many unwritten bytes of the stream lie before the entry's frame, of which no byte is written.
+  package func bytesBefore(_ entry: FrameEntry) -> Int { Int(truncatingIfNeeded: entry.start &- writtenBytes) }
+
+  /// Forgets the frames and begins a new stream, with the memory of the old one. What was reported stays to be taken.
+  package mutating func reset() {
+    first = 0
+    last = 0
+    appended = 0
+    writtenBytes = 0
+    pending = 0
   }
 }

@@ -85,6 +85,9 @@ package struct ByteQueue: ~Copyable {
     tail &-= min(max(n, 0), tail &- head)
   }
 
+  /// Takes back what lies behind the first `count` readable bytes.
+  package mutating func truncate(to count: Int) { dropLast((tail &- head) &- max(count, 0)) }
+
   /// Empties the queue, and frees its memory if that is more than `limit` bytes.
   package mutating func removeAll(keepingCapacityUpTo limit: Int) {
     head = 0

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// One offer of permessage-deflate by a client (RFC 7692 §7.1).
 package struct DeflateOffer: Equatable, Sendable {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Why a head can't be parsed.
 struct HTTPHeadFailure {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// What a caller may put into the head of the upgrade. Nothing is repaired: what can't go out as it is, is refused.
 package enum HeaderCheck {

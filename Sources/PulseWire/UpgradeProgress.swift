@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// How far the client's handshake is.
 package enum UpgradeProgress {
@@ -55,11 +56,14 @@ package struct UpgradeRefusal: Sendable {
     return sentence(text)
   }
 
-  /// Seconds to wait before the next attempt, from a Retry-After header with a number (RFC 9110 §10.2.3); nil if there
-  /// is none, or a date.
-  package var retryAfter: Int? {
+  /// Seconds to wait before the next attempt, from a Retry-After header (RFC 9110 §10.2.3): a number, or a date, for
+  /// which `now` is the time in seconds since 1970. Nil if there is none, or neither.
+  package func retryAfter(now: Int64) -> Int? {
     for header in headers where HTTPText.sameIgnoringCase(Array(header.name.utf8)[...], "retry-after") {
-      return HTTPText.decimal(Array(header.value.utf8)[...], limit: Int(Int32.max))
+      let value = Array(header.value.utf8)
+      if let seconds = HTTPText.decimal(value[...], limit: Int(Int32.max)) { return seconds }
+      guard let date = HTTPDate.seconds(value) else { return nil }
+      return max(0, min(Int(truncatingIfNeeded: date &- now), Int(Int32.max)))
     }
     return nil
   }

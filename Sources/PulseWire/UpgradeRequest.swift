@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Why a request or an answer can't be built: one sentence without control characters.
 package struct UpgradeEncodeFailure: Error, Sendable {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// How far the server's handshake is.
 package enum UpgradeRequestProgress {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// The server's answers (RFC 6455 §4.2.2).
 package enum UpgradeResponse {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// The client's half of the handshake: reads the server's answer (RFC 6455 §4.1) as it arrives. Not thread safe.
 package final class UpgradeResponseParser {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Takes a URL apart (RFC 3986 §3) and says in one sentence what is wrong with the first part that is not as it has to
 /// be. Sentences quote only the part at fault, since user, password, path and query may hold secrets.

@@ -20,7 +20,8 @@ package struct WebSocketURL: Sendable {
   package let target: String
   /// User and password with percent-encoding undone.
   package let credentials: (user: String, password: String)?
-  /// For logs: scheme, host, port and path, without user, password and query.
+  /// For logs: scheme, host, port and path, without user, password and query; *** stands for a part of the path that
+  /// is a key by its looks, as in the feeds of one account.
   package let redacted: String
 
   package static func parse(_ text: String) -> Result<WebSocketURL, URLFailure> { parse(Array(text.utf8)) }
@@ -50,6 +51,29 @@ package struct WebSocketURL: Sendable {
     self.target = String(decoding: target, as: UTF8.self)
     self.credentials = credentials
     let scheme = isSecure ? "wss://" : "ws://"
-    redacted = scheme + String(decoding: header + target[..<pathCount], as: UTF8.self)
+    redacted = scheme + String(decoding: header + WebSocketURL.withoutKeys(target[..<pathCount]), as: UTF8.self)
+  }
+
+  /// A part of 32 or more letters and digits is no name.
+  private static func withoutKeys(_ path: ArraySlice<UInt8>) -> [UInt8] {
+    var out: [UInt8] = []
+    var start = path.startIndex
+    while start < path.endIndex {
+      var end = start + 1
+      var looksLikeKey = true
+      while end < path.endIndex && path[end] != UInt8(ascii: "/") {
+        let byte = path[end]
+        let isWord = HTTPText.isDigit(byte) || HTTPText.lower(byte) &- UInt8(ascii: "a") < 26 || byte == UInt8(ascii: "-")
+        if !isWord && byte != UInt8(ascii: "_") { looksLikeKey = false }
+        end += 1
+      }
+      if looksLikeKey && end - start > 32 {
+        out.append(contentsOf: [UInt8(ascii: "/"), UInt8(ascii: "*"), UInt8(ascii: "*"), UInt8(ascii: "*")])
+      } else {
+        out.append(contentsOf: path[start..<end])
+      }
+      start = end
+    }
+    return out
   }
 }

@@ -167,3 +167,17 @@ extension WireConnection {
     return true
   }
 }
+
+extension WireConnection {
+  /// The payload of a whole frame that `encode` made in the client's role and did not compress, unmasked in place.
+  package static func unmaskedPayload(of frame: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer {
+    guard frame.count >= 6, let base = frame.baseAddress else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+    let short = frame[1] & 0x7F
+    let header = short < 126 ? 2 : (short == 126 ? 4 : 10)
+    guard frame.count >= header &+ 4 else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+    let key = base.loadUnaligned(fromByteOffset: header, as: UInt32.self)
+    let payload = UnsafeMutableRawBufferPointer(rebasing: frame[(header &+ 4)...])
+    if let start = payload.baseAddress { pulse_mask(start, start, payload.count, key) }
+    return payload
+  }
+}

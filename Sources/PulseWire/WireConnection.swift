@@ -26,6 +26,7 @@ package final class WireConnection {
   let isServer: Bool
   let maxMessageSize: Int
   let deflate: DeflateParameters?
+  package var compresses: Bool { compressFrom != Int.max }
   /// Payloads from this size on are compressed; Int.max for never.
   let compressFrom: Int
   let compressionLevel: Int32

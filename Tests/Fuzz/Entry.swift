@@ -27,6 +27,9 @@
     #if FUZZ_ServerFrames
       targets.append(("ServerFrames", fuzzServerFrames))
     #endif
+    #if FUZZ_Pattern
+      targets.append(("Pattern", fuzzPattern))
+    #endif
     return targets
   }
 
@@ -101,6 +104,8 @@
       fuzzClientFrames(bytes)
     #elseif FUZZ_ServerFrames
       fuzzServerFrames(bytes)
+    #elseif FUZZ_Pattern
+      fuzzPattern(bytes)
     #endif
     return 0
   }

@@ -4,7 +4,8 @@
 # Builds a fuzz target, or the executable that replays the corpora:
 #   Tests/Fuzz/build.sh ClientHandshake OUTPUT     then: OUTPUT -max_total_time=120 FOLDER Tests/Fuzz/corpus/ClientHandshake
 #   Tests/Fuzz/build.sh replay OUTPUT              then: OUTPUT Tests/Fuzz/corpus/*
-# PulseWire and the targets are compiled as one module, so that no target of the package has to know of fuzzing.
+# PulseWire, what PulseFlow has for JSON, and the targets are compiled as one module, so that no target of the package
+# has to know of fuzzing.
 # SANITIZE (default: address) names the sanitizers; empty for none.
 set -eu
 [ $# -eq 2 ] || { echo "usage: $0 NAME|replay OUTPUT" >&2; exit 2; }
@@ -47,17 +48,22 @@ fi
 mkdir "$work/modules"
 cat > "$work/modules/module.modulemap" <<END
 module CPulseKernels { header "$root/Sources/CPulseKernels/include/CPulseKernels.h" export * }
+module PulseText { header "empty.h" }
 END
+# Its sources are compiled into the one module; the name only has to be there for their imports.
+: > "$work/modules/empty.h"
 objects=
 for source in "$root"/Sources/CPulseKernels/*.c; do
   object=$work/$(basename "$source" .c).o
   clang -O2 -g ${c_sanitize:+-fsanitize=$c_sanitize} -I "$root/Sources/CPulseKernels/include" -c "$source" -o "$object"
   objects="$objects $object"
 done
+flow="$root/Sources/PulseFlow"
 # The compiler leaves module files in the current folder.
 cd "$work"
 # shellcheck disable=SC2086
 swiftc -O -g -wmo -parse-as-library -swift-version 6 -enable-experimental-feature Lifetimes \
   -module-name PulseFuzz -package-name pulsews $conditions ${swift_sanitize:+-sanitize=$swift_sanitize} \
-  -I "$work/modules" -I "$root/Sources/CZlib" "$root"/Sources/PulseWire/*.swift $files $objects -lz -use-ld=lld -o "$work/out"
+  -I "$work/modules" -I "$root/Sources/CZlib" "$root"/Sources/PulseText/*.swift "$root"/Sources/PulseWire/*.swift \
+  "$flow"/JSON*.swift "$flow"/Pattern*.swift "$flow"/Template.swift "$flow"/RFC3339.swift $files $objects -lz -use-ld=lld -o "$work/out"
 mv "$work/out" "$output"

@@ -96,8 +96,10 @@ private final class ScriptedPeer: EventHandler, @unchecked Sendable {  // one th
   private static let frames: [UInt8] = [0x81, 1, 0x61, 0x81, 1, 0x62, 0x83, 0]
 
   private func open(_ peer: ScriptedPeer, grace: Int64?) throws -> Client {
+    var options = ClientOptions()
+    _ = options.set("reconnect", "false")
     let client = try ClientFactory.make(
-      url: "ws://127.0.0.1:\(peer.port)/", options: ClientOptions(), host: nil
+      url: "ws://127.0.0.1:\(peer.port)/", options: options, host: nil
     ).get()
     if let grace { client.answerGrace = grace }
     #expect(client.open(timeout: patience) == nil)
@@ -115,7 +117,7 @@ private final class ScriptedPeer: EventHandler, @unchecked Sendable {  // one th
       #expect(client.send(kind: MessageCode.text, payload: records[0].payload, timeout: patience) == .ok)
     }
     #expect(client.receive(into: batch, max: 1, timeout: patience) == StatusCode.protocolError.rawValue)
-    #expect(client.currentState == .error)
+    #expect(client.currentState == SessionState.error.rawValue)
     #expect(peer.join() == ["a", "b", "close 1002"])
     client.finish()
   }
@@ -134,8 +136,8 @@ private final class ScriptedPeer: EventHandler, @unchecked Sendable {  // one th
     let peer = try ScriptedPeer(frames: Self.frames)
     let client = try open(peer, grace: patience)
     #expect(client.receive(into: Batch(), max: 1, timeout: patience) == 1)
-    #expect(client.close(code: 1000, reason: [], timeout: patience) == .ok)
-    #expect(client.currentState == .disconnected)
+    #expect(client.close(code: 1000, reason: [], timeout: patience, forGood: true) == .ok)
+    #expect(client.currentState == SessionState.disconnected.rawValue)
     #expect(peer.join() == ["close 1002"])
     client.finish()
   }

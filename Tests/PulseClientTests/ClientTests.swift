@@ -20,6 +20,7 @@ private func withServer(_ body: (UInt16) throws -> Void) throws {
 
 private func makeClient(_ port: UInt16, _ settings: [String: String] = [:], host: LoopHost? = nil) throws -> Client {
   var options = ClientOptions()
+  _ = options.set("message_queue_policy", "block")
   for (name, value) in settings { #expect(options.set(name, value) == nil) }
   return try ClientFactory.make(url: "ws://127.0.0.1:\(port)/", options: options, host: host).get()
 }
@@ -43,15 +44,15 @@ private func runThread(_ body: @escaping @Sendable () -> Void) throws -> PulseTr
     try withServer { port in
       let client = try makeClient(port)
       #expect(client.open(timeout: patience) == nil)
-      #expect(client.currentState == .connected)
+      #expect(client.currentState == SessionState.connected.rawValue)
       let batch = Batch()
       for index in 0..<50 {
         #expect(send(client, "message \(index)") == .ok)
         #expect(receive(client, batch) == ["message \(index)"])
       }
-      #expect(client.close(code: 1000, reason: [], timeout: patience) == .ok)
+      #expect(client.close(code: 1000, reason: [], timeout: patience, forGood: true) == .ok)
       #expect(client.closeCode == 1000)
-      #expect(client.currentState == .disconnected)
+      #expect(client.currentState == SessionState.disconnected.rawValue)
       #expect(client.receive(into: batch, max: 1, timeout: patience) == StatusCode.closed.rawValue)
       client.finish()
     }
@@ -104,7 +105,7 @@ private func runThread(_ body: @escaping @Sendable () -> Void) throws -> PulseTr
                 count += Int(got)
                 return count == 1200
               }
-              if isLast { _ = client.close(code: 1000, reason: [], timeout: patience) }
+              if isLast { _ = client.close(code: 1000, reason: [], timeout: patience, forGood: true) }
             }
           })
       }
@@ -142,7 +143,7 @@ private func runThread(_ body: @escaping @Sendable () -> Void) throws -> PulseTr
       for _ in 0..<20 {
         let client = try makeClient(port)
         #expect(client.open(timeout: patience) == nil)
-        #expect(client.close(code: 1000, reason: [], timeout: patience) == .ok)
+        #expect(client.close(code: 1000, reason: [], timeout: patience, forGood: true) == .ok)
         client.finish()
       }
     }
@@ -155,7 +156,7 @@ private func runThread(_ body: @escaping @Sendable () -> Void) throws -> PulseTr
       #expect(client.start() == .ok)
       let deadline = Clock.monotonic() + patience
       while client.open(timeout: 0) != nil && Clock.monotonic() < deadline { _ = host.driveOnce(timeout: 10_000_000) }
-      #expect(client.currentState == .connected)
+      #expect(client.currentState == SessionState.connected.rawValue)
       #expect(send(client, "by hand", timeout: 0) == .ok)
       let batch = Batch()
       var got: [String] = []
@@ -182,7 +183,7 @@ private func runThread(_ body: @escaping @Sendable () -> Void) throws -> PulseTr
             waiting.withLock { results.append(status) }
           }
         }
-        if useClose { #expect(client.close(code: 1000, reason: [], timeout: patience) == .ok) }
+        if useClose { #expect(client.close(code: 1000, reason: [], timeout: patience, forGood: true) == .ok) }
         client.finish()
         for thread in threads { thread.join() }
         #expect(results == [-202, -202, -202])
@@ -197,14 +198,15 @@ private func runThread(_ body: @escaping @Sendable () -> Void) throws -> PulseTr
       #expect(send(client, "between") == .ok)
       let batch = Batch()
       var all: [String] = []
-      while all.count < 3 { all += receive(client, batch) }
-      #expect(client.close(code: 1000, reason: [], timeout: patience) == .ok)
+      while all.count < 4 { all += receive(client, batch) }
+      #expect(client.close(code: 1000, reason: [], timeout: patience, forGood: true) == .ok)
       all += receive(client, batch)
-      #expect(all.count == 4)
+      #expect(all.count == 5)
       #expect(all[0].contains("\"connecting\"") && all[1].contains("\"connected\""))
-      #expect(all[2] == "between")
-      #expect(all[3].contains("\"disconnected\""))
-      for text in [all[0], all[1], all[3]] {
+      #expect(all[2].contains("\"ready\""))
+      #expect(all[3] == "between")
+      #expect(all[4].contains("\"disconnected\""))
+      for text in [all[0], all[1], all[2], all[4]] {
         #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(text.utf8)) }
       }
       client.finish()
@@ -239,7 +241,7 @@ private func runThread(_ body: @escaping @Sendable () -> Void) throws -> PulseTr
       client.finish()
       client.mutex.withLock {
         #expect(client.statistics.messagesAccepted == accepted)
-        #expect(client.statistics.messagesSent + client.statistics.messagesFailed == accepted)
+        #expect(client.statistics.messagesSent + client.outbox.book.failed == accepted)
       }
     }
   }

@@ -3,6 +3,15 @@ import Testing
 
 @testable import PulseFlow
 
+/// A reproducible source for the property test.
+private struct Dice {
+  var state: UInt64
+  mutating func roll(_ sides: Int) -> Int {
+    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+    return Int(state >> 33) % sides
+  }
+}
+
 @Suite struct FrameLedgerTests {
   @Test func aMessageIsSentWhenItsLastByteIs() {
     var ledger = FrameLedger()
@@ -42,5 +51,120 @@ import Testing
       #expect(settled + UInt64(ledger.pending) == UInt64(round + 1))
     }
     #expect(settled == 20_000)
+  }
+
+  @Test func aFrameThatIsNoMessageIsNotCounted() {
+    var ledger = FrameLedger()
+    ledger.append(bytes: 10, FrameEntry(id: 0, kind: 1, isMessage: false))
+    ledger.append(bytes: 10, FrameEntry(id: 1, kind: 1))
+    #expect(ledger.pending == 1 && ledger.count == 2)
+    ledger.written(bytes: 10)
+    #expect(ledger.settle() == 0 && ledger.count == 1)
+    ledger.written(bytes: 10)
+    #expect(ledger.settle() == 1)
+    #expect(ledger.pending == 0 && ledger.count == 0 && ledger.entry(0) == nil)
+  }
+
+  @Test func tellsWhichMessagesMayBeSentAgain() {
+    var ledger = FrameLedger()
+    ledger.skip(bytes: 3)
+    for id in 1...4 {
+      ledger.append(
+        bytes: 10,
+        FrameEntry(
+          id: UInt64(id), kind: 2, flags: UInt32(id), expiresAt: 50, acceptedAt: 7, isCompressed: id == 3))
+    }
+    ledger.written(bytes: 14)
+    #expect(ledger.settle() == 1)
+    #expect(ledger.firstUnstarted == 1)
+    #expect(ledger.entry(0)?.id == 2)
+    let entry = ledger.entry(1)!
+    #expect(entry.id == 3 && entry.kind == 2 && entry.flags == 3 && entry.isCompressed && entry.isMessage)
+    #expect(entry.expiresAt == 50 && entry.acceptedAt == 7)
+    #expect(entry.length == 10 && ledger.bytesBefore(entry) == 9)
+    #expect(ledger.entry(3) == nil && ledger.entry(-1) == nil)
+    ledger.reset()
+    #expect(ledger.count == 0 && ledger.pending == 0 && ledger.firstUnstarted == 0)
+    ledger.append(bytes: 5)
+    #expect(ledger.entry(0)?.start == 0)
+  }
+
+  @Test func idsAreHandedOutOnlyWhereTheyAreAskedFor() {
+    var ledger = FrameLedger()
+    for id in 1...6 {
+      ledger.append(bytes: 1, FrameEntry(id: UInt64(id), kind: 1, flags: id % 3 == 0 ? OutboxFlag.report : 0))
+    }
+    ledger.written(bytes: 5)
+    #expect(ledger.settle() == 5)
+    #expect(ledger.takeReported() == [3])
+    #expect(ledger.takeReported().isEmpty)
+    ledger.written(bytes: 1)
+    #expect(ledger.settle() == 1)
+    ledger.reset()
+    #expect(ledger.takeReported() == [6])
+  }
+
+  @Test(arguments: 1...8)
+  func agreesWithAnArray(seed: Int) throws {
+    struct Frame {
+      var id: UInt64
+      var start: Int
+      var end: Int
+      var isMessage: Bool
+      var isReported: Bool
+    }
+    var dice = Dice(state: UInt64(seed))
+    var ledger = FrameLedger()
+    var model: [Frame] = []
+    var reported: [UInt64] = []
+    var appended = 0
+    var written = 0
+    var id: UInt64 = 0
+    for step in 0..<2000 {
+      switch dice.roll(8) {
+      case 0..<3:
+        for _ in 0...dice.roll(8) {
+          id += 1
+          let size = 2 + dice.roll(100)
+          let frame = Frame(
+            id: id, start: appended, end: appended + size, isMessage: dice.roll(4) > 0, isReported: dice.roll(4) == 0)
+          ledger.append(
+            bytes: size,
+            FrameEntry(
+              id: id, kind: 1, flags: frame.isReported ? OutboxFlag.report : 0, isMessage: frame.isMessage))
+          appended += size
+          model.append(frame)
+        }
+      case 3:
+        let size = dice.roll(20)
+        ledger.skip(bytes: size)
+        appended += size
+      case 4..<7:
+        let size = dice.roll(min(appended - written, 400) + 1)
+        ledger.written(bytes: size)
+        written += size
+        #expect(ledger.firstUnstarted == model.filter { $0.start < written }.count, "seed \(seed), step \(step)")
+        let done = model.filter { $0.end <= written }
+        model.removeFirst(done.count)
+        reported += done.filter { $0.isMessage && $0.isReported }.map(\.id)
+        try #require(ledger.settle() == UInt64(done.filter(\.isMessage).count), "seed \(seed), step \(step)")
+      default:
+        #expect(ledger.takeReported() == reported, "seed \(seed), step \(step)")
+        reported = []
+        if dice.roll(20) == 0 {
+          ledger.reset()
+          model = []
+          appended = 0
+          written = 0
+        }
+      }
+      try #require(ledger.count == model.count, "seed \(seed), step \(step)")
+      try #require(ledger.pending == model.filter(\.isMessage).count, "seed \(seed), step \(step)")
+      guard !model.isEmpty else { continue }
+      let index = dice.roll(model.count)
+      let entry = try #require(ledger.entry(index))
+      #expect(entry.id == model[index].id && entry.length == model[index].end - model[index].start)
+      #expect(ledger.bytesBefore(entry) == model[index].start - written, "seed \(seed), step \(step)")
+    }
   }
 }

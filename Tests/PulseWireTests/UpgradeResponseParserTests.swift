@@ -148,7 +148,7 @@ struct UpgradeResponseParserTests {
       return
     }
     #expect(refusal.reason == "Slow\tDown")
-    #expect(refusal.retryAfter == 17)
+    #expect(refusal.retryAfter(now: 0) == 17)
     #expect(refusal.headers.count == 2)
     #expect(refusal.body == Array("abc".utf8))
     #expect(refusal.text.contains("429 \"Slow\\x09Down\""))
@@ -183,12 +183,12 @@ struct UpgradeResponseParserTests {
   }
 
   @Test func retryAfterThatIsNoNumber() {
-    for value in ["Fri, 31 Dec 1999 23:59:59 GMT", "-1", "", "1.5", "99999999999999999999"] {
+    for value in ["Fri 31 Dec 1999 23:59:59 GMT", "-1", "", "1.5", "99999999999999999999"] {
       guard case .refused(let refusal) = Self.answer("HTTP/1.1 503 x\r\nRetry-After: \(value)\r\n\r\n") else {
         Issue.record("not refused")
         continue
       }
-      #expect(refusal.retryAfter == nil)
+      #expect(refusal.retryAfter(now: 0) == nil)
     }
   }
 

@@ -115,4 +115,16 @@ struct WebSocketURLTests {
     }
     #expect(!failure.text.contains("hunter2"), "\(failure.text)")
   }
+
+  @Test(arguments: [
+    ("wss://h/ws/pqia91ma19a5s61cv6a81va65sdf19v8a65a1a5s61cv6a81va65sdf19v8a65a1", "wss://h/ws/***"),
+    ("wss://h/ws/btcusdt@bookTicker", "wss://h/ws/btcusdt@bookTicker"),
+    ("wss://h/v5/public/linear?token=secret", "wss://h/v5/public/linear"),
+    ("wss://user:secret@h/a", "wss://h/a"),
+    ("wss://h/0123456789abcdef0123456789abcdef0/x", "wss://h/***/x"),
+    ("wss://h/a.name.that.is.long.but.has.points.in.it.and.no.key", "wss://h/a.name.that.is.long.but.has.points.in.it.and.no.key"),
+  ])
+  func keysDoNotShowInLogs(url: String, shown: String) throws {
+    #expect(try WebSocketURL.parse(url).get().redacted == shown)
+  }
 }

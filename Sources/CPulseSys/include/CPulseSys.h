@@ -33,6 +33,13 @@ double psys_strtod(const char *_Nonnull text, size_t *_Nonnull used);
 const char *_Nullable psys_getenv(const char *_Nonnull name);
 /* Writes bytes to standard error, for the log. */
 void psys_stderr(const void *_Nonnull bytes, size_t count);
+/* Opens a file to append to, made with mode 0600, closed at exec. A descriptor or -errno. */
+int32_t psys_open_log(const char *_Nonnull path);
+/* Writes a line of the log: never blocks on a full pipe, never raises SIGPIPE. 1, or 0 if the line was not written. */
+int32_t psys_write_line(int32_t descriptor, const void *_Nonnull bytes, size_t count);
+/* The level of the log, for a look without a lock. */
+int32_t psys_log_level(void);
+void psys_log_set_level(int32_t level);
 /* 1 if the path is a file or folder that can be read. */
 int32_t psys_readable_path(const char *_Nonnull path);
 

@@ -1,71 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
 import PulseFlow
+import PulseText
 import PulseTransport
 import PulseWire
 
-/// From the first call to an open connection: resolve, connect, secure, upgrade.
-extension Client {
-  /// Starts to connect; does nothing when that was done before.
-  package func start() -> StatusCode {
-    mutex.lock()
-    defer { mutex.unlock() }
-    return startLocked()
-  }
-
-  private func startLocked() -> StatusCode {
-    if closeStarted { return .closed }
-    guard phase == .idle else { return .ok }
-    state = .connecting
-    let now = Clock.monotonic()
-    openTimer = host.loop.schedule(self, tag: Signal.openDeadline, deadline: now &+ options.openTimeout)
-    reportState(cause: "open")
+/// From the first step to an open connection: resolve, connect, secure, upgrade. The client's lock is held.
+extension Connection {
+  func start() {
+    let options = client.options
+    openTimer = host.loop.schedule(
+      self, tag: Signal.openDeadline, deadline: Clock.deadline(startedAt, after: options.openTimeout))
     if let address = AddressResolver.literal(url.host, port: url.port) {
       addresses = .success([address])
-      phase = .resolving
       host.loop.post(self, tag: Signal.resolved)
       host.hurry()
-    } else {
-      phase = .resolving
-      if !ResolverPool.submit(host: url.host, port: url.port, for: self) {
-        end(Failure(.noFiles, "can't start a thread to resolve \(url.host)"))
-      }
+    } else if !ResolverPool.submit(host: url.host, port: url.port, for: self) {
+      end(Failure(.noFiles, "can't start a thread to resolve \(url.host)"))
     }
-    return .ok
   }
 
-  /// Starts, and waits for the outcome of the attempt.
-  package func open(timeout: Int64) -> Failure? {
-    let deadline = Client.deadline(after: timeout)
-    mutex.lock()
-    defer { mutex.unlock() }
-    if closeStarted { return closedByCaller() }
-    _ = startLocked()
-    func isDecided() -> Bool { phase == .open || phase == .ended || closeStarted }
-    if timeout == 0 && !isDecided() { driveBriefly() }
-    if block(until: deadline, isDecided) {
-      if closeStarted { return closedByCaller() }
-      // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
-      return phase == .ended && openedAt == 0 ? failure : nil
-    }
-    return Failure(.timeout, "not connected to \(url.redacted) yet")
-  }
-
-  /// Whether an answer of the resolver is still wanted.
+  /// Whether an answer of the resolver is still wanted. Called by its thread, without the lock.
   var isResolving: Bool {
-    mutex.lock()
-    defer { mutex.unlock() }
+    client.mutex.lock()
+    defer { client.mutex.unlock() }
     return phase == .resolving
   }
 
-  /// The resolver's answer; called by its thread.
+  /// The resolver's answer; called by its thread, without the lock.
   func resolved(_ answer: Result<[SocketAddress], TransportError>) {
-    mutex.lock()
+    client.mutex.lock()
     if phase == .resolving {
       addresses = answer
       host.loop.post(self, tag: Signal.resolved)
     }
-    mutex.unlock()
+    client.mutex.unlock()
     host.hurry()
   }
 
@@ -77,8 +46,9 @@ extension Client {
       end(Failure(error))
     case .success(let list):
       phase = .connecting
+      client.log(.debug) { "connecting to \(self.url.host):\(self.url.port), \(list.count) addresses" }
       let connector = Connector(
-        loop: host.loop, addresses: list, name: "\(url.host):\(url.port)", deadline: Int64.max,
+        loop: host.loop, addresses: list, name: sentence("\(url.host):\(url.port)"), deadline: Int64.max,
         report: { outcome in self.connected(outcome) })
       self.connector = connector
       connector.start()
@@ -88,8 +58,8 @@ extension Client {
 
   /// Called by the driver, with no lock held.
   private func connected(_ outcome: Result<Connector.Connected, TransportError>) {
-    mutex.lock()
-    defer { mutex.unlock() }
+    client.mutex.lock()
+    defer { client.mutex.unlock() }
     guard phase == .connecting else {
       if case .success(let winner) = outcome { psys_close(winner.descriptor) }
       return
@@ -114,6 +84,7 @@ extension Client {
       }
       if url.isSecure {
         phase = .securing
+        client.log(.debug) { "TCP is connected, TLS begins" }
         continueSecuring()
       } else {
         sendUpgradeRequest()
@@ -141,6 +112,7 @@ extension Client {
   }
 
   private func sendUpgradeRequest() {
+    let options = client.options
     let key = handshakeKey()
     var offer: DeflateOffer? = nil
     if options.compression {
@@ -150,9 +122,9 @@ extension Client {
         serverNoContextTakeover: !options.compressionContextTakeover,
         clientMaxWindowBits: bits == 15 ? 0 : bits, serverMaxWindowBits: bits == 15 ? nil : bits)
     }
-    var headers = options.headers
+    var headers = client.headers
     if let credentials = url.credentials, !hasHeader("authorization") {
-      let login = Base64.encode([UInt8]("\(credentials.user):\(credentials.password)".utf8))
+      let login = Base64.encode(("\(credentials.user):\(credentials.password)" as Sentence).bytes)
       headers.append(HTTPHeader(name: "Authorization", value: "Basic " + String(decoding: login, as: UTF8.self)))
     }
     if !hasHeader("user-agent") { headers.append(HTTPHeader(name: "User-Agent", value: "pulsews/" + text(Version.text))) }
@@ -161,7 +133,7 @@ extension Client {
       offerDeflate: offer)
     switch request.encode() {
     case .failure(let problem):
-      end(Failure(.invalidArgument, problem.text))
+      end(Failure(.invalidArgument, text: problem.text))
     case .success(let bytes):
       bytes.withUnsafeBytes { output.append($0) }
       ledger.skip(bytes: bytes.count)
@@ -174,12 +146,12 @@ extension Client {
 
   private func handshakeKey() -> [UInt8] {
     var key = [UInt8](repeating: 0, count: 16)
-    key.withUnsafeMutableBytes { random.fill($0) }
+    key.withUnsafeMutableBytes { client.random.fill($0) }
     return key
   }
 
   private func hasHeader(_ name: String) -> Bool {
-    for header in options.headers where equal(lowercased(header.name), name) { return true }
+    for header in client.headers where equal(lowercased(header.name), name) { return true }
     return false
   }
 
@@ -225,36 +197,42 @@ extension Client {
   }
 
   private func refuse(_ refusal: UpgradeRefusal) {
-    self.refusal = refusal
-    var sentence = "\(url.redacted): the server refused the WebSocket handshake with status \(refusal.status)"
-    if !refusal.reason.utf8.isEmpty { sentence += " \(quoted(refusal.reason))" }
+    client.refusal = refusal
+    client.acceptance = nil
+    var why: Sentence = "\(url.redacted): the server refused the WebSocket handshake with status \(refusal.status)"
+    if !refusal.reason.utf8.isEmpty { why.add(" \(quoted(refusal.reason))") }
     let hint = refusal.hint
-    if !hint.utf8.isEmpty { sentence += "; \(hint)" }
-    end(Failure(.handshake, sentence))
+    if !hint.utf8.isEmpty { why.add("; \(hint)") }
+    var failure = Failure(.handshake, why)
+    failure.httpStatus = refusal.status
+    failure.retryAfter = refusal.retryAfter(now: Clock.realtime() / 1_000_000_000)
+    end(failure)
   }
 
   private func becomeOpen(_ acceptance: UpgradeAcceptance) {
-    self.acceptance = acceptance
+    let options = client.options
     upgradeParser = nil
     var configuration = WireConfiguration(role: .client)
     configuration.maxMessageSize = options.maxMessageSize
     configuration.deflate = acceptance.deflate
     configuration.compressionThreshold = options.compressionThreshold
     wire = WireConnection(configuration: configuration)
-    if let timer = openTimer {
-      host.loop.cancel(timer)
-      openTimer = nil
-    }
+    cancel(&openTimer)
     phase = .open
-    state = .connected
     let now = Clock.monotonic()
     openedAt = now
     lastReceivedAt = now
-    nextPingAt = options.heartbeatInterval > 0 ? now &+ options.heartbeatInterval : Int64.max
-    statistics.connections &+= 1
+    serverHeartbeatAt = now
+    if options.heartbeatInterval > 0 { nextHeartbeatAt = Clock.deadline(now, after: options.heartbeatInterval) }
     scheduleHeartbeat()
-    reportState(cause: "accepted")
-    wake()
+    client.acceptance = acceptance
+    client.refusal = nil
+    client.connectionOpened(self)
+  }
+
+  func cancel(_ timer: inout TimerID?) {
+    if let running = timer { host.loop.cancel(running) }
+    timer = nil
   }
 
   func openDeadlinePassed() {
@@ -264,10 +242,10 @@ extension Client {
     case .connecting: doing = "the TCP connection was not made"
     case .securing: doing = "the TLS handshake was not finished"
     case .upgrading: doing = "the server did not answer the WebSocket handshake"
-    case .idle, .open, .closing, .ended: return
+    case .open, .closing, .ended: return
     }
     let failure = Failure(
-      .openTimeout, "\(url.redacted): \(text(doing)) within open_timeout (\(jsonSeconds(options.openTimeout)) s)")
+      .openTimeout, "\(url.redacted): \(doing) within open_timeout (\(seconds: client.options.openTimeout) s)")
     if phase == .upgrading { upgradeEnded(failure) } else { end(failure) }
   }
 }

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// From one connection to the next: holds, the limits per host, delays, endpoints. `mutex` is held.
+extension Client {
+  // MARK: The way to a connection
+
+  /// The delay is over, or there is none.
+  func beginAttempt() {
+    guard life == .trying, connection == nil, !closeStarted else { return }
+    guard let index = endpoints.choose(Clock.monotonic()) else {
+      stopTrying(failure ?? Failure(.refused, "no endpoint is left"))
+      return
+    }
+    if index != chosenEndpoint { giveBackTicket() }
+    chosenEndpoint = index
+    if options.holdConnect && !holdIsOver {
+      beginHold(.connect)
+      return
+    }
+    askGate()
+  }
+
+  /// Waits for a slot of the limits that all clients of the process share.
+  func askGate() {
+    guard life == .trying, connection == nil, !closeStarted, hold == nil else { return }
+    cancel(&attemptTimer)
+    let answer: ConnectGate.Answer
+    if let ticket {
+      answer = HostGate.poll(ticket)
+    } else {
+      (ticket, answer) = HostGate.request(self)
+    }
+    switch answer {
+    case .go:
+      connect()
+    case .wait(let time):
+      attemptTimer = host.loop.schedule(self, tag: Signal.gate, deadline: time)
+    case .unknown:
+      ticket = nil
+      attemptTimer = host.loop.schedule(self, tag: Signal.gate, deadline: Clock.monotonic() &+ 1_000_000)
+    }
+  }
+
+  private func connect() {
+    let now = Clock.monotonic()
+    holdIsOver = false
+    nextDelay = 0
+    statistics.attempts &+= 1
+    endpoints.began(chosenEndpoint, now)
+    move(.attempt, cause: "attempt")
+    log(.debug) { "attempt \(self.statistics.attempts) begins, to \(self.url.redacted)" }
+    let made = Connection(client: self, endpoint: chosenEndpoint, url: url, tlsContext: url.isSecure ? tlsContext : nil)
+    made.ticket = ticket
+    ticket = nil
+    connection = made
+    made.start()
+  }
+
+  /// A connection has got its 101.
+  func connectionOpened(_ opened: Connection) {
+    giveBackTicket(of: opened)
+    let now = Clock.monotonic()
+    if opened === successor { changeOver(to: opened) }
+    endpoints.succeeded(opened.endpoint, now)
+    statistics.connections &+= 1
+    statistics.connectTime = now &- opened.startedAt
+    statistics.firstMessageTime = -1
+    statistics.awaitsFirstMessage = true
+    toldAttempts = failedAttempts
+    lastDataAt = now
+    isStale = false
+    move(.opened, cause: "connected")
+    log(.info) { "connected to \(opened.url.redacted) in \(seconds: self.statistics.connectTime) s" }
+    scheduleStale()
+    scheduleReturn()
+    beginSession(on: opened)
+    wake()
+  }
+
+  private func giveBackTicket(of connection: Connection) {
+    guard let ticket = connection.ticket else { return }
+    connection.ticket = nil
+    HostGate.leave(ticket)
+  }
+
+  // MARK: The end of one
+
+  /// Called by a connection as the last step of its end.
+  func connectionEnded(_ ended: Connection, _ failure: Failure) {
+    giveBackTicket(of: ended)
+    let now = Clock.monotonic()
+    if ended.openedAt > 0 { statistics.connectedTime &+= now &- ended.openedAt }
+    if ended === successor {
+      successor = nil
+      successorFailed(ended, failure, now)
+      return
+    }
+    guard ended === connection else { return }
+    connection = nil
+    self.failure = failure
+    let wasReady = stage == .ready
+    endSession()
+    if closeStarted {
+      endpoints.cancelled(ended.endpoint)
+      finishClosing(failure)
+      return
+    }
+    outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
+    if ended.openedAt == 0 { failedAttempts &+= 1 }
+    if failure.code == .moved {
+      endpoints.cancelled(ended.endpoint)
+      move(.reconnect, cause: failure.text, code: failure.code)
+      tellDiscarded(failure.text)
+      canSendChanged()
+      beginAttempt()
+      host.hurry()
+      return
+    }
+    if wasReady { backoff.connectionEnded(openFor: now &- readyAt) }
+    lost(failure, endpoint: ended.endpoint, wasOpen: ended.openedAt > 0, now)
+  }
+
+  /// An attempt failed, or the connection is lost: what now?
+  func lost(_ failure: Failure, endpoint: Int, wasOpen: Bool, _ now: Int64) {
+    self.failure = failure
+    countFailure(failure, wasOpen: wasOpen)
+    let breaker = endpoints.health(endpoint)?.breaker.state(now) ?? .closed
+    let isFatal = failure.isFatal && !options.retryFatal
+    if isFatal {
+      endpoints.ruledOut(endpoint, now)
+    } else if wasOpen {
+      endpoints.ended(endpoint, now)
+    } else {
+      endpoints.failed(endpoint, now)
+    }
+    reportBreaker(endpoint, before: breaker, now)
+    if !options.reconnect || endpoints.choose(now) == nil {
+      stopTrying(failure)
+      return
+    }
+    guard var delay = backoff.nextDelay(random: random.next64()) else {
+      var last = failure
+      last.text = sentence("gave up after \(backoff.attempt) attempts: \(failure.text)")
+      stopTrying(last)
+      return
+    }
+    if let seconds = failure.retryAfter {
+      // A day is enough for any maintenance, and an absurd number must not end the trying.
+      let asked = Int64(min(seconds, 86_400)) &* 1_000_000_000
+      if asked > delay { delay = asked }
+    }
+    if failure.closeCode == 1012 || failure.closeCode == 1013 {
+      let least = Backoff.restartDelay(
+        options.restartDelay, jitterPermille: options.jitterPermille, random: random.next64())
+      if least > delay { delay = least }
+    }
+    nextDelay = delay
+    chosenEndpoint = endpoints.choose(now) ?? chosenEndpoint
+    move(.retry, cause: failure.text, code: failure.code)
+    log(.warning) { "\(failure.text); next attempt in \(seconds: delay) s" }
+    tellDiscarded(failure.text)
+    canSendChanged()
+    attemptTimer = host.loop.schedule(self, tag: Signal.attempt, deadline: Clock.deadline(now, after: delay))
+    wake()
+  }
+
+  /// Nobody tries any more, and whoever waits learns why.
+  func stopTrying(_ failure: Failure) {
+    stopAttempts()
+    self.failure = failure
+    life = .ended
+    nextDelay = 0
+    move(.giveUp, cause: failure.text, code: failure.code)
+    log(.error) { "stopped trying: \(failure.text)" }
+    // With reconnect the application may ask for another try, and finds what it has queued.
+    if options.reconnect { tellDiscarded(failure.text) } else { failQueued() }
+    canSendChanged()
+    wake()
+  }
+
+  func stopAttempts() {
+    cancel(&attemptTimer)
+    cancel(&holdTimer)
+    cancel(&homewardTimer)
+    hold = nil
+    holdIsOver = false
+    giveBackTicket()
+  }
+
+  /// The place in the queue of a host, if it was not used.
+  private func giveBackTicket() {
+    guard let ticket else { return }
+    self.ticket = nil
+    HostGate.leave(ticket)
+  }
+
+  /// A connection has lasted.
+  func becomeStable() {
+    guard let connection, stage == .ready else { return }
+    let now = Clock.monotonic()
+    let breaker = endpoints.health(connection.endpoint)?.breaker.state(now) ?? .closed
+    backoff.reset()
+    endpoints.stable(connection.endpoint)
+    reportBreaker(connection.endpoint, before: breaker, now)
+  }
+
+  // MARK: Holds
+
+  func beginHold(_ kind: Hold) {
+    hold = kind
+    holdTimer = host.loop.schedule(
+      self, tag: Signal.hold, deadline: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
+    report(
+      "{\"event\":\"hold\",\"at\":\"\(kind == .connect ? "connect" : "login")\",\"attempt\":\(attemptNumber),"
+        + "\"endpoint\":\(json: url.redacted)}")
+    wake()
+  }
+
+  /// The application has done its part.
+  package func release() -> StatusCode {
+    mutex.lock()
+    defer { mutex.unlock() }
+    if closeStarted { return .closed }
+    guard let kind = hold else { return .ok }
+    hold = nil
+    cancel(&holdTimer)
+    switch kind {
+    case .connect:
+      holdIsOver = true
+      askGate()
+      host.hurry()
+    case .login:
+      advanceSession()
+    }
+    return .ok
+  }
+
+  func holdTimedOut() {
+    guard let kind = hold else { return }
+    hold = nil
+    let failure = Failure(
+      .login,
+      "\(url.redacted): the application did not release the hold within login_timeout (\(seconds: options.loginTimeout) s)")
+    if kind == .login {
+      connection?.leave(failure)
+    } else {
+      failedAttempts &+= 1
+      lost(failure, endpoint: chosenEndpoint, wasOpen: false, Clock.monotonic())
+    }
+  }
+
+  // MARK: Back to a preferred endpoint
+
+  func scheduleReturn() {
+    guard let connection, connection.endpoint > 0, options.endpointReturn > 0, homewardTimer == nil else { return }
+    homewardTimer = host.loop.schedule(
+      self, tag: Signal.homeward, deadline: Clock.deadline(Clock.monotonic(), after: options.endpointReturn))
+  }
+
+  /// The present connection goes on serving until the other one is open.
+  func returnToPreferred() {
+    guard let connection, stage == .ready, !closeStarted, successor == nil else {
+      scheduleReturn()
+      return
+    }
+    let now = Clock.monotonic()
+    guard let index = endpoints.better(than: connection.endpoint, now, quiet: options.endpointReturn),
+      let ticket = HostGate.takeAtOnce(self, urls[index])
+    else {
+      scheduleReturn()
+      return
+    }
+    statistics.attempts &+= 1
+    let target = urls[index]
+    let made = Connection(client: self, endpoint: index, url: target, tlsContext: target.isSecure ? tlsContext : nil)
+    made.ticket = ticket
+    successor = made
+    log(.debug) { "trying the preferred endpoint \(target.redacted)" }
+    made.start()
+  }
+
+  private func changeOver(to opened: Connection) {
+    successor = nil
+    let old = connection
+    connection = opened
+    chosenEndpoint = opened.endpoint
+    endSession()
+    old?.leave(Failure(.moved, "\(url.redacted): left for the preferred endpoint"))
+    if let old { endpoints.cancelled(old.endpoint) }
+    outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
+    endpoints.began(opened.endpoint, Clock.monotonic())
+    report(
+      "{\"event\":\"endpoint\",\"endpoint\":\(json: opened.url.redacted),"
+        + "\"cause\":\"back to the preferred endpoint\"}")
+    log(.info) { "back to the preferred endpoint \(opened.url.redacted)" }
+  }
+
+  private func successorFailed(_ ended: Connection, _ failure: Failure, _ now: Int64) {
+    if !closeStarted && failure.code != .moved {
+      endpoints.failed(ended.endpoint, now)
+      log(.info) { "the preferred endpoint can't be used yet: \(failure.text)" }
+    }
+    scheduleReturn()
+  }
+
+  func leaveSuccessor() { successor?.end(Failure(.moved, "not needed any more")) }
+
+  /// 1 for the first attempt since the last stable connection.
+  var attemptNumber: Int { backoff.attempt + 1 }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// Which messages are more than data, and whether data comes at all. `mutex` is held.
+extension Client {
+  var hasPatterns: Bool {
+    !options.heartbeatReply.isEmpty || !options.heartbeatRequest.isEmpty || !options.serverHeartbeat.isEmpty
+      || !options.loginConfirm.isEmpty || !options.loginReject.isEmpty || !options.subscribeConfirm.isEmpty
+      || !options.subscribeReject.isEmpty
+  }
+
+  /// True if the message is not for the application. It may end the connection.
+  func inspect(_ message: WireMessage, on connection: Connection) -> Bool {
+    let payload = message.payload
+    if options.heartbeatReply.matches(payload) {
+      connection.heartbeatAnswered()
+      return swallow(message)
+    }
+    if options.serverHeartbeat.matches(payload) {
+      connection.serverHeartbeatAt = connection.lastReceivedAt
+      return swallow(message)
+    }
+    if options.heartbeatRequest.matches(payload) {
+      if let template = options.heartbeatAnswer, connection.takesMessages {
+        sendOwn(render(template, request: payload), on: connection)
+        if !connection.writeIsBlocked { connection.flush() }
+      }
+      return swallow(message)
+    }
+    return connection === self.connection && inspectSession(message, on: connection)
+  }
+
+  private func swallow(_ message: WireMessage) -> Bool {
+    statistics.heartbeatsReceived &+= 1
+    if !options.deliverHeartbeats { return true }
+    deliver(message)
+    return true
+  }
+
+  /// For the application, but not as data.
+  private func deliver(_ message: WireMessage) {
+    statistics.messagesReceived &+= 1
+    statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: message.payload.count)
+    var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
+    if message.wasCompressed { flags |= MessageCode.wasCompressed }
+    inbox.append(
+      kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: Clock.realtime(),
+      expected: message.payload.count)
+    wake()
+  }
+
+  private func inspectSession(_ message: WireMessage, on connection: Connection) -> Bool {
+    if stage == .login || stage == .confirming {
+      if options.loginReject.matches(message.payload) {
+        statistics.loginsRejected &+= 1
+        leave(connection, because: message, Failure(.login, "\(url.redacted): the server rejected the login"))
+        return true
+      }
+      if !loginIsConfirmed && options.loginConfirm.matches(message.payload) { loginConfirmed() }
+    } else {
+      if options.subscribeReject.matches(message.payload) {
+        leave(connection, because: message, Failure(.subscribe, "\(url.redacted): the server rejected a subscription"))
+        return true
+      }
+      if confirmsAwaited > 0 && options.subscribeConfirm.matches(message.payload) { subscriptionConfirmed() }
+    }
+    return false
+  }
+
+  /// The message says why: it is delivered before the connection goes.
+  private func leave(_ connection: Connection, because message: WireMessage, _ failure: Failure) {
+    deliver(message)
+    connection.leave(failure)
+  }
+
+  // MARK: Staleness
+
+  /// Data came with the last chunk.
+  @inline(__always)
+  func dataArrived(at time: Int64, on connection: Connection) {
+    lastDataAt = time
+    if statistics.awaitsFirstMessage {
+      statistics.awaitsFirstMessage = false
+      statistics.firstMessageTime = Clock.monotonic() &- connection.openedAt
+    }
+    if isStale { becomeFresh() }
+  }
+
+  private func becomeFresh() {
+    isStale = false
+    report("{\"event\":\"fresh\",\"silence\":\(seconds: Clock.monotonic() &- statistics.staleSince)}")
+    log(.info) { "data comes again" }
+    scheduleStale()
+  }
+
+  func scheduleStale() {
+    cancel(&staleTimer)
+    guard options.staleTimeout > 0 else { return }
+    staleTimer = host.loop.schedule(
+      self, tag: Signal.stale, deadline: Clock.deadline(lastDataAt, after: options.staleTimeout))
+  }
+
+  func lookWhetherStale() {
+    guard let connection, connection.phase == .open, !isStale else { return }
+    let now = Clock.monotonic()
+    // While the consumer makes reading pause, silence says nothing about the feed.
+    if connection.readingPaused { lastDataAt = now }
+    let silence = now &- lastDataAt
+    if silence < options.staleTimeout {
+      scheduleStale()
+      return
+    }
+    statistics.staleEpisodes &+= 1
+    statistics.staleSince = lastDataAt
+    let action: StaticString = options.staleReconnects ? "reconnect" : "event"
+    report("{\"event\":\"stale\",\"silence\":\(seconds: silence),\"action\":\"\(action)\"}")
+    log(.warning) { "\(self.url.redacted): no data for \(seconds: silence) s" }
+    if options.staleReconnects {
+      connection.leave(
+        Failure(.stale, "\(url.redacted): no data within stale_timeout (\(seconds: options.staleTimeout) s)"))
+    } else {
+      isStale = true
+      wake()
+    }
+  }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// What the application asks for: open, reconnect, close.
+extension Client {
+  /// Starts to connect; does nothing when that was done before.
+  package func start() -> StatusCode {
+    mutex.lock()
+    defer { mutex.unlock() }
+    return startLocked()
+  }
+
+  private func startLocked() -> StatusCode {
+    if closeStarted { return .closed }
+    if life == .idle { begin(.start, cause: "started") }
+    return .ok
+  }
+
+  private func begin(_ event: SessionEvent, cause: StaticString) {
+    life = .trying
+    failure = nil
+    backoff.reset()
+    endpoints.resetRuledOut()
+    nextDelay = 0
+    toldAttempts = failedAttempts
+    chosenEndpoint = endpoints.choose(Clock.monotonic()) ?? 0
+    move(event, cause: text(cause))
+    beginAttempt()
+    host.hurry()
+  }
+
+  /// Starts, and waits for the outcome of an attempt. Each failed one is told once.
+  package func open(timeout: Int64) -> Failure? {
+    let deadline = Client.deadline(after: timeout)
+    mutex.lock()
+    defer { mutex.unlock() }
+    if closeStarted { return closedByCaller() }
+    _ = startLocked()
+    let opened = statistics.connections
+    func isDecided() -> Bool {
+      isOpen || life == .ended || closeStarted || failedAttempts != toldAttempts || statistics.connections != opened
+    }
+    if timeout == 0 && !isDecided() { driveBriefly() }
+    guard block(until: deadline, isDecided) else {
+      return Failure(.timeout, "not connected to \(url.redacted) yet")
+    }
+    if closeStarted { return closedByCaller() }
+    if isOpen || statistics.connections != opened { return nil }
+    toldAttempts = failedAttempts
+    // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
+    if life == .ended && !options.reconnect && statistics.connections > 0 { return nil }
+    return failure
+  }
+
+  var isOpen: Bool { connection?.phase == .open || connection?.phase == .closing }
+
+  /// Waits until messages flow.
+  package func waitReady(timeout: Int64) -> Failure? {
+    let deadline = Client.deadline(after: timeout)
+    mutex.lock()
+    defer { mutex.unlock() }
+    if closeStarted { return closedByCaller() }
+    _ = startLocked()
+    func isDecided() -> Bool { stage == .ready || life == .ended || closeStarted }
+    if timeout == 0 && !isDecided() { driveBriefly() }
+    guard block(until: deadline, isDecided) else {
+      return Failure(.timeout, "the connection to \(url.redacted) is not ready yet")
+    }
+    if closeStarted { return closedByCaller() }
+    return stage == .ready ? nil : failure
+  }
+
+  /// Connects anew at once, whatever the state, unless the client was closed.
+  package func reconnect() -> StatusCode {
+    mutex.lock()
+    defer { mutex.unlock() }
+    if isClosedForGood { return .closed }
+    if closeStarted {
+      // A disconnect that is still on its way is over now.
+      connection?.end(closedByCaller())
+      closeStarted = false
+    }
+    guard life == .trying else {
+      begin(.reconnect, cause: "reconnect() was called")
+      return .ok
+    }
+    backoff.reset()
+    endpoints.resetRuledOut()
+    if let connection, state == .connected {
+      statistics.reconnectsManual &+= 1
+      connection.leave(Failure(.moved, "\(url.redacted): left, since reconnect() was called"))
+    } else if connection == nil && hold == nil && ticket == nil {
+      cancel(&attemptTimer)
+      nextDelay = 0
+      move(.reconnect, cause: "reconnect() was called")
+      beginAttempt()
+      host.hurry()
+    }
+    return .ok
+  }
+
+  /// Closes and waits for the peer's answer. `forGood`: `reconnect` does not open it again.
+  package func close(code: UInt16?, reason: [UInt8], timeout: Int64, forGood: Bool) -> StatusCode {
+    let deadline = Client.deadline(after: timeout)
+    mutex.lock()
+    defer { mutex.unlock() }
+    if forGood { isClosedForGood = true }
+    beginClose(code, reason)
+    if life != .ended && timeout == 0 { driveBriefly() }
+    if block(until: deadline, { self.life == .ended || !self.closeStarted }) { return .ok }
+    if !forGood && closeStarted {
+      // What could not leave in time fails now; the rest of the close goes on by itself.
+      failQueued()
+    }
+    return .timeout
+  }
+
+  private func beginClose(_ code: UInt16?, _ reason: [UInt8]) {
+    if closeStarted { return }
+    closeStarted = true
+    leaveSuccessor()
+    if life == .trying, let connection {
+      connection.beginClose(code, reason)
+      wake()
+    } else {
+      finishClosing(closedByCaller())
+    }
+  }
+
+  func closedByCaller() -> Failure { Failure(.closed, "the client was closed by this side") }
+
+  /// The last connection is gone, or there was none.
+  func finishClosing(_ failure: Failure) {
+    stopAttempts()
+    // It may have ended by itself before: its failure stays known.
+    if life != .ended || self.failure == nil { self.failure = failure }
+    life = .ended
+    move(.disconnect, cause: failure.text)
+    failQueued()
+    log(.info) { "closed" }
+    wake()
+  }
+
+  /// Ends the client at once and waits until no call is inside it.
+  package func finish() {
+    mutex.lock()
+    closeStarted = true
+    isClosedForGood = true
+    leaveSuccessor()
+    connection?.lingers = false
+    connection?.end(closedByCaller())
+    if life != .ended { finishClosing(closedByCaller()) }
+    cancel(&flowTimer)
+    wake()
+    while blockedCalls > 0 {
+      let epoch = host.epoch(of: waiter)
+      mutex.unlock()
+      host.wait(waiter, since: epoch, until: Int64.max)
+      mutex.lock()
+    }
+    mutex.unlock()
+    ClientRegistry.remove(self)
+    if !isForked { DefaultHost.release(host) }
+  }
+
+  /// Takes an event to the state table. `mutex` is held.
+  func move(_ event: SessionEvent, cause: String, code: StatusCode = .ok) {
+    guard let next = StateTable.next(state, event) else { return }
+    let previous = state
+    state = next
+    reportState(event, from: previous, cause: cause, code: code)
+  }
+}
+
+/// The table of transitions, as the ABI gives it out.
+package enum TransitionTable {
+  package static func entry(_ index: Int) -> (from: Int32, event: StaticString, to: Int32, meaning: StaticString)? {
+    guard let row = StateTable.entry(index) else { return nil }
+    return (row.from.rawValue, row.event.name, row.to.rawValue, row.meaning)
+  }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// From the outbox to the connection, at the pace that is allowed; and what became of the messages. `mutex` is held.
+extension Client {
+  private static let tellingPause: Int64 = 100_000_000
+
+  /// Frames what may go now on a connection whose frames are all written. True if there is something to write.
+  func refill(_ connection: Connection) -> Bool {
+    guard connection === self.connection else { return false }
+    let before = connection.output.count
+    if (subscriptions?.pending ?? 0) > 0 && (stage == .subscribing || stage == .ready) && connection.phase == .open {
+      let isComplete = sendSubscriptions(on: connection)
+      if isComplete && stage == .subscribing { advanceSession() }
+    }
+    if !outbox.isEmpty { frameQueued(on: connection) }
+    return connection.output.count > before
+  }
+
+  private func frameQueued(on connection: Connection) {
+    guard stage == .ready, connection.brokenWrite == nil else { return }
+    let isClosing = connection.phase == .closing
+    guard isClosing ? connection.pendingClose != nil : connection.phase == .open else { return }
+    let now = Clock.monotonic()
+    while connection.hasRoom, let message = outbox.front(now: now) {
+      let isBacklog = message.id <= backlogEnd && !isClosing
+      if isBacklog && now < nextBacklogAt {
+        scheduleFlow(at: nextBacklogAt)
+        break
+      }
+      if limiter?.admit(now) == false {
+        statistics.rateLimitWaits &+= 1
+        scheduleFlow(at: limiter?.readyAt(now) ?? now)
+        break
+      }
+      if isBacklog { nextBacklogAt = Clock.deadline(now, after: options.backlogInterval) }
+      connection.encode(
+        message.kind == MessageCode.text ? .text : .binary, message.payload, id: message.id, flags: message.flags,
+        expiresAt: message.expiresAt)
+      outbox.removeFront()
+    }
+    if outbox.book.hasNews { tellDiscarded("") }
+    giveRoom()
+  }
+
+  /// A close has to wait: messages that were accepted before may still go.
+  func holdsBackMessages(for connection: Connection) -> Bool {
+    connection === self.connection && stage == .ready && !outbox.isEmpty
+  }
+
+  /// The outbox has room again for those who wait.
+  private func giveRoom() {
+    guard sendersWait || roomIsAwaited else { return }
+    guard outbox.count <= options.messageQueueSize / 2 && outbox.bytes <= options.messageQueueBytes / 2 else { return }
+    canSendChanged()
+  }
+
+  func canSendChanged() {
+    if sendersWait || flushersWait {
+      sendersWait = false
+      flushersWait = false
+      host.notify(waiter)
+    }
+    if roomIsAwaited {
+      roomIsAwaited = false
+      signalDescriptor()
+    }
+  }
+
+  // MARK: Time
+
+  /// Looks again at `time`, unless that is planned for sooner.
+  func scheduleFlow(at time: Int64) {
+    if time >= flowTimerAt { return }
+    cancel(&flowTimer)
+    flowTimerAt = time
+    flowTimer = host.loop.schedule(self, tag: Signal.flow, deadline: time)
+  }
+
+  /// Plans for what may expire in the outbox.
+  func rescheduleFlow() {
+    if outbox.nextExpiry != .max { scheduleFlow(at: outbox.nextExpiry) }
+  }
+
+  func flow() {
+    let now = Clock.monotonic()
+    if outbox.expire(now: now) > 0 { giveRoom() }
+    tellDiscarded("")
+    if let connection, !connection.writeIsBlocked { connection.flush() }
+    rescheduleFlow()
+  }
+
+  // MARK: Fates
+
+  /// Something was written whose owner may wait to hear of it.
+  var watchesSending: Bool { tellsFates || flushersWait }
+
+  func messagesLeft(_ connection: Connection) {
+    if tellsFates {
+      for id in connection.ledger.takeReported() { outbox.book.report(id: id, fate: .sent) }
+      tellFates()
+    }
+    if flushersWait {
+      flushersWait = false
+      host.notify(waiter)
+    }
+  }
+
+  private func tellFates() {
+    for fate in outbox.book.takeReports() {
+      report("{\"event\":\"fate\",\"id\":\(fate.id),\"fate\":\"\(fate.fate.name)\"}")
+    }
+    wake()
+  }
+
+  /// Reports what the outbox has discarded, ten times a second at most when it comes in drops. `cause`: what has taken
+  /// messages along, told at once.
+  func tellDiscarded(_ cause: String) {
+    guard outbox.book.hasNews else { return }
+    let now = Clock.monotonic()
+    if cause.utf8.isEmpty && now < nextTellingAt {
+      scheduleFlow(at: nextTellingAt)
+      return
+    }
+    nextTellingAt = now &+ Client.tellingPause
+    for news in outbox.book.takeDiscarded() {
+      var why = cause
+      switch news.cause {
+      case .oldest:
+        why = "drop_oldest"
+      case .newest:
+        why = "drop_newest"
+      case .purged:
+        why = "purge"
+      case .expired:
+        why = "time to live"
+      case .notLive:
+        why = "live_only: the connection ended before they were written"
+      case .connection:
+        if why.utf8.isEmpty { why = "the connection ended before they were written" }
+      }
+      if reportsEvents {
+        report(
+          "{\"event\":\"\(news.cause.fate.name)\",\"messages\":\(news.count),\"first_id\":\(news.firstID),"
+            + "\"last_id\":\(news.lastID),\"cause\":\(json: why)}")
+      }
+      log(.warning) { "\(news.count) messages \(news.cause.fate.name): \(why)" }
+    }
+    if tellsFates { tellFates() }
+    if flushersWait { canSendChanged() }
+    if reportsEvents { wake() }
+  }
+
+  /// What is still queued fails.
+  func failQueued() {
+    outbox.removeAll(withFlags: 0, cause: .connection)
+    tellDiscarded("the client has ended")
+    reportDiscarded()
+    outbox.trim()
+    canSendChanged()
+  }
+
+  /// What arrived after this side began to close.
+  private func reportDiscarded() {
+    let count = statistics.receivedDiscarded &- statistics.discardedTold
+    if count == 0 { return }
+    statistics.discardedTold = statistics.receivedDiscarded
+    report(
+      "{\"event\":\"discarded\",\"messages\":\(count),\"cause\":\"they arrived after this side began to close\"}")
+  }
+}

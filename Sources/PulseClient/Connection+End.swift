@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// The end of a connection, from either side. The client's lock is held.
+extension Connection {
+  /// Begins the close handshake; what was accepted before goes out first.
+  func beginClose(_ code: UInt16?, _ reason: [UInt8]) {
+    switch phase {
+    case .resolving, .connecting, .securing, .upgrading:
+      end(client.closedByCaller())
+    case .open where heldFailure != nil:
+      failHeld()
+    case .open:
+      phase = .closing
+      pendingClose = (code, reason)
+      closeTimer = host.loop.schedule(
+        self, tag: Signal.closeDeadline,
+        deadline: Clock.deadline(Clock.monotonic(), after: client.options.closeTimeout))
+      if readingPaused {
+        // What follows is not delivered any more: it is counted, and must not stand before the peer's close frame.
+        readingPaused = false
+        readSoon()
+        host.hurry()
+      }
+      if !writeIsBlocked { flush() }
+    case .closing, .ended:
+      break
+    }
+  }
+
+  func closeDeadlinePassed() {
+    guard phase == .closing else { return }
+    var failure = client.closedByCaller()
+    failure.text += sentence("; the server did not answer within close_timeout (\(seconds: client.options.closeTimeout) s)")
+    end(failure)
+  }
+
+  /// Leaves an open connection at once, with a close frame but without waiting for the answer.
+  func leave(_ failure: Failure) { end(failure, farewell: .close(1000, "")) }
+
+  enum Farewell {
+    case none
+    case close(UInt16?, StaticString)
+  }
+
+  /// The one way to `ended`. `farewell`: the close frame for a connection that was open.
+  func end(_ failure: Failure, farewell: Farewell = .none) {
+    guard phase != .ended else { return }
+    let wasOpen = phase == .open || phase == .closing
+    if wasOpen && heldInput.count > 0 && !client.closeStarted && heldFailure == nil {
+      // What had arrived and waits for room is delivered all the same; it can't come again.
+      while heldInput.count > 0 && heldFailure == nil {
+        readingPaused = false
+        receiveHeldInput()
+        if phase == .ended { return }
+      }
+    }
+    phase = .ended
+    cancel(&openTimer)
+    cancel(&closeTimer)
+    cancel(&heartbeatTimer)
+    cancel(&flushTimer)
+    connector?.cancel()
+    connector = nil
+    if let registration { host.loop.unregister(registration) }
+    registration = nil
+    if wasOpen { returnUnwritten() }
+    if let stream {
+      self.stream = nil
+      if wasOpen && lingers && failure.code != .reset && brokenWrite == nil {
+        sayGoodbye(farewell, on: stream)
+      } else {
+        stream.close()
+      }
+    }
+    if let wire {
+      client.statistics.compressedIn &+= wire.compressedBytesIn
+      client.statistics.inflated &+= wire.inflatedBytes
+      client.statistics.plainOut &+= wire.plainBytesOut
+      client.statistics.compressedOut &+= wire.compressedBytesOut
+    }
+    wire = nil
+    upgradeParser = nil
+    addresses = nil
+    pendingClose = nil
+    heldFailure = nil
+    originals = nil
+    owedPong = nil
+    output.removeAll(keepingCapacityUpTo: 0)
+    control.removeAll(keepingCapacityUpTo: 0)
+    heldInput.removeAll(keepingCapacityUpTo: 0)
+    ledger = FrameLedger()
+    readingPaused = false
+    client.connectionEnded(self, failure)
+  }
+
+  /// Messages of which no byte was written go back to the client. What is left of `output` is the rest of a frame that
+  /// was cut, if any: that message counts as failed, since nobody can tell what the peer makes of it.
+  private func returnUnwritten() {
+    let unstarted = ledger.firstUnstarted
+    var rest = output.count
+    if let first = ledger.entry(unstarted) { rest = ledger.bytesBefore(first) }
+    for index in 0..<unstarted {
+      if let entry = ledger.entry(index), entry.isMessage {
+        client.outbox.book.discard(id: entry.id, flags: entry.flags, cause: .connection)
+      }
+    }
+    if unstarted < ledger.count { putBack(from: unstarted) }
+    output.truncate(to: rest)
+  }
+
+  private func putBack(from unstarted: Int) {
+    // The originals are those of the last compressed frames in `output`.
+    var compressed = 0
+    for index in unstarted..<ledger.count where ledger.entry(index)?.isCompressed == true { compressed += 1 }
+    while let queue = originals, queue.count > compressed, let slice = queue.take(queue.count - compressed) {
+      queue.giveBack(slice.segment)
+    }
+    let bytes = output.writable
+    client.outbox.beginPutBack()
+    for index in unstarted..<ledger.count {
+      guard let entry = ledger.entry(index), entry.isMessage else { continue }
+      var payload = UnsafeRawBufferPointer(start: nil, count: 0)
+      var slice: MessageSlice?
+      if entry.isCompressed {
+        slice = originals?.take(1)
+        if let slice { payload = slice.records[0].payload }
+      } else {
+        let start = ledger.bytesBefore(entry)
+        payload = UnsafeRawBufferPointer(
+          WireConnection.unmaskedPayload(
+            of: UnsafeMutableRawBufferPointer(rebasing: bytes[start..<(start + entry.length)])))
+      }
+      if entry.flags & OutboxFlag.liveOnly != 0 {
+        client.outbox.book.discard(id: entry.id, flags: entry.flags, cause: .notLive)
+      } else {
+        client.outbox.putBack(
+          OutboxMessage(
+            id: entry.id, kind: entry.kind, flags: entry.flags, payload: payload, expiresAt: entry.expiresAt,
+            acceptedAt: entry.acceptedAt))
+      }
+      withExtendedLifetime(slice?.segment) {}
+    }
+    client.outbox.endPutBack()
+  }
+
+  /// The rest of a cut frame, or the control frames, and the close frame: one try to write them now, then the stream
+  /// lingers.
+  private func sayGoodbye(_ farewell: Farewell, on stream: ByteStream) {
+    if !outputIsCut { swap(&output, &control) }
+    if case .close(let code, let reason) = farewell, let wire, !wire.closeSent {
+      let count = reason.utf8CodeUnitCount < 123 ? reason.utf8CodeUnitCount : 123
+      _ = wire.encodeClose(
+        code: code, reason: UnsafeRawBufferPointer(start: reason.utf8Start, count: count),
+        maskKey: client.random.next32(), into: &output)
+    }
+    if output.count > 0, case .bytes(let count) = stream.write(output.readable) {
+      client.statistics.bytesSent &+= UInt64(count)
+      output.consume(count)
+    }
+    Linger.start(stream, rest: output.readable, host: host)
+  }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// Heartbeats to the peer, answers to its own, and the deadlines for any sign of life. The client's lock is held.
+extension Connection {
+  private static let pongLimit = 16 << 10
+
+  func scheduleHeartbeat() {
+    let options = client.options
+    var next = nextHeartbeatAt
+    if options.heartbeatTimeout > 0 {
+      let deadAt = Clock.deadline(lastReceivedAt, after: options.heartbeatTimeout)
+      if deadAt < next { next = deadAt }
+    }
+    if options.serverHeartbeatTimeout > 0 {
+      let deadAt = Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout)
+      if deadAt < next { next = deadAt }
+    }
+    guard next != Int64.max else { return }
+    heartbeatTimer = host.loop.schedule(self, tag: Signal.heartbeat, deadline: next)
+  }
+
+  func heartbeatIsDue() {
+    guard phase == .open || phase == .closing else { return }
+    let options = client.options
+    let now = Clock.monotonic()
+    // While the consumer makes reading pause, silence says nothing about the peer.
+    if readingPaused {
+      lastReceivedAt = now
+      serverHeartbeatAt = now
+    }
+    if options.heartbeatTimeout > 0 && now &- lastReceivedAt >= options.heartbeatTimeout {
+      lingers = false
+      end(
+        Failure(
+          .dead,
+          "\(url.redacted): no byte from the server within heartbeat_timeout (\(seconds: options.heartbeatTimeout) s)"))
+      return
+    }
+    if options.serverHeartbeatTimeout > 0 && now &- serverHeartbeatAt >= options.serverHeartbeatTimeout && phase == .open {
+      leave(
+        Failure(
+          .stale,
+          "\(url.redacted): no server_heartbeat within server_heartbeat_timeout (\(seconds: options.serverHeartbeatTimeout) s)"))
+      return
+    }
+    if now >= nextHeartbeatAt {
+      nextHeartbeatAt = Clock.deadline(now, after: options.heartbeatInterval)
+      if phase == .open { sendHeartbeat(now) }
+      if phase == .ended { return }
+      if client.inbox.isEmpty { client.inbox.trim() }
+    }
+    scheduleHeartbeat()
+  }
+
+  private func sendHeartbeat(_ now: Int64) {
+    heartbeatCounter &+= 1
+    if let template = client.options.heartbeatMessage {
+      // A second one behind one that the peer does not take tells nothing more.
+      guard output.count < Connection.outputLimit else { return }
+      encodeOwn(client.render(template))
+      client.noteMessage()
+    } else {
+      guard let wire, control.count < Connection.pongLimit else { return }
+      var payload = heartbeatCounter.bigEndian
+      withUnsafeBytes(of: &payload) { bytes in
+        _ = wire.encodePing(bytes, maskKey: client.random.next32(), into: &control)
+      }
+      client.statistics.pingsSent &+= 1
+      client.noteControl()
+    }
+    heartbeatSentAt = now
+    heartbeatIsAnswered = false
+    if !writeIsBlocked { flush() }
+  }
+
+  /// A message or a pong answers the last heartbeat.
+  func heartbeatAnswered() {
+    if heartbeatIsAnswered { return }
+    heartbeatIsAnswered = true
+    client.roundTrips.add(Clock.monotonic() &- heartbeatSentAt)
+  }
+
+  /// A pong that answers the last ping gives a round trip; one that was not asked for is allowed (RFC 6455 §5.5.3).
+  func pongArrived(_ payload: UnsafeRawBufferPointer) {
+    client.statistics.pongsReceived &+= 1
+    guard payload.count == 8, UInt64(bigEndian: payload.loadUnaligned(as: UInt64.self)) == heartbeatCounter else { return }
+    heartbeatAnswered()
+  }
+
+  /// RFC 6455 §5.5.2: a pong with the same payload, unless the close handshake has begun. To a peer that floods with
+  /// pings and does not read, only the latest is owed (§5.5.3): the memory for pongs is bounded.
+  func answerPing(_ payload: UnsafeRawBufferPointer) {
+    client.statistics.pingsReceived &+= 1
+    if control.count >= Connection.pongLimit && !writeIsBlocked { flush() }
+    guard let wire, !wire.closeSent else { return }
+    if control.count >= Connection.pongLimit {
+      if owedPong != nil { client.statistics.pongsSkipped &+= 1 }
+      owedPong = [UInt8](payload)
+      return
+    }
+    _ = wire.encodePong(payload, maskKey: client.random.next32(), into: &control)
+    client.statistics.pongsSent &+= 1
+    client.noteControl()
+  }
+
+  /// The pings that came while there was no room for pongs: the latest is answered now.
+  func payOwedPong() {
+    guard let payload = owedPong, let wire else { return }
+    owedPong = nil
+    payload.withUnsafeBytes { bytes in
+      _ = wire.encodePong(bytes, maskKey: client.random.next32(), into: &control)
+    }
+    client.statistics.pongsSent &+= 1
+    client.noteControl()
+  }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// From the socket to the client's queue. The client's lock is held; only the driver reads: the buffer is the loop's.
+extension Connection {
+  /// Chunks of one readable event: more than one only where TLS holds back what epoll can't see.
+  private static let chunksPerEvent = 8
+
+  /// Reads what is there.
+  func readInput() {
+    if heldFailure != nil {
+      // No answer can leave any more.
+      if brokenWrite != nil { failHeld() }
+      return
+    }
+    if heldInput.count > 0 && !readingPaused { receiveHeldInput() }
+    var chunks = 0
+    while let stream, !readingPaused, heldFailure == nil {
+      var wasFull = false
+      switch stream.read(into: host.readBuffer) {
+      case .bytes(let count):
+        lastReceivedAt = host.loop.turnTime
+        client.statistics.bytesReceived &+= UInt64(count)
+        wasFull = count == host.readBuffer.count
+        let chunk = UnsafeMutableRawBufferPointer(rebasing: host.readBuffer[0..<count])
+        if phase == .upgrading {
+          upgradeBytes(chunk, receivedAt: Clock.realtime())
+        } else {
+          receiveFrames(chunk, receivedAt: Clock.realtime())
+        }
+      case .wouldBlock:
+        return
+      case .end:
+        inputEnded(Failure(.endOfStream, "\(url.redacted): the server ended the connection without a close frame"))
+        return
+      case .failed(let error):
+        inputEnded(Failure(error))
+        return
+      }
+      if !wasFull && !inputIsEnding && tlsContext == nil { return }
+      guard let stream = self.stream else { return }
+      // A chunk that fills the buffer goes to the consumer while it is in the cache; the rest has its turn after that.
+      chunks += wasFull ? Connection.chunksPerEvent : 1
+      if !wasFull && !inputIsEnding && !stream.hasBufferedInput { return }
+      if chunks >= Connection.chunksPerEvent {
+        if !readingPaused { readSoon() }
+        return
+      }
+    }
+  }
+
+  /// Has the loop read when the present turn, or its wait, is over. Once: each of several would read, and ask again.
+  func readSoon() {
+    if readsAgain { return }
+    readsAgain = true
+    host.loop.post(self, tag: Signal.readAgain)
+  }
+
+  /// The consumer has made room.
+  func resumeReading() {
+    readingPaused = false
+    lastReceivedAt = Clock.monotonic()
+    serverHeartbeatAt = lastReceivedAt
+    // What arrived meanwhile had its event then.
+    readSoon()
+  }
+
+  private func inputEnded(_ failure: Failure) {
+    switch phase {
+    case .upgrading: upgradeEnded(failure)
+    // This side has closed; an end without the peer's close frame is still an end.
+    case .closing: end(client.closedByCaller())
+    default: end(failure)
+    }
+  }
+
+  /// Frames of one chunk, or of what was held back of one.
+  func receiveFrames(_ chunk: UnsafeMutableRawBufferPointer, receivedAt: Int64) {
+    guard let wire else { return }
+    let client = client
+    let inbox = client.inbox
+    inbox.beginChunk()
+    let wasEmpty = inbox.isEmpty
+    let limit = client.options.receiveQueueBytes
+    var offset = 0
+    var received: UInt64 = 0
+    var payloadBytes = 0
+    defer {
+      client.statistics.messagesReceived &+= received
+      client.statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: payloadBytes)
+      if received > 0 && phase != .ended { client.dataArrived(at: lastReceivedAt, on: self) }
+    }
+    reading: while true {
+      switch wire.receive(chunk, from: &offset) {
+      case .needMoreBytes:
+        break reading
+      case .message(let message):
+        if client.closeStarted {
+          client.statistics.receivedDiscarded &+= 1
+          continue
+        }
+        if client.inspects && client.inspect(message, on: self) {
+          if phase == .ended { return }
+          continue
+        }
+        received &+= 1
+        payloadBytes &+= message.payload.count
+        var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
+        if message.wasCompressed { flags |= MessageCode.wasCompressed }
+        inbox.append(
+          kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: receivedAt,
+          expected: chunk.count)
+        // It was delivered, and then it turned out to reject the login.
+        if phase == .ended { return }
+        if inbox.bytes >= limit {
+          readingPaused = true
+          if offset < chunk.count { hold(chunk, from: offset) }
+          break reading
+        }
+      case .ping(let payload):
+        answerPing(payload)
+        if stream == nil { break reading }
+      case .pong(let payload):
+        pongArrived(payload)
+      case .close(let code, let reason):
+        if wasEmpty && !inbox.isEmpty { client.wake() }
+        peerClosed(code, reason)
+        return
+      case .failure(let problem):
+        if wasEmpty && !inbox.isEmpty { client.wake() }
+        if inbox.isEmpty || phase != .open {
+          wireFailed(problem)
+        } else {
+          holdFailure(problem)
+        }
+        return
+      }
+    }
+    if wasEmpty && !inbox.isEmpty { client.wake() }
+    if control.count > 0 { flush() }
+  }
+
+  /// Keeps the rest of a chunk, which is in the loop's buffer, until the consumer has made room.
+  private func hold(_ chunk: UnsafeMutableRawBufferPointer, from offset: Int) {
+    client.statistics.readingPauses &+= 1
+    heldInput.append(UnsafeRawBufferPointer(rebasing: chunk[offset...]))
+  }
+
+  func receiveHeldInput() {
+    // Moved out first: the frames may be held back again.
+    var input = ByteQueue()
+    swap(&input, &heldInput)
+    let bytes = UnsafeMutableRawBufferPointer(mutating: input.readable)
+    receiveFrames(bytes, receivedAt: Clock.realtime())
+  }
+
+  /// Frames that come in one chunk are judged together, yet the messages before a bad one are good: their answers go
+  /// before the close frame. The consumer shows that it is done with them by asking for more.
+  private func holdFailure(_ problem: WireFailure) {
+    heldFailure = problem
+    closeTimer = host.loop.schedule(
+      self, tag: Signal.failure, deadline: Clock.monotonic() &+ client.answerGrace)
+    if control.count > 0 { flush() }
+  }
+
+  func failHeld() {
+    guard phase != .ended, let problem = heldFailure else { return }
+    heldFailure = nil
+    wireFailed(problem)
+  }
+
+  private func wireFailed(_ problem: WireFailure) {
+    let code: StatusCode =
+      switch problem.kind {
+      case .protocolError: .protocolError
+      case .invalidPayload: .invalidPayload
+      case .deflateError: .deflate
+      case .tooBig: .tooBig
+      }
+    var why: Sentence = "\(url.redacted): \(problem.text)"
+    if problem.kind == .tooBig { why.add("; max_message_size is \(client.options.maxMessageSize) bytes") }
+    end(Failure(code, why), farewell: .close(problem.closeCode, problem.text))
+  }
+
+  private func peerClosed(_ code: UInt16, _ reason: UnsafeRawBufferPointer) {
+    let reasonText = String(decoding: reason, as: UTF8.self)
+    var failure: Failure
+    if phase == .closing {
+      failure = client.closedByCaller()
+    } else {
+      var why: Sentence = "\(url.redacted): the server closed the connection with code \(code)"
+      if !reasonText.utf8.isEmpty { why.add(" (\(quoted(reasonText)))") }
+      failure = Failure(.peerClosed, why)
+    }
+    failure.closeCode = code
+    failure.closeReason = reasonText
+    // RFC 6455 §5.5.1: the answer carries the code that came; none if none came.
+    end(failure, farewell: .close(code == 1005 ? nil : code, ""))
+  }
+}

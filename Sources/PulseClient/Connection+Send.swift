@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// From frames to the socket. The client's lock is held.
+extension Connection {
+  /// Frames are made while fewer bytes than this wait to be written; the rest waits as messages in the outbox.
+  static let outputLimit = 64 << 10
+  /// So many bytes are worth a write of their own.
+  private static let worthWriting = 16 << 10
+  /// Sends that follow a write sooner than this (ns) belong to a burst: they leave together.
+  private static let burstGap: Int64 = 10_000
+  /// So long after a write the loop looks whether a burst has left something behind (ns).
+  private static let burstLook: Int64 = 100_000
+  /// A peer that sends pings and does not read the pongs gets no more of them.
+  private static let controlLimit = 64 << 10
+
+  /// Messages can be framed: the connection is open, and nothing has failed.
+  var takesMessages: Bool { phase == .open && brokenWrite == nil }
+  var hasRoom: Bool { output.count < Connection.outputLimit }
+
+  func sendControl(_ kind: UInt32, _ payload: UnsafeRawBufferPointer) -> StatusCode {
+    guard let wire, control.count < Connection.controlLimit else { return .queueFull }
+    if kind == MessageCode.ping {
+      wire.encodePing(payload, maskKey: client.random.next32(), into: &control)
+      client.statistics.pingsSent &+= 1
+    } else {
+      wire.encodePong(payload, maskKey: client.random.next32(), into: &control)
+      client.statistics.pongsSent &+= 1
+    }
+    client.noteControl()
+    if !writeIsBlocked { flush() }
+    return .ok
+  }
+
+  /// Frames a message that was accepted.
+  @inline(__always)
+  func encode(
+    _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, id: UInt64, flags: UInt32, expiresAt: Int64
+  ) {
+    guard let wire else { return }
+    let before = output.count
+    _ = wire.encode(kind, payload, maskKey: client.random.next32(), into: &output)
+    let isCompressed = wire.compresses && output.readable[before] & 0x40 != 0
+    if isCompressed { keepOriginal(kind, payload) }
+    ledger.append(
+      bytes: output.count - before,
+      FrameEntry(
+        id: id, kind: UInt32(kind.rawValue), flags: flags, expiresAt: expiresAt, isCompressed: isCompressed))
+    client.statistics.payloadBytesSent &+= UInt64(truncatingIfNeeded: payload.count)
+  }
+
+  @inline(never)
+  private func keepOriginal(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer) {
+    let queue = originals ?? MessageQueue()
+    originals = queue
+    queue.append(
+      kind: UInt32(kind.rawValue), flags: 0, payload: payload, receivedAt: 0, expected: payload.count)
+  }
+
+  /// Frames a text of the library's own: a login, a subscription, a heartbeat.
+  func encodeOwn(_ payload: [UInt8]) {
+    guard let wire, takesMessages else { return }
+    let before = output.count
+    payload.withUnsafeBytes { bytes in
+      _ = wire.encode(.text, bytes, maskKey: client.random.next32(), into: &output)
+    }
+    ledger.append(bytes: output.count - before, FrameEntry(id: 0, kind: MessageCode.text, isMessage: false))
+    client.statistics.payloadBytesSent &+= UInt64(truncatingIfNeeded: payload.count)
+    client.statistics.sessionMessagesSent &+= 1
+  }
+
+  /// Writes now, or leaves it to the loop when this send is one of many: those leave in few writes. A send that answers
+  /// something that has just arrived is none of many.
+  func flushSoon() {
+    if writeIsBlocked { return }
+    if lastReceivedAt > lastWriteAt {
+      lastWriteAt = lastReceivedAt
+      flush()
+      return
+    }
+    let now = Clock.monotonic()
+    if output.count >= Connection.worthWriting || now &- lastWriteAt >= Connection.burstGap {
+      lastWriteAt = now
+      flush()
+      return
+    }
+    sendsSinceFlush &+= 1
+    if flushIsComing { return }
+    flushIsComing = true
+    host.loop.post(self, tag: Signal.flush)
+    host.hurry()
+  }
+
+  /// The loop's part in a burst: writes what the senders have left, and looks again while they go on.
+  func flushForBurst() {
+    guard phase == .open || phase == .closing else {
+      flushIsComing = false
+      return
+    }
+    if !writeIsBlocked { flush() }
+    guard sendsSinceFlush > 0 else {
+      flushIsComing = false
+      return
+    }
+    sendsSinceFlush = 0
+    flushTimer = host.loop.schedule(self, tag: Signal.flush, deadline: Clock.monotonic() &+ Connection.burstLook)
+  }
+
+  /// Writes until all is written or the socket is full.
+  func flush() {
+    if brokenWrite != nil { return }
+    writeIsBlocked = false
+    while let stream {
+      if control.count == 0 && owedPong != nil { payOwedPong() }
+      if control.count > 0 && !outputIsCut {
+        guard write(control.readable, to: stream, consume: { self.control.consume($0) }) else { return }
+        continue
+      }
+      if output.count > 0 {
+        let before = output.count
+        let goesOn = write(output.readable, to: stream, consume: { self.output.consume($0) })
+        outputIsCut = output.count > 0
+        if output.count < before { wroteOutput(before - output.count) }
+        guard goesOn else { return }
+        continue
+      }
+      // Framing what waits may find a reason to end the connection.
+      if client.refill(self) { continue }
+      guard self.stream != nil, let close = pendingClose, !client.holdsBackMessages(for: self) else { return }
+      pendingClose = nil
+      let before = output.count
+      close.reason.withUnsafeBytes { reason in
+        _ = wire?.encodeClose(code: close.code, reason: reason, maskKey: client.random.next32(), into: &output)
+      }
+      ledger.skip(bytes: output.count - before)
+      if output.count == before { return }
+    }
+  }
+
+  @inline(__always)
+  func wroteOutput(_ count: Int) {
+    ledger.written(bytes: count)
+    client.statistics.messagesSent &+= ledger.settle()
+    if client.watchesSending { client.messagesLeft(self) }
+    if let originals, originals.count > ledger.count { forget(originals) }
+  }
+
+  /// No more of them than there are frames on their way; the oldest are those of frames that are written.
+  @inline(never)
+  private func forget(_ queue: MessageQueue) {
+    while queue.count > ledger.count, let slice = queue.take(queue.count - ledger.count) {
+      queue.giveBack(slice.segment)
+    }
+  }
+
+  /// False when the socket is full or gone.
+  private func write(_ bytes: UnsafeRawBufferPointer, to stream: ByteStream, consume: (Int) -> Void) -> Bool {
+    client.statistics.writes &+= 1
+    switch stream.write(bytes) {
+    case .bytes(let count):
+      client.statistics.bytesSent &+= UInt64(count)
+      consume(count)
+      return true
+    case .wouldBlock:
+      writeIsBlocked = true
+      return false
+    case .end:
+      return false
+    case .failed(let error):
+      writeFailed(error)
+      return false
+    }
+  }
+
+  /// What the peer sent before it went, a close frame perhaps, says more than the failed write: the reader ends the
+  /// connection, with its own view of why. While reading pauses that is when the consumer has made room.
+  private func writeFailed(_ error: TransportError) {
+    if phase == .upgrading {
+      end(Failure(error))
+      return
+    }
+    brokenWrite = error
+    writeIsBlocked = true
+    client.canSendChanged()
+    if readingPaused { return }
+    readSoon()
+    host.hurry()
+  }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// One attempt to connect and, if it succeeds, the connection that comes of it: stream, wire, and what is on its way.
+///
+/// A client has one after another. What belongs to all of them, the queues and the policies, is the client's. The
+/// client's `mutex` guards every stored property that is not a constant; the loop's driver enters through the handler
+/// functions, which lock.
+final class Connection: EventHandler, @unchecked Sendable {
+  /// How far the connection is. Every phase but `ended` has a deadline or a heartbeat that ends it.
+  enum Phase { case resolving, connecting, securing, upgrading, open, closing, ended }
+
+  /// What a timer or a post is about: the first argument of the handler functions.
+  enum Signal {
+    static let openDeadline = 1
+    static let closeDeadline = 2
+    static let heartbeat = 3
+    static let flush = 4
+    static let resolved = 5
+    static let readAgain = 6
+    static let failure = 7
+  }
+
+  let client: Client
+  let endpoint: Int
+  let url: WebSocketURL
+  let tlsContext: TLSContext?
+  let startedAt: Int64
+  /// The slot of the limits that all clients of the process share; given back when the attempt is decided.
+  var ticket: ConnectGate.Ticket?
+
+  var phase = Phase.resolving
+  /// It may stay for a moment after its end, to say goodbye in order.
+  var lingers = true
+
+  // Connecting
+  var addresses: Result<[SocketAddress], TransportError>?
+  var connector: Connector?
+  var stream: ByteStream?
+  var registration: Registration?
+  /// The peer has ended its side, or the connection is broken: reading goes on until that shows.
+  var inputIsEnding = false
+  var upgradeParser: UpgradeResponseParser?
+  var wire: WireConnection?
+  var openTimer: TimerID?
+  var closeTimer: TimerID?
+  var heartbeatTimer: TimerID?
+  var flushTimer: TimerID?
+
+  // Receiving
+  /// The queue of received messages is full.
+  var readingPaused = false
+  /// Reading has stopped before the end of what has arrived, to go on in the loop's next turn.
+  var readsAgain = false
+  /// Input that came behind the message that filled the queue.
+  var heldInput = ByteQueue()
+  /// A bad frame behind messages that the consumer can still answer; nothing is read any more.
+  var heldFailure: WireFailure?
+
+  // Sending
+  /// Frames of data, on their way.
+  var output = ByteQueue()
+  /// A write of `output` was cut short, perhaps within a frame: nothing may go before the rest of it.
+  var outputIsCut = false
+  var ledger = FrameLedger()
+  /// The originals of compressed messages in `output`, in order: what is not written is kept for the next connection.
+  var originals: MessageQueue?
+  /// Ping, pong and close frames: they go before `output` at the next frame boundary.
+  var control = ByteQueue()
+  var writeIsBlocked = false
+  /// Writing has failed; what the peer sent before is read first.
+  var brokenWrite: TransportError?
+  /// The loop will look whether there is something to write.
+  var flushIsComing = false
+  var sendsSinceFlush = 0
+  var lastWriteAt: Int64 = 0
+  var pendingClose: (code: UInt16?, reason: [UInt8])?
+
+  // Heartbeat
+  var openedAt: Int64 = 0
+  var lastReceivedAt: Int64 = 0
+  var nextHeartbeatAt = Int64.max
+  /// Of the last heartbeat; an answer to an earlier one gives no round trip.
+  var heartbeatCounter: UInt64 = 0
+  var heartbeatSentAt: Int64 = 0
+  var heartbeatIsAnswered = true
+  var serverHeartbeatAt: Int64 = 0
+  /// The latest ping that is not answered yet because the peer does not read.
+  var owedPong: [UInt8]?
+
+  init(client: Client, endpoint: Int, url: WebSocketURL, tlsContext: TLSContext?) {
+    self.client = client
+    self.endpoint = endpoint
+    self.url = url
+    self.tlsContext = tlsContext
+    startedAt = Clock.monotonic()
+  }
+
+  var host: LoopHost { client.host }
+
+  // MARK: Entries of the loop
+
+  override func handle(readable: Bool, writable: Bool, hangup: Bool) {
+    client.mutex.lock()
+    defer { client.mutex.unlock() }
+    if hangup { inputIsEnding = true }
+    switch phase {
+    case .securing:
+      continueSecuring()
+    case .upgrading, .open, .closing:
+      // Each change is told once, so that both directions look; over TLS either may wait for the other's event.
+      if writeIsBlocked { flush() }
+      if (readable || hangup || tlsContext != nil) && !readsAgain { readInput() }
+    case .resolving, .connecting, .ended:
+      break
+    }
+  }
+
+  override func timerFired(_ timer: Int) {
+    client.mutex.lock()
+    defer { client.mutex.unlock() }
+    switch timer {
+    case Signal.openDeadline:
+      openTimer = nil
+      openDeadlinePassed()
+    case Signal.closeDeadline:
+      closeTimer = nil
+      closeDeadlinePassed()
+    case Signal.failure:
+      closeTimer = nil
+      failHeld()
+    case Signal.heartbeat:
+      heartbeatTimer = nil
+      heartbeatIsDue()
+    case Signal.flush:
+      flushTimer = nil
+      flushForBurst()
+    default:
+      break
+    }
+  }
+
+  override func posted(_ signal: Int) {
+    client.mutex.lock()
+    defer { client.mutex.unlock() }
+    switch signal {
+    case Signal.flush:
+      flushForBurst()
+    case Signal.resolved:
+      if phase == .resolving { connectToAddresses() }
+    case Signal.readAgain:
+      if phase == .upgrading || phase == .open || phase == .closing {
+        readsAgain = false
+        readInput()
+        if let brokenWrite, stream != nil, !readingPaused, !readsAgain { end(Failure(brokenWrite)) }
+      }
+    default:
+      break
+    }
+  }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseTransport
+import PulseWire
+
+/// The limits on connects to one host, which all clients of the process share.
+enum HostGate {
+  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
+    let forkGeneration = psys_fork_generation()
+    let mutex = Mutex()
+    let gate = ConnectGate()
+  }
+
+  // Replaced only in a child after fork(); see `DefaultHost`.
+  nonisolated(unsafe) private static var current = Shared()
+
+  private static func shared() -> Shared {
+    if current.forkGeneration != psys_fork_generation() {
+      _ = Unmanaged.passRetained(current)
+      current = Shared()
+    }
+    return current
+  }
+
+  static func request(_ client: Client) -> (ConnectGate.Ticket?, ConnectGate.Answer) {
+    let shared = shared()
+    shared.mutex.lock()
+    let (ticket, answer) = shared.gate.request(
+      host: key(client.url), limits: limits(client), now: Clock.monotonic(), token: client)
+    tell(shared)
+    return (ticket, answer)
+  }
+
+  static func poll(_ ticket: ConnectGate.Ticket) -> ConnectGate.Answer {
+    let shared = shared()
+    shared.mutex.lock()
+    let answer = shared.gate.poll(ticket, now: Clock.monotonic())
+    tell(shared)
+    return answer
+  }
+
+  static func leave(_ ticket: ConnectGate.Ticket) {
+    let shared = shared()
+    shared.mutex.lock()
+    shared.gate.leave(ticket, now: Clock.monotonic())
+    tell(shared)
+  }
+
+  /// A slot for an attempt that is in no hurry: now, or not at all.
+  static func takeAtOnce(_ client: Client, _ url: WebSocketURL) -> ConnectGate.Ticket? {
+    let shared = shared()
+    shared.mutex.lock()
+    let (ticket, answer) = shared.gate.request(
+      host: key(url), limits: limits(client), now: Clock.monotonic(), token: client)
+    if answer != .go { shared.gate.leave(ticket, now: Clock.monotonic()) }
+    tell(shared)
+    return answer == .go ? ticket : nil
+  }
+
+  /// Gives the lock back and wakes those whose turn it may be.
+  private static func tell(_ shared: Shared) {
+    var turn: [Client] = []
+    while let (_, token) = shared.gate.popWakeup() { turn.append(unsafeDowncast(token, to: Client.self)) }
+    shared.mutex.unlock()
+    for client in turn {
+      client.host.loop.post(client, tag: Client.Signal.gate)
+      client.host.hurry()
+    }
+  }
+
+  private static func limits(_ client: Client) -> ConnectGate.Limits {
+    ConnectGate.Limits(
+      inFlight: client.options.hostConnects, window: client.options.hostConnectRate,
+      attemptTime: Clock.deadline(client.options.openTimeout, after: 5_000_000_000))
+  }
+
+  private static func key(_ url: WebSocketURL) -> [UInt8] {
+    var key = [UInt8](url.host.utf8)
+    key.append(0x3A)
+    key.append(contentsOf: String(url.port).utf8)
+    return key
+  }
+}
+
+/// The clients of the process, for statistics over all of them.
+enum ClientRegistry {
+  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
+    let forkGeneration = psys_fork_generation()
+    let mutex = Mutex()
+    var clients: [Client] = []
+  }
+
+  // Replaced only in a child after fork(); see `DefaultHost`.
+  nonisolated(unsafe) private static var current = Shared()
+
+  private static func shared() -> Shared {
+    if current.forkGeneration != psys_fork_generation() {
+      _ = Unmanaged.passRetained(current)
+      current = Shared()
+    }
+    return current
+  }
+
+  /// Keeps it until `remove`.
+  static func add(_ client: Client) {
+    let shared = shared()
+    shared.mutex.withLock {
+      client.registryIndex = shared.clients.count
+      shared.clients.append(client)
+    }
+  }
+
+  static func remove(_ client: Client) {
+    if client.isForked { return }
+    let shared = shared()
+    shared.mutex.withLock {
+      let index = client.registryIndex
+      guard index >= 0, index < shared.clients.count, shared.clients[index] === client else { return }
+      let last = shared.clients.removeLast()
+      if last !== client {
+        shared.clients[index] = last
+        last.registryIndex = index
+      }
+      client.registryIndex = -1
+    }
+  }
+
+  static func all() -> [Client] {
+    let shared = shared()
+    return shared.mutex.withLock { shared.clients }
+  }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+package enum LogLevel: Int32, Sendable {
+  case off = 0, error, warning, info, debug
+
+  var name: StaticString {
+    switch self {
+    case .off: "OFF"
+    case .error: "ERROR"
+    case .warning: "WARNING"
+    case .info: "INFO"
+    case .debug: "DEBUG"
+    }
+  }
+}
+
+/// The log of the process. Its level is looked at before a line is put together, so that no log costs next to nothing.
+package enum Log {
+  package struct Line: Sendable {
+    package let level: LogLevel
+    /// Nanoseconds since 1970.
+    package let time: Int64
+    package let text: String
+  }
+
+  private enum Sink { case none, stderr, file, queue }
+
+  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
+    let forkGeneration = psys_fork_generation()
+    let mutex = Mutex()
+    let condition = Condition()
+    var sink = Sink.none
+    var file: Int32 = -1
+    var lines: [Line] = []
+    var first = 0
+    var capacity = 0
+    var lost = 0
+    var hasReadEnvironment = false
+  }
+
+  // Replaced only in a child after fork(), which has no log until it asks for one; see `DefaultHost`.
+  nonisolated(unsafe) private static var current = Shared()
+
+  private static func shared() -> Shared {
+    if current.forkGeneration != psys_fork_generation() {
+      _ = Unmanaged.passRetained(current)
+      current = Shared()
+      psys_log_set_level(0)
+    }
+    return current
+  }
+
+  @inline(__always)
+  static func isOn(_ level: LogLevel) -> Bool { psys_log_level() >= level.rawValue }
+
+  static func write(_ level: LogLevel, _ text: String) {
+    let shared = shared()
+    let time = Clock.realtime()
+    shared.mutex.lock()
+    defer { shared.mutex.unlock() }
+    switch shared.sink {
+    case .none:
+      break
+    case .stderr, .file:
+      var line: [UInt8] = []
+      RFC3339.append(time, to: &line, digits: 6)
+      if shared.lost > 0 {
+        line.append(contentsOf: (" pulsews WARNING \(shared.lost) lines of the log were lost\n" as Sentence).bytes)
+        shared.lost = 0
+        RFC3339.append(time, to: &line, digits: 6)
+      }
+      line.append(contentsOf: (" pulsews \(level.name) \(text)\n" as Sentence).bytes)
+      var isWritten: Int32 = 0
+      line.withUnsafeBytes { bytes in
+        if let start = bytes.baseAddress {
+          isWritten = psys_write_line(shared.sink == .file ? shared.file : 2, start, bytes.count)
+        }
+      }
+      if isWritten == 0 { shared.lost += 1 }
+    case .queue:
+      if shared.lines.count - shared.first >= shared.capacity {
+        shared.first += 1
+        shared.lost += 1
+      }
+      shared.lines.append(Line(level: level, time: time, text: text))
+      compact(shared)
+      shared.condition.signal()
+    }
+  }
+
+  private static func compact(_ shared: Shared) {
+    if shared.first < 64 || shared.first * 2 < shared.lines.count { return }
+    shared.lines.removeFirst(shared.first)
+    shared.first = 0
+  }
+
+  // MARK: Where it goes
+
+  package static func toStandardError(_ level: LogLevel) { turn(shared(), .stderr, level, file: -1, capacity: 0) }
+
+  package static func toQueue(_ level: LogLevel, capacity: Int) {
+    turn(shared(), .queue, level, file: -1, capacity: capacity)
+  }
+
+  /// The sentence if the file can't be opened.
+  package static func toFile(_ path: String, _ level: LogLevel) -> Failure? {
+    let file = path.withCString { psys_open_log($0) }
+    if file < 0 {
+      let error = TransportError(errno: -file, sentence("can't open the log file \(quoted(path))"))
+      return Failure(.io, text: error.text)
+    }
+    turn(shared(), .file, level, file: file, capacity: 0)
+    return nil
+  }
+
+  private static func turn(_ shared: Shared, _ sink: Sink, _ level: LogLevel, file: Int32, capacity: Int) {
+    shared.mutex.lock()
+    let old = shared.file
+    shared.sink = level == .off ? .none : sink
+    shared.file = file
+    shared.capacity = capacity
+    if sink != .queue {
+      shared.lines = []
+      shared.first = 0
+      shared.lost = 0
+    }
+    shared.hasReadEnvironment = true
+    psys_log_set_level(level.rawValue)
+    shared.condition.broadcast()
+    shared.mutex.unlock()
+    if old >= 0 { psys_close(old) }
+  }
+
+  /// PULSEWS_LOG turns it on, unless the program has decided before.
+  static func readEnvironment() {
+    let shared = shared()
+    shared.mutex.lock()
+    let isFirst = !shared.hasReadEnvironment
+    shared.hasReadEnvironment = true
+    shared.mutex.unlock()
+    guard isFirst, let value = psys_getenv("PULSEWS_LOG") else { return }
+    let wanted = lowercased(String(cString: value))
+    var number: Int32 = 1
+    while let level = LogLevel(rawValue: number) {
+      if equal(lowercased(PulseClient.text(level.name)), wanted) { toStandardError(level) }
+      number += 1
+    }
+  }
+
+  /// The next line of the queue; nil at the time-out.
+  package static func next(timeout: Int64) -> Result<Line, Failure> {
+    let shared = shared()
+    let deadline = Clock.deadline(Clock.monotonic(), after: timeout)
+    shared.mutex.lock()
+    defer { shared.mutex.unlock() }
+    while true {
+      if shared.sink != .queue { return .failure(Failure(.closed, "the log does not go to the queue")) }
+      if shared.lost > 0 {
+        let line = Line(level: .warning, time: Clock.realtime(), text: sentence("\(shared.lost) lines of the log were lost"))
+        shared.lost = 0
+        return .success(line)
+      }
+      if shared.first < shared.lines.count {
+        let line = shared.lines[shared.first]
+        shared.first += 1
+        if shared.first == shared.lines.count {
+          shared.lines.removeAll(keepingCapacity: shared.first <= 64)
+          shared.first = 0
+        }
+        return .success(line)
+      }
+      if timeout == 0 || Clock.monotonic() >= deadline { return .failure(Failure(.timeout, "no line")) }
+      if deadline == .max {
+        shared.condition.wait(shared.mutex)
+      } else {
+        _ = shared.condition.wait(shared.mutex, untilNs: deadline)
+      }
+    }
+  }
+}
+
+extension Client {
+  /// One line about this client; `text` is made only if the level is on.
+  @inline(__always)
+  func log(_ level: LogLevel, _ text: () -> Sentence) {
+    if Log.isOn(level) { logLine(level, text()) }
+  }
+
+  @inline(never)
+  private func logLine(_ level: LogLevel, _ line: Sentence) {
+    let who = options.name.utf8.isEmpty ? url.redacted : options.name
+    Log.write(level, sentence("[\(who)] \(line)"))
+  }
+}

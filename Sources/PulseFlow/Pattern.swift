@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Tells messages of a kind, such as heartbeats, from others. Its text has one of three forms:
+///
+/// - `{...}` or `[...]`: a piece of JSON that the message contains. `{"op":"pong"}` matches
+///   `{"req_id": "1", "op": "pong", "args": []}`. An object in the message may have other members, in any order; of
+///   several members with one name any will do. For each element of an array in the pattern some element of the
+///   message's array has to match, the same one for two if need be. Strings compare without their escapes, numbers by
+///   value (1 is 1.0). The string `"*"` stands for any value; `"\u002a"` is the string itself. The whole message has to
+///   be valid JSON, nested no deeper than `JSONScanner.maxDepth`.
+/// - with a `*` elsewhere: the whole message, where `*` stands for any bytes, also none.
+/// - other text: the whole message, byte for byte.
+package struct Pattern: Sendable {
+  package static let maxSize = 4096
+  package static let maxDepth = 16
+  /// Of one object or array: a bit each in a word while matching.
+  package static let maxItems = 64
+
+  enum Form: UInt8 {
+    case whole, glob, json
+  }
+
+  enum Kind: UInt8 {
+    case any, object, array, string, number, word
+  }
+
+  /// A value of the JSON piece. What is inside follows, up to `end`, which is the index of the next sibling.
+  struct Node {
+    var kind: Kind
+    /// The name of a member, in `bytes`.
+    var nameStart = 0
+    var nameCount = 0
+    /// A string without its escapes, a number or a word, in `bytes`.
+    var start = 0
+    var count = 0
+    var end = 0
+    /// A bit for each item that is directly inside, from the lowest on.
+    var items: UInt64 = 0
+  }
+
+  let form: Form
+  /// The text itself; for JSON what its nodes point to.
+  let bytes: [UInt8]
+  let nodes: [Node]
+
+  @inline(never) package static func parse(_ text: [UInt8]) -> Result<Pattern, PatternProblem> {
+    guard let first = text.first else { return .failure(PatternProblem("the pattern is empty")) }
+    if text.count > maxSize { return .failure(PatternProblem("the pattern is longer than", maxSize, "bytes")) }
+    if first == UInt8(ascii: "{") || first == UInt8(ascii: "[") {
+      return text.withUnsafeBytes { text in
+        var parser = PatternParser(text)
+        return parser.parse()
+      }
+    }
+    var form = Form.whole
+    for byte in text where byte == UInt8(ascii: "*") { form = .glob }
+    return .success(Pattern(form: form, bytes: text, nodes: []))
+  }
+
+  @inline(never) package func matches(_ message: UnsafeRawBufferPointer) -> Bool {
+    bytes.withUnsafeBytes { bytes in
+      switch form {
+      case .whole:
+        return equalBytes(bytes, message)
+      case .glob:
+        return matchesGlob(bytes, message)
+      case .json:
+        return nodes.withUnsafeBufferPointer { PatternMatcher(bytes: bytes, nodes: $0).matches(message) }
+      }
+    }
+  }
+}
+
+/// When what follows a `*` does not fit, only the last `*` has to take one byte more: what the ones before took can
+/// stay.
+private func matchesGlob(_ pattern: UnsafeRawBufferPointer, _ message: UnsafeRawBufferPointer) -> Bool {
+  var p = 0
+  var m = 0
+  var star = -1
+  var resume = 0
+  while m < message.count {
+    if p < pattern.count, pattern[p] == UInt8(ascii: "*") {
+      p &+= 1
+      if p == pattern.count { return true }
+      star = p
+      resume = m
+    } else if p < pattern.count, pattern[p] == message[m] {
+      p &+= 1
+      m &+= 1
+    } else if star >= 0 {
+      resume &+= 1
+      m = resume
+      p = star
+    } else {
+      return false
+    }
+  }
+  while p < pattern.count, pattern[p] == UInt8(ascii: "*") { p &+= 1 }
+  return p == pattern.count
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Patterns of which any may match.
+package struct PatternList: Sendable {
+  private var patterns: [Pattern] = []
+
+  package init() {}
+
+  package var isEmpty: Bool { patterns.isEmpty }
+  package var count: Int { patterns.count }
+
+  package mutating func append(_ pattern: Pattern) { patterns.append(pattern) }
+
+  /// A pattern in each line that is not empty; none for an empty text.
+  @inline(never) package static func parse(lines text: [UInt8]) -> Result<PatternList, PatternProblem> {
+    var list = PatternList()
+    var start = 0
+    for end in 0...text.count where end == text.count || text[end] == UInt8(ascii: "\n") {
+      if end > start {
+        switch Pattern.parse(Array(text[start..<end])) {
+        case .success(let pattern): list.append(pattern)
+        case .failure(let problem): return .failure(problem)
+        }
+      }
+      start = end &+ 1
+    }
+    return .success(list)
+  }
+
+  package func matches(_ message: UnsafeRawBufferPointer) -> Bool {
+    for pattern in patterns where pattern.matches(message) { return true }
+    return false
+  }
+}

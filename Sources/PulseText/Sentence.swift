@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A sentence for people, written as a string with parts in it: `sentence("port \(quoted: text) of \(count)")`. String's
+/// own interpolation costs over a kilobyte of code for each sentence; here a part is a call. Bytes that come from
+/// outside go in as `quoted` or `byte` only, which leaves nothing that could break a log line or steer a terminal.
+package struct Sentence: ExpressibleByStringInterpolation {
+  package var bytes: [UInt8]
+
+  package struct StringInterpolation: StringInterpolationProtocol {
+    var bytes: [UInt8] = []
+
+    @inline(never) package init(literalCapacity: Int, interpolationCount: Int) { bytes.reserveCapacity(128) }
+
+    @inline(never) package mutating func appendLiteral(_ literal: StaticString) {
+      bytes.append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+    }
+
+    /// Text of the library's own.
+    @inline(never) package mutating func appendInterpolation(_ text: StaticString) { appendLiteral(text) }
+
+    @inline(never) package mutating func appendInterpolation(_ part: Sentence) { bytes.append(contentsOf: part.bytes) }
+
+    /// Text that was made as a sentence before.
+    @inline(never) package mutating func appendInterpolation(_ text: String) { bytes.append(contentsOf: text.utf8) }
+
+    @inline(never) package mutating func appendInterpolation(_ number: Int) {
+      var magnitude = number.magnitude
+      var digits: [UInt8] = []
+      repeat {
+        digits.append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: magnitude % 10))
+        magnitude /= 10
+      } while magnitude > 0
+      if number < 0 { digits.append(UInt8(ascii: "-")) }
+      while let digit = digits.popLast() { bytes.append(digit) }
+    }
+
+    @inline(never) package mutating func appendInterpolation(_ number: UInt64) {
+      appendInterpolation(Int(truncatingIfNeeded: number & 0x7FFF_FFFF_FFFF_FFFF))
+    }
+
+    @inline(never) package mutating func appendInterpolation(_ number: UInt16) { appendInterpolation(Int(number)) }
+
+    @inline(never) package mutating func appendInterpolation(_ number: Int32) { appendInterpolation(Int(number)) }
+
+    /// A duration in ns, as seconds with microseconds.
+    @inline(never) package mutating func appendInterpolation(seconds nanoseconds: Int64) {
+      let micros = nanoseconds < 0 ? 0 : nanoseconds / 1000
+      appendInterpolation(Int(micros / 1_000_000))
+      appendLiteral(".")
+      var rest = Int(micros % 1_000_000)
+      var place = 100_000
+      while place > 0 {
+        bytes.append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest / place))
+        rest %= place
+        place /= 10
+      }
+    }
+
+    /// A JSON string with its quotes.
+    @inline(never) package mutating func appendInterpolation(json text: String) {
+      bytes.append(0x22)
+      for byte in text.utf8 {
+        if byte == 0x22 || byte == 0x5C {
+          bytes.append(0x5C)
+          bytes.append(byte)
+        } else if byte < 0x20 || byte == 0x7F {
+          appendLiteral("\\u00")
+          for digit in [byte >> 4, byte & 15] {
+            bytes.append(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &+ digit &- 10)
+          }
+        } else {
+          bytes.append(byte)
+        }
+      }
+      bytes.append(0x22)
+    }
+
+    /// Between quotation marks: printable ASCII as it is, all else as \xNN; cut after `limit` bytes.
+    @inline(never) package mutating func appendInterpolation(quoted text: ArraySlice<UInt8>, limit: Int = 64) {
+      bytes.append(UInt8(ascii: "\""))
+      for byte in text.prefix(limit) {
+        if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+          bytes.append(UInt8(ascii: "\\"))
+          bytes.append(byte)
+        } else if byte >= 0x20, byte < 0x7F {
+          bytes.append(byte)
+        } else {
+          appendInterpolation(byte: byte)
+        }
+      }
+      bytes.append(UInt8(ascii: "\""))
+      if text.count > limit { appendLiteral("...") }
+    }
+
+    /// A byte as \xNN.
+    @inline(never) package mutating func appendInterpolation(byte: UInt8) {
+      appendLiteral("\\x")
+      for digit in [byte >> 4, byte & 15] {
+        bytes.append(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "A") &+ digit &- 10)
+      }
+    }
+
+    /// A byte that is known to be printable.
+    @inline(never) package mutating func appendInterpolation(character: UInt8) { bytes.append(character) }
+  }
+
+  @inline(never) package init(stringInterpolation: StringInterpolation) { bytes = stringInterpolation.bytes }
+
+  package init(_ bytes: ArraySlice<UInt8>) { self.bytes = Array(bytes) }
+
+  @inline(never) package static func + (left: Sentence, right: Sentence) -> Sentence {
+    var sum = left
+    sum.add(right)
+    return sum
+  }
+
+  @inline(never) package mutating func add(_ other: Sentence) { bytes.append(contentsOf: other.bytes) }
+
+  @inline(never) package init(stringLiteral: StaticString) {
+    bytes = Array(UnsafeBufferPointer(start: stringLiteral.utf8Start, count: stringLiteral.utf8CodeUnitCount))
+  }
+}
+
+@inline(never) package func sentence(_ sentence: Sentence) -> String { String(decoding: sentence.bytes, as: UTF8.self) }
