@@ -52,6 +52,7 @@ extension Client {
     nextDelay = 0
     statistics.attempts &+= 1
     endpoints.began(chosenEndpoint, now)
+    reportBreaker(chosenEndpoint, now)
     move(.attempt, cause: "attempt")
     log(.debug) { "attempt \(self.statistics.attempts) begins, to \(self.url.redacted)" }
     let made = Connection(client: self, endpoint: chosenEndpoint, url: url, tlsContext: url.isSecure ? tlsContext : nil)
@@ -129,7 +130,6 @@ extension Client {
   func lost(_ failure: Failure, endpoint: Int, wasOpen: Bool, _ now: Int64) {
     self.failure = failure
     countFailure(failure, wasOpen: wasOpen)
-    let breaker = endpoints.health(endpoint)?.breaker.state(now) ?? .closed
     let isFatal = failure.isFatal && !options.retryFatal
     if isFatal {
       endpoints.ruledOut(endpoint, now)
@@ -138,7 +138,7 @@ extension Client {
     } else {
       endpoints.failed(endpoint, now)
     }
-    reportBreaker(endpoint, before: breaker, now)
+    reportBreaker(endpoint, now)
     if !options.reconnect || endpoints.choose(now) == nil {
       stopTrying(failure)
       return
@@ -202,11 +202,9 @@ extension Client {
   /// A connection has lasted.
   func becomeStable() {
     guard let connection, stage == .ready else { return }
-    let now = Clock.monotonic()
-    let breaker = endpoints.health(connection.endpoint)?.breaker.state(now) ?? .closed
     backoff.reset()
     endpoints.stable(connection.endpoint)
-    reportBreaker(connection.endpoint, before: breaker, now)
+    reportBreaker(connection.endpoint, Clock.monotonic())
   }
 
   // MARK: Holds

@@ -25,7 +25,9 @@ extension Client {
     }
     if options.heartbeatRequest.matches(payload) {
       if let template = options.heartbeatAnswer, connection.takesMessages {
-        sendOwn(render(template, request: payload), on: connection)
+        let answer = render(template, request: payload)
+        if answer.isEmpty { log(.warning) { "a heartbeat_request has no value that heartbeat_answer needs" } }
+        sendOwn(answer, on: connection)
         if !connection.writeIsBlocked { connection.flush() }
       }
       return swallow(message)
@@ -53,12 +55,14 @@ extension Client {
   }
 
   private func inspectSession(_ message: WireMessage, on connection: Connection) -> Bool {
-    if stage == .login || stage == .confirming {
-      if options.loginReject.matches(message.payload) {
-        statistics.loginsRejected &+= 1
-        leave(connection, because: message, Failure(.login, "\(url.redacted): the server rejected the login"))
-        return true
-      }
+    // A server that tells only failures may do so at any time.
+    let loginIsOpen = stage == .login || stage == .confirming
+    if (loginIsOpen || options.loginConfirm.isEmpty) && options.loginReject.matches(message.payload) {
+      statistics.loginsRejected &+= 1
+      leave(connection, because: message, Failure(.login, "\(url.redacted): the server rejected the login"))
+      return true
+    }
+    if loginIsOpen {
       if !loginIsConfirmed && options.loginConfirm.matches(message.payload) { loginConfirmed() }
     } else {
       if options.subscribeReject.matches(message.payload) {

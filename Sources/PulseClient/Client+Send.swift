@@ -50,7 +50,7 @@ extension Client {
     return status
   }
 
-  /// Many messages, structs of the ABI, in order. How many were accepted, or why the first was not.
+  /// Many messages, structs of the ABI (pointer, length, kind ...), in order. How many were accepted, or why the first was not.
   package func send(
     _ messages: UnsafeRawPointer, count: Int, flags: UInt32, ttl: Int64, timeout: Int64,
     firstID: inout UInt64
@@ -62,20 +62,29 @@ extension Client {
     let expiresAt = expiry(ttl)
     var accepted: Int32 = 0
     for index in 0..<count {
-      let record = messages.load(fromByteOffset: index &* MemoryLayout<MessageRecord>.size, as: MessageRecord.self)
+      // A caller's struct: the pointer may be NULL.
+      let record = messages + index &* MemoryLayout<MessageRecord>.size
+      let data = record.load(as: UnsafeRawPointer?.self)
+      let length = record.load(fromByteOffset: 8, as: Int.self)
+      let kind = record.load(fromByteOffset: 16, as: UInt32.self)
+      let payload = UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : max(0, length))
       var status = StatusCode.invalidArgument
-      if (record.kind == MessageCode.text || record.kind == MessageCode.binary) && record.length >= 0 {
-        status = check(record.kind, record.payload)
+      if kind == MessageCode.text || kind == MessageCode.binary {
+        // A size_t above the largest Int is a negative number here.
+        if length < 0 || length > Client.largestMessage {
+          status = .tooBig
+        } else if payload.count == length {
+          status = check(kind, payload)
+        }
       }
       if status == .ok {
         let left = timeout > 0 ? max(0, deadline &- Clock.monotonic()) : timeout
-        status = accept(record.kind, record.payload, flags: flags, expiresAt: expiresAt, timeout: left)
+        status = accept(
+          kind, payload, flags: flags, expiresAt: expiresAt, timeout: left, following: accepted > 0 ? lastID : nil)
       }
       if status != .ok { return accepted > 0 ? accepted : status.rawValue }
       if accepted == 0 { firstID = lastID }
       accepted &+= 1
-      // While it waited for room another sender may have come between: the ids must follow one another.
-      if lastID != firstID &+ UInt64(accepted) &- 1 { return accepted &- 1 }
     }
     return accepted
   }
@@ -109,14 +118,16 @@ extension Client {
   /// Frames it, or puts it into the outbox. `mutex` is held.
   @inline(__always)
   private func accept(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
+    following: UInt64? = nil
   ) -> StatusCode {
-    if isDirect, flags == 0, let connection, connection.takesMessages, outbox.isEmpty, connection.hasRoom, !closeStarted {
+    if isDirect, flags == 0, let connection, connection.takesNow(expiresAt: expiresAt), outbox.isEmpty, !closeStarted {
       frame(kind, payload, flags: 0, expiresAt: expiresAt, on: connection)
       connection.flushSoon()
       return .ok
     }
-    return acceptSlowly(kind, payload, flags: flags, expiresAt: expiresAt, timeout: timeout)
+    return acceptSlowly(
+      kind, payload, flags: flags, expiresAt: expiresAt, timeout: timeout, following: following)
   }
 
   /// Accepts a message straight into the connection.
@@ -130,9 +141,11 @@ extension Client {
       kind == MessageCode.text ? .text : .binary, payload, id: lastID, flags: flags, expiresAt: expiresAt)
   }
 
+  /// `following`: only if no other message was accepted since that one, which may happen while the call waits.
   @inline(never)
   private func acceptSlowly(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
+    following: UInt64?
   ) -> StatusCode {
     if closeStarted { return .closed }
     if life == .ended { return .notConnected }
@@ -148,29 +161,34 @@ extension Client {
     }
     if flags & SendFlag.liveOnly != 0 && (stage != .ready || connection?.takesMessages != true) { return .notConnected }
     if flags & (SendFlag.inLimit | SendFlag.liveOnly) != 0 && stage == .ready && limiter != nil {
-      return sendInLimit(kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout)
+      return sendInLimit(
+        kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout, following: following)
     }
     // A backlog that leaves one by one must not make it late.
     let overtakes = outbox.isEmpty || (flags & SendFlag.liveOnly != 0 && isPacing)
-    if isDirect, overtakes, let connection, connection.takesMessages, connection.hasRoom {
+    if isDirect, overtakes, let connection, connection.takesNow(expiresAt: expiresAt) {
       frame(kind, payload, flags: kept, expiresAt: expiresAt, on: connection)
       connection.flushSoon()
       return .ok
     }
-    return queue(kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout)
+    return queue(kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout, following: following)
   }
 
   /// The messages in the outbox wait for their time, not for the network.
   private var isPacing: Bool { (outbox.front(now: Clock.monotonic())?.id ?? .max) <= backlogEnd }
 
+  /// Behind what the outbox holds, unless it is for the open connection only.
   private func sendInLimit(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
+    following: UInt64?
   ) -> StatusCode {
     let deadline = Client.deadline(after: timeout)
     while true {
       guard stage == .ready, let connection, connection.takesMessages, !closeStarted else { return sendProblem() }
+      if let following, lastID != following { return .rateLimited }
       let now = Clock.monotonic()
-      if connection.hasRoom && limiter?.admit(now) != false {
+      let isNext = outbox.isEmpty || flags & OutboxFlag.liveOnly != 0
+      if isNext && connection.takesNow(expiresAt: expiresAt) && limiter?.admit(now) != false {
         frame(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
         connection.flushSoon()
         return .ok
@@ -178,7 +196,7 @@ extension Client {
       if timeout == 0 || now >= deadline { return .rateLimited }
       statistics.rateLimitWaits &+= 1
       let soonest = limiter?.readyAt(now) ?? now
-      let next = soonest > now ? soonest : now &+ 1_000_000
+      let next = soonest > now ? soonest : now &+ 5_000_000
       _ = block(until: next < deadline ? next : deadline) {
         self.closeStarted || self.stage != .ready || self.connection?.takesMessages != true
       }
@@ -186,7 +204,8 @@ extension Client {
   }
 
   private func queue(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
+    following: UInt64?
   ) -> StatusCode {
     if options.messageQueuePolicy == .block && !outbox.hasRoom(for: payload.count) && timeout != 0 {
       _ = block(until: Client.deadline(after: timeout)) {
@@ -198,6 +217,7 @@ extension Client {
       if closeStarted { return .closed }
       if life == .ended { return .notConnected }
       if flags & OutboxFlag.liveOnly != 0 && stage != .ready { return .notConnected }
+      if let following, lastID != following { return .queueFull }
     }
     let now = Clock.monotonic()
     let admission = outbox.append(
@@ -210,11 +230,8 @@ extension Client {
     lastID &+= 1
     statistics.messagesAccepted &+= 1
     if outbox.book.hasNews { tellDiscarded("") }
-    if stage == .ready, let connection, connection.takesMessages {
-      if connection.hasRoom { connection.flushSoon() }
-    } else {
-      rescheduleFlow()
-    }
+    if stage == .ready, let connection, connection.takesMessages { connection.flushSoon() }
+    if !outbox.isEmpty { rescheduleFlow() }
     return .ok
   }
 

@@ -116,6 +116,7 @@ extension Client {
   // MARK: Texts of the library's own
 
   func sendOwn(_ text: [UInt8], on connection: Connection) {
+    if text.isEmpty { return }
     connection.encodeOwn(text)
     noteMessage()
   }
@@ -124,6 +125,7 @@ extension Client {
     var text: [UInt8] = []
     messageCounter &+= 1
     _ = template.render(into: &text, id: messageCounter, realtime: Clock.realtime(), keys: keys, request: request)
+    // Empty if the request does not have what the template asks for: then nothing is sent.
     return text
   }
 

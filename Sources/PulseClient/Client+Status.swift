@@ -86,8 +86,11 @@ extension Client {
     report(json.sentence)
   }
 
-  func reportBreaker(_ endpoint: Int, before: CircuitBreaker.State, _ now: Int64) {
-    guard urls.count > 1, let after = endpoints.health(endpoint)?.breaker.state(now), after != before else { return }
+  func reportBreaker(_ endpoint: Int, _ now: Int64) {
+    guard urls.count > 1, let after = endpoints.health(endpoint)?.breaker.state(now) else { return }
+    while toldBreakers.count < urls.count { toldBreakers.append(.closed) }
+    if after == toldBreakers[endpoint] { return }
+    toldBreakers[endpoint] = after
     log(.info) { "the circuit breaker of \(self.urls[endpoint].redacted) is \(after.name)" }
     report(
       "{\"event\":\"breaker\",\"endpoint\":\(json: urls[endpoint].redacted),\"breaker\":\"\(after.name)\"}")

@@ -61,6 +61,8 @@ package final class Client: EventHandler, @unchecked Sendable {
   var urls: [WebSocketURL]
   var headers: [HTTPHeader]
   var endpoints: EndpointSet
+  /// What the last event said of each, where there are several.
+  var toldBreakers: [CircuitBreaker.State] = []
   var backoff: Backoff
   var chosenEndpoint = 0
   var nextDelay: Int64 = 0

@@ -17,8 +17,12 @@ package enum ClientFactory {
     case .success(let parsed): url = parsed
     }
     let urls = [url] + options.endpoints
-    var isSecure = false
-    for url in urls where url.isSecure { isSecure = true }
+    let isSecure = url.isSecure
+    // Failing over to an endpoint without TLS would give away what TLS protects.
+    for other in options.endpoints where other.isSecure != isSecure {
+      return .failure(
+        Failure(.badURL, "option endpoints has \(other.redacted); allowed: \(isSecure ? "wss" : "ws"), as the client's URL"))
+    }
     if let host, host.isForked { return .failure(Failure(.forked, "the loop was made before fork()")) }
     do throws(TransportError) {
       let context = isSecure ? try TLSContextCache.context(caFile: options.caFile, verify: options.verify) : nil

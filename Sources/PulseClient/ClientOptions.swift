@@ -130,6 +130,14 @@ package struct ClientOptions: Sendable {
   }
 
   private func problem(_ entry: OptionEntry, _ value: String) -> Problem {
+    switch entry.key {
+    case .login, .heartbeatMessage, .heartbeatAnswer, .subscribeMessage, .unsubscribeMessage:
+      // The text may hold a key.
+      return .badValue(
+        sentence("option \(entry.name) does not take this text; allowed: 1 to 4096 bytes, \(entry.range)"))
+    default:
+      break
+    }
     let what = OptionValue.hint(entry.kind)
     return .badValue(
       sentence("option \(entry.name) does not take \"\(quoted(value))\"; allowed: \(entry.range)\(what)"))

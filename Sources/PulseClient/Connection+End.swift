@@ -71,7 +71,9 @@ extension Connection {
     if wasOpen { returnUnwritten() }
     if let stream {
       self.stream = nil
-      if wasOpen && lingers && failure.code != .reset && brokenWrite == nil {
+      // TLS may hold a record with frames that are put back: a goodbye would push it out.
+      let isClean = brokenWrite == nil && !(writeIsBlocked && tlsContext != nil)
+      if wasOpen && lingers && failure.code != .reset && isClean {
         sayGoodbye(farewell, on: stream)
       } else {
         stream.close()
@@ -89,6 +91,7 @@ extension Connection {
     pendingClose = nil
     heldFailure = nil
     originals = nil
+    holdsExpiring = false
     owedPong = nil
     output.removeAll(keepingCapacityUpTo: 0)
     control.removeAll(keepingCapacityUpTo: 0)
@@ -113,11 +116,12 @@ extension Connection {
     output.truncate(to: rest)
   }
 
-  private func putBack(from unstarted: Int) {
+  /// The messages from this entry on, which must be one of which no byte was written.
+  func putBack(from unstarted: Int) {
     // The originals are those of the last compressed frames in `output`.
     var compressed = 0
     for index in unstarted..<ledger.count where ledger.entry(index)?.isCompressed == true { compressed += 1 }
-    while let queue = originals, queue.count > compressed, let slice = queue.take(queue.count - compressed) {
+    while compressed > 0, let queue = originals, queue.count > compressed, let slice = queue.take(queue.count - compressed) {
       queue.giveBack(slice.segment)
     }
     let bytes = output.writable

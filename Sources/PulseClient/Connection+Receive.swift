@@ -114,8 +114,6 @@ extension Connection {
         inbox.append(
           kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: receivedAt,
           expected: chunk.count)
-        // It was delivered, and then it turned out to reject the login.
-        if phase == .ended { return }
         if inbox.bytes >= limit {
           readingPaused = true
           if offset < chunk.count { hold(chunk, from: offset) }

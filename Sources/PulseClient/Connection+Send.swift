@@ -36,6 +36,9 @@ extension Connection {
     return .ok
   }
 
+  /// A message that may expire is not framed while nothing can be written: it would leave late.
+  func takesNow(expiresAt: Int64) -> Bool { takesMessages && hasRoom && (expiresAt == .max || !writeIsBlocked) }
+
   /// Frames a message that was accepted.
   @inline(__always)
   func encode(
@@ -43,9 +46,16 @@ extension Connection {
   ) {
     guard let wire else { return }
     let before = output.count
-    _ = wire.encode(kind, payload, maskKey: client.random.next32(), into: &output)
-    let isCompressed = wire.compresses && output.readable[before] & 0x40 != 0
-    if isCompressed { keepOriginal(kind, payload) }
+    var isCompressed = false
+    if expiresAt != .max || holdsExpiring {
+      // Not compressed: it may be taken back, and what the peer's decompressor has not seen later frames can't refer to.
+      holdsExpiring = true
+      _ = wire.encodeFragment(kind, isFinal: true, payload, maskKey: client.random.next32(), into: &output)
+    } else {
+      _ = wire.encode(kind, payload, maskKey: client.random.next32(), into: &output)
+      isCompressed = wire.compresses && output.readable[before] & 0x40 != 0
+      if isCompressed { keepOriginal(kind, payload) }
+    }
     ledger.append(
       bytes: output.count - before,
       FrameEntry(
@@ -66,7 +76,11 @@ extension Connection {
     guard let wire, takesMessages else { return }
     let before = output.count
     payload.withUnsafeBytes { bytes in
-      _ = wire.encode(.text, bytes, maskKey: client.random.next32(), into: &output)
+      if holdsExpiring {
+        _ = wire.encodeFragment(.text, isFinal: true, bytes, maskKey: client.random.next32(), into: &output)
+      } else {
+        _ = wire.encode(.text, bytes, maskKey: client.random.next32(), into: &output)
+      }
     }
     ledger.append(bytes: output.count - before, FrameEntry(id: 0, kind: MessageCode.text, isMessage: false))
     client.statistics.payloadBytesSent &+= UInt64(truncatingIfNeeded: payload.count)
@@ -123,10 +137,13 @@ extension Connection {
       if output.count > 0 {
         let before = output.count
         let goesOn = write(output.readable, to: stream, consume: { self.output.consume($0) })
-        outputIsCut = output.count > 0
+        // A frame that was begun must be finished before anything else goes.
         if output.count < before { wroteOutput(before - output.count) }
-        guard goesOn else { return }
-        continue
+        outputIsCut = output.count > 0
+        if output.count == 0 { holdsExpiring = false }
+        if goesOn { continue }
+        if holdsExpiring { takeBackExpiring() }
+        return
       }
       // Framing what waits may find a reason to end the connection.
       if client.refill(self) { continue }
@@ -155,6 +172,46 @@ extension Connection {
     while queue.count > ledger.count, let slice = queue.take(queue.count - ledger.count) {
       queue.giveBack(slice.segment)
     }
+  }
+
+  /// What a TLS record may hold that was made but not written: it goes out with the next write, whatever that is.
+  private var bytesInRecord: Int { tlsContext == nil ? 0 : 16 << 10 }
+
+  /// The TLS record that waits to be written holds a message whose time is over.
+  var holdsExpired: Bool {
+    guard holdsExpiring, tlsContext != nil else { return false }
+    let now = Clock.monotonic()
+    var index = ledger.firstUnstarted
+    while let entry = ledger.entry(index), ledger.bytesBefore(entry) < bytesInRecord {
+      if entry.isMessage && entry.expiresAt <= now { return true }
+      index &+= 1
+    }
+    return false
+  }
+
+  /// Better no connection than an order that goes out late: nothing of an unfinished record can be read by the peer.
+  func leaveLate() {
+    end(Failure(.io, "\(url.redacted): the network did not take a message within its time to live"))
+  }
+
+  /// The peer does not take more for now: what may expire goes back to the client, with all behind it, so that it does
+  /// not leave late. Not the library's own texts, nor what stands before one.
+  private func takeBackExpiring() {
+    var from = ledger.count
+    var index = ledger.count
+    let unstarted = ledger.firstUnstarted
+    while index > unstarted, let entry = ledger.entry(index &- 1), entry.isMessage,
+      ledger.bytesBefore(entry) >= bytesInRecord
+    {
+      index &-= 1
+      if entry.expiresAt != .max { from = index }
+    }
+    guard let first = ledger.entry(from) else { return }
+    putBack(from: from)
+    output.truncate(to: ledger.bytesBefore(first))
+    ledger.removeAll(from: from)
+    outputIsCut = output.count > 0
+    client.rescheduleFlow()
   }
 
   /// False when the socket is full or gone.

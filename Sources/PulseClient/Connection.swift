@@ -69,6 +69,8 @@ final class Connection: EventHandler, @unchecked Sendable {
   var ledger = FrameLedger()
   /// The originals of compressed messages in `output`, in order: what is not written is kept for the next connection.
   var originals: MessageQueue?
+  /// There are frames in `output` of messages that may expire.
+  var holdsExpiring = false
   /// Ping, pong and close frames: they go before `output` at the next frame boundary.
   var control = ByteQueue()
   var writeIsBlocked = false
@@ -113,7 +115,10 @@ final class Connection: EventHandler, @unchecked Sendable {
       continueSecuring()
     case .upgrading, .open, .closing:
       // Each change is told once, so that both directions look; over TLS either may wait for the other's event.
-      if writeIsBlocked { flush() }
+      if writeIsBlocked {
+        if holdsExpired { return leaveLate() }
+        flush()
+      }
       if (readable || hangup || tlsContext != nil) && !readsAgain { readInput() }
     case .resolving, .connecting, .ended:
       break

@@ -48,7 +48,7 @@ extension OptionTable {
         minimum: 0, maximum: 0)
     case 26:
       return OptionEntry(
-        key: .endpoints, name: "endpoints", kind: .list, defaultValue: "", range: "a ws:// or wss:// URL; at most 16",
+        key: .endpoints, name: "endpoints", kind: .list, defaultValue: "", range: "a URL, ws or wss as the first one; at most 16",
         meaning: "A further endpoint that serves the same feed, in the order of preference; the client's URL is the first one.",
         minimum: 0, maximum: 0)
     case 27:

@@ -74,7 +74,7 @@ package enum StatisticTable {
     case 50: return gauge("receive_queue_high", "messages", "the most that have waited")
     case 51: return gauge("receive_queue_bytes_high", "bytes", "the most bytes that have waited")
     case 52: return gauge("subscriptions", "subscriptions", "keys that are subscribed, or will be")
-    case 53: return gauge("attempt", "connections", "attempts to come back since the last stable connection")
+    case 53: return gauge("attempts_in_a_row", "connections", "attempts to come back since the last stable connection")
     case 54: return gauge("next_delay", "seconds", "the delay before the next attempt, 0 if none is waited for")
     case 55: return gauge("uptime", "seconds", "age of the open connection, 0 without one")
     case 56: return gauge("ready_time", "seconds", "since the connection is ready, 0 while it is not")

@@ -118,6 +118,15 @@ package struct FrameLedger {
   /// How many unwritten bytes of the stream lie before the entry's frame, of which no byte is written.
   package func bytesBefore(_ entry: FrameEntry) -> Int { Int(truncatingIfNeeded: entry.start &- writtenBytes) }
 
+  /// Takes back the entries from this one on, of which no byte was written.
+  package mutating func removeAll(from index: Int) {
+    while count > max(0, index), let entry = entry(count &- 1), entry.start >= writtenBytes {
+      last &-= 1
+      appended = entry.start
+      if entry.isMessage { pending &-= 1 }
+    }
+  }
+
   /// Forgets the frames and begins a new stream, with the memory of the old one. What was reported stays to be taken.
   package mutating func reset() {
     first = 0

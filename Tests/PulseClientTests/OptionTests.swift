@@ -87,7 +87,7 @@ import Testing
     ("rate_limit", "5 per s", "option rate_limit does not take \"5 per s\"; allowed: COUNT/TIME"),
     ("heartbeat_reply", "{\"op\":", "option heartbeat_reply: "),
     ("login", "${nothing", "option login: "),
-    ("subscribe_message", "no keys", "option subscribe_message does not take \"no keys\""),
+    ("subscribe_message", "no keys", "option subscribe_message does not take this text"),
     ("endpoints", "http://a", "option endpoints: "),
   ])
   func problemsNameOptionValueAndWhatIsAllowed(name: String, value: String, sentence: String) {

@@ -73,7 +73,7 @@ int main(int count, char **arguments) {
     bench_task given = bench_arguments(count, arguments);
     task = &given;
     config = pulsews_config_create();
-    set("compression", "false");
+    set("compression", "false"); set("reconnect", "false"); set("message_queue_policy", "block");
     if (given.secure) set("ca_file", given.ca);
     long n = given.count;
     int64_t *times = calloc((size_t)n + 1, sizeof *times);
