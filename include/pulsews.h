@@ -238,7 +238,7 @@ int32_t pulsews_client_create(const char *url, const pulsews_config *config, pul
  * the server has closed it again by then, perhaps with messages to receive; PULSEWS_ETIMEOUT when `timeout_ns` is over,
  * the attempt going on (option open_timeout bounds the attempt itself); else why it failed, with the sentence. The
  * client stays valid in every case, and with option reconnect (the default) it goes on trying after a failure that a
- * retry can mend: call again to wait for the next attempt, or look at the state. */
+ * retry can mend: call again to wait for the next attempt (each failed one is told once), or look at the state. */
 int32_t pulsews_open(pulsews_client *client, int64_t timeout_ns, char *error, size_t error_size);
 
 /* Sends one message. PULSEWS_OK means that the message is accepted: written, or in the outbox. On an open connection a
@@ -312,8 +312,9 @@ enum {
                                     is; never kept for the next one; goes ahead of a backlog that is being paced */
     PULSEWS_REPORT = 2,          /* an event "fate" will tell what became of it (with option events) */
     PULSEWS_FIRST = 4,           /* a login message: goes before everything else, also during hold_login */
-    PULSEWS_IN_LIMIT = 8         /* waits up to the call's time-out for room in the rate limits, then PULSEWS_ERATE:
-                                    time-out 0 tries. Without it a message waits for them in the outbox */
+    PULSEWS_IN_LIMIT = 8         /* waits up to the call's time-out for room in the rate limits, behind what the outbox
+                                    holds, then PULSEWS_ERATE: time-out 0 tries. Without it a message waits for them
+                                    in the outbox. LIVE_ONLY messages are treated so anyhow */
 };
 
 /* pulsews_send with flags, and a time to live: a message that is not written `ttl_ns` after the call expires, unsent

@@ -19,7 +19,7 @@ extension Client {
     if index != chosenEndpoint { giveBackTicket() }
     chosenEndpoint = index
     if options.holdConnect && !holdIsOver {
-      beginHold(.connect)
+      beginHold(.connect, endpoint: url)
       return
     }
     askGate()
@@ -96,6 +96,10 @@ extension Client {
     giveBackTicket(of: ended)
     let now = Clock.monotonic()
     if ended.openedAt > 0 { statistics.connectedTime &+= now &- ended.openedAt }
+    if ended === connection && ended.openedAt > 0 {
+      lastCloseCode = failure.closeCode
+      lastCloseReason = failure.closeReason
+    }
     if ended === successor {
       successor = nil
       successorFailed(ended, failure, now)
@@ -209,14 +213,13 @@ extension Client {
 
   // MARK: Holds
 
-  func beginHold(_ kind: Hold) {
+  func beginHold(_ kind: Hold, endpoint: WebSocketURL) {
     hold = kind
     holdTimer = host.loop.schedule(
       self, tag: Signal.hold, deadline: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
     report(
       "{\"event\":\"hold\",\"at\":\"\(kind == .connect ? "connect" : "login")\",\"attempt\":\(attemptNumber),"
-        + "\"endpoint\":\(json: url.redacted)}")
-    wake()
+        + "\"endpoint\":\(json: endpoint.redacted)}")
   }
 
   /// The application has done its part.
@@ -230,7 +233,7 @@ extension Client {
     switch kind {
     case .connect:
       holdIsOver = true
-      askGate()
+      if connection == nil { askGate() } else { returnToPreferred() }
       host.hurry()
     case .login:
       advanceSession()
@@ -246,6 +249,9 @@ extension Client {
       "\(url.redacted): the application did not release the hold within login_timeout (\(seconds: options.loginTimeout) s)")
     if kind == .login {
       connection?.leave(failure)
+    } else if connection != nil {
+      log(.warning) { "\(failure.text)" }
+      scheduleReturn()
     } else {
       failedAttempts &+= 1
       lost(failure, endpoint: chosenEndpoint, wasOpen: false, Clock.monotonic())
@@ -267,8 +273,16 @@ extension Client {
       return
     }
     let now = Clock.monotonic()
-    guard let index = endpoints.better(than: connection.endpoint, now, quiet: options.endpointReturn),
-      let ticket = HostGate.takeAtOnce(self, urls[index])
+    guard let index = endpoints.better(than: connection.endpoint, now, quiet: options.endpointReturn) else {
+      scheduleReturn()
+      return
+    }
+    if options.holdConnect && !holdIsOver {
+      beginHold(.connect, endpoint: urls[index])
+      return
+    }
+    holdIsOver = false
+    guard let ticket = HostGate.takeAtOnce(self, urls[index])
     else {
       scheduleReturn()
       return

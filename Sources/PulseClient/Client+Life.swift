@@ -42,7 +42,9 @@ extension Client {
     _ = startLocked()
     let opened = statistics.connections
     func isDecided() -> Bool {
-      isOpen || life == .ended || closeStarted || failedAttempts != toldAttempts || statistics.connections != opened
+      // With several endpoints each has its turn before this is a failure.
+      isOpen || life == .ended || closeStarted || statistics.connections != opened
+        || failedAttempts &- toldAttempts >= UInt64(urls.count)
     }
     if timeout == 0 && !isDecided() { driveBriefly() }
     guard block(until: deadline, isDecided) else {

@@ -54,8 +54,14 @@ extension Client {
 
   /// The outbox has room again for those who wait.
   private func giveRoom() {
-    guard sendersWait || roomIsAwaited else { return }
-    guard outbox.count <= options.messageQueueSize / 2 && outbox.bytes <= options.messageQueueBytes / 2 else { return }
+    if sendersWait && outbox.hasRoom(for: 0) {
+      sendersWait = false
+      host.notify(waiter)
+    }
+    // Who has to be told through the descriptor learns it when it is worth the while.
+    guard roomIsAwaited, outbox.count <= options.messageQueueSize / 2 && outbox.bytes <= options.messageQueueBytes / 2 else {
+      return
+    }
     canSendChanged()
   }
 

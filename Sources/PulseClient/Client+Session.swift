@@ -17,7 +17,7 @@ extension Client {
     loginIsConfirmed = false
     stage = .login
     for template in options.login { sendOwn(render(template), on: connection) }
-    if options.holdLogin { beginHold(.login) }
+    if options.holdLogin { beginHold(.login, endpoint: connection.url) }
     advanceSession()
   }
 
@@ -66,10 +66,10 @@ extension Client {
     cancel(&sessionTimer)
     cancel(&stableTimer)
     cancel(&staleTimer)
-    if hold == .login {
-      hold = nil
-      cancel(&holdTimer)
-    }
+    // One for the login, or for an attempt at a preferred endpoint.
+    hold = nil
+    holdIsOver = false
+    cancel(&holdTimer)
     cancel(&homewardTimer)
     leaveSuccessor()
     rescheduleFlow()

@@ -15,12 +15,9 @@ extension Client {
   /// The peer's close code: 1006 without a close frame, 0 while a connection is open or none was.
   package var closeCode: UInt16 { mutex.withLock { peerCloseCode } }
 
-  var peerCloseCode: UInt16 {
-    guard let failure, !isOpen, statistics.connections > 0 else { return 0 }
-    return failure.closeCode
-  }
+  var peerCloseCode: UInt16 { isOpen ? 0 : lastCloseCode }
 
-  package var closeReason: String { mutex.withLock { failure?.closeReason ?? "" } }
+  package var closeReason: String { mutex.withLock { isOpen ? "" : lastCloseReason } }
 
   package var handshakeStatus: Int {
     mutex.withLock { refusal?.status ?? (acceptance != nil ? 101 : 0) }
@@ -62,6 +59,7 @@ extension Client {
   }
 
   private func append(_ json: Sentence) {
+    if inbox.isEmpty { wake() }
     json.bytes.withUnsafeBytes { bytes in
       _ = inbox.append(
         kind: MessageCode.event, flags: 0, payload: bytes, receivedAt: Clock.realtime(), expected: bytes.count)

@@ -44,6 +44,9 @@ package final class Client: EventHandler, @unchecked Sendable {
   var state = SessionState.disconnected
   /// Why the last connection or attempt ended.
   var failure: Failure?
+  /// Of the last connection that was open; 0 if there was none.
+  var lastCloseCode: UInt16 = 0
+  var lastCloseReason = ""
   /// This side has begun to close; nothing is sent or delivered any more.
   var closeStarted = false
   /// Not even `reconnect` opens it again.

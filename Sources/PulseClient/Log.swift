@@ -111,7 +111,7 @@ package enum Log {
   package static func toFile(_ path: String, _ level: LogLevel) -> Failure? {
     let file = path.withCString { psys_open_log($0) }
     if file < 0 {
-      let error = TransportError(errno: -file, sentence("can't open the log file \(quoted(path))"))
+      let error = TransportError(errno: -file, "can't open the log file \(quoted(path))")
       return Failure(.io, text: error.text)
     }
     turn(shared(), .file, level, file: file, capacity: 0)

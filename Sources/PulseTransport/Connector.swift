@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseText
 
 /// Connects to the first of several addresses that answers, as RFC 8305 ("Happy Eyeballs") describes: attempts start
 /// some time apart, or at once when one fails; the first that connects wins and the others are closed.
@@ -235,14 +236,14 @@ extension Connector {
       return systemText(only.errno)
     }
     var parts: [String] = []
-    for failure in failures { parts.append("\(failure.address.description) \(systemText(failure.errno))") }
-    for attempt in attempts { parts.append("\(attempt.address.description) did not answer") }
+    for failure in failures { parts.append(sentence("\(failure.address.description) \(systemText(failure.errno))")) }
+    for attempt in attempts { parts.append(sentence("\(attempt.address.description) did not answer")) }
     let untried = addresses.count &- parts.count
-    var text = ""
-    for part in parts.prefix(Self.mostNamed) { text += text.isEmpty ? part : "; " + part }
-    if parts.count > Self.mostNamed { text += "; and \(parts.count &- Self.mostNamed) more" }
-    if untried > 0 { text += "\(text.isEmpty ? "" : "; ")\(untried) not tried" }
-    return text
+    var text: Sentence = ""
+    for part in parts.prefix(Self.mostNamed) { text.add(text.bytes.isEmpty ? "\(part)" : "; \(part)") }
+    if parts.count > Self.mostNamed { text.add("; and \(parts.count &- Self.mostNamed) more") }
+    if untried > 0 { text.add(text.bytes.isEmpty ? "\(untried) not tried" : "; \(untried) not tried") }
+    return sentence(text)
   }
 
   /// Which of several errors says most about what is wrong.

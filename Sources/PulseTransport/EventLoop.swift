@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseText
 
 /// Names one registration of a descriptor. Its slot is used again later under another generation, so that an event that
 /// was already on its way never reaches a handler that is gone, or its successor.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseText
 
 /// An IPv4 or IPv6 address with a port.
 package struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
@@ -21,7 +22,7 @@ package struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
   }
 
   /// "127.0.0.1:443", "[::1]:443".
-  package var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
+  package var description: String { sentence(isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)") }
 
   package static func == (a: SocketAddress, b: SocketAddress) -> Bool {
     a.storage.family == b.storage.family && a.storage.port == b.storage.port && a.storage.scope == b.storage.scope

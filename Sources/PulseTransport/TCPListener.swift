@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseText
 
 /// A non-blocking listening socket.
 package final class TCPListener: @unchecked Sendable {  // guarded by the owner, who serialises the calls

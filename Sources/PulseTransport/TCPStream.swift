@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseText
 
 /// A connected, non-blocking TCP socket (or any stream socket).
 package final class TCPStream: ByteStream, @unchecked Sendable {  // guarded by the owner, who serialises the calls

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import COpenSSL
 import CPulseSys
+import PulseText
 
 /// Trust, versions and keys that TLS streams share. Any thread, any number of streams; a stream keeps what it needs of
 /// it alive.
@@ -102,7 +103,7 @@ extension TLSContext {
     // No trust at all is no reason to fail here: the handshake says which certificate it misses.
   }
 
-  private static func failure(_ code: TransportErrorCode, _ action: String) -> TransportError {
+  private static func failure(_ code: TransportErrorCode, _ action: Sentence) -> TransportError {
     let (_, reason) = TLSStream.takeError()
     return TransportError(code, reason.isEmpty ? action : "\(action): \(lowercasingFirst(reason))")
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import COpenSSL
 import CPulseSys
+import PulseText
 
 /// TLS over another stream. OpenSSL reaches that stream through a BIO, so that it can be anything: TCP, a proxy, TLS.
 package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by the owner, who serialises the calls
@@ -204,7 +205,7 @@ extension TLSStream {
     return ssl
   }
 
-  private func fail(_ code: TransportErrorCode, _ text: String) { state = .failed(TransportError(code, text)) }
+  private func fail(_ code: TransportErrorCode, _ text: Sentence) { state = .failed(TransportError(code, text)) }
 
   private func standing(or other: IOResult) -> IOResult {
     switch state {
@@ -272,8 +273,9 @@ extension TLSStream {
           if let start = bytes.baseAddress { psys_tls_refused_names(ssl, start, bytes.count) }
         }
         let names = PulseTransport.text(of: buffer)
-        return fail(
-          .hostname, "the certificate is not for \(peer)" + (names.isEmpty ? "" : ", but for \(names)"))
+        var why: Sentence = "the certificate is not for \(peer)"
+        if !names.isEmpty { why.add(", but for \(names)") }
+        return fail(.hostname, why)
       default:
         let why = String(cString: X509_verify_cert_error_string(verdict))
         return fail(.certificate, "the certificate of \(peer) does not verify: \(why)")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseText
 
 /// A thread of the operating system with all signals blocked.
 package struct Thread: Sendable {

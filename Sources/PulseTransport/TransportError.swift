@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseText
 
 package enum TransportErrorCode: UInt8, Sendable {
   /// The host name has no address.
@@ -35,14 +36,14 @@ package struct TransportError: Error, Sendable {
   /// One sentence without a full stop that names what was tried and the cause.
   package let text: String
 
-  package init(_ code: TransportErrorCode, errno: Int32 = 0, _ text: String) {
+  package init(_ code: TransportErrorCode, errno: Int32 = 0, _ text: Sentence) {
     self.code = code
     self.errno = errno
-    self.text = text
+    self.text = sentence(text)
   }
 
   /// From an errno value; the sentence is `action`, a colon and the system's text.
-  package init(errno: Int32, _ action: String) {
+  package init(errno: Int32, _ action: Sentence) {
     self.init(Self.code(of: errno), errno: errno, "\(action): \(systemText(errno))")
   }
 
