@@ -311,7 +311,8 @@ enum {
     PULSEWS_LIVE_ONLY = 1,       /* only over the connection that is open and ready now: PULSEWS_ENOTCONNECTED if none
                                     is; never kept for the next one; goes ahead of a backlog that is being paced */
     PULSEWS_REPORT = 2,          /* an event "fate" will tell what became of it (with option events) */
-    PULSEWS_FIRST = 4,           /* a login message: goes before everything else, also during hold_login */
+    PULSEWS_FIRST = 4,           /* a login message, for the open connection only: goes before everything else; with
+                                    hold_login only during the hold, else PULSEWS_ENOTCONNECTED */
     PULSEWS_IN_LIMIT = 8         /* waits up to the call's time-out for room in the rate limits, behind what the outbox
                                     holds, then PULSEWS_ERATE: time-out 0 tries. Without it a message waits for them
                                     in the outbox. LIVE_ONLY messages are treated so anyhow */

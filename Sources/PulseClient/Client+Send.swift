@@ -153,7 +153,8 @@ extension Client {
     // The outbox knows two of the flags, by the same bits.
     let kept = flags & (OutboxFlag.liveOnly | OutboxFlag.report)
     if flags & SendFlag.first != 0 {
-      guard let connection, connection.takesMessages else { return .notConnected }
+      // A login for a hold that is over: the next one asks for its own.
+      guard let connection, connection.takesMessages, hold == .login || !options.holdLogin else { return .notConnected }
       frame(kind, payload, flags: kept | OutboxFlag.liveOnly, expiresAt: expiresAt, on: connection)
       noteMessage()
       connection.flushSoon()
