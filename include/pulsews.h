@@ -238,7 +238,8 @@ int32_t pulsews_client_create(const char *url, const pulsews_config *config, pul
  * the server has closed it again by then, perhaps with messages to receive; PULSEWS_ETIMEOUT when `timeout_ns` is over,
  * the attempt going on (option open_timeout bounds the attempt itself); else why it failed, with the sentence. The
  * client stays valid in every case, and with option reconnect (the default) it goes on trying after a failure that a
- * retry can mend: call again to wait for the next attempt (each failed one is told once), or look at the state. */
+ * retry can mend: call again to wait for the next attempt (each failed one is told once), or look at the state. With
+ * option endpoints each of them has its turn before it is a failure. */
 int32_t pulsews_open(pulsews_client *client, int64_t timeout_ns, char *error, size_t error_size);
 
 /* Sends one message. PULSEWS_OK means that the message is accepted: written, or in the outbox. On an open connection a
@@ -309,13 +310,14 @@ int32_t pulsews_unsubscribe(pulsews_client *client, const char *key);
 
 enum {
     PULSEWS_LIVE_ONLY = 1,       /* only over the connection that is open and ready now: PULSEWS_ENOTCONNECTED if none
-                                    is; never kept for the next one; goes ahead of a backlog that is being paced */
+                                    is, or if it goes while the call waits; never kept for the next one; goes ahead of
+                                    a backlog that is being paced; waits for rate limits as IN_LIMIT does */
     PULSEWS_REPORT = 2,          /* an event "fate" will tell what became of it (with option events) */
     PULSEWS_FIRST = 4,           /* a login message, for the open connection only: goes before everything else; with
                                     hold_login only during the hold, else PULSEWS_ENOTCONNECTED */
     PULSEWS_IN_LIMIT = 8         /* waits up to the call's time-out for room in the rate limits, behind what the outbox
-                                    holds, then PULSEWS_ERATE: time-out 0 tries. Without it a message waits for them
-                                    in the outbox. LIVE_ONLY messages are treated so anyhow */
+                                    holds, then PULSEWS_ERATE: time-out 0 tries; PULSEWS_ENOTCONNECTED if the
+                                    connection goes meanwhile. Without it a message waits in the outbox */
 };
 
 /* pulsews_send with flags, and a time to live: a message that is not written `ttl_ns` after the call expires, unsent

@@ -108,6 +108,7 @@ extension Client {
     guard ended === connection else { return }
     connection = nil
     self.failure = failure
+    lastAttemptOpened = ended.openedAt > 0
     let wasReady = stage == .ready
     endSession()
     if closeStarted {
@@ -124,6 +125,7 @@ extension Client {
       canSendChanged()
       beginAttempt()
       host.hurry()
+      wake()
       return
     }
     if wasReady { backoff.connectionEnded(openFor: now &- readyAt) }
@@ -143,6 +145,8 @@ extension Client {
       endpoints.failed(endpoint, now)
     }
     reportBreaker(endpoint, now)
+    // The delay grows with the rounds: another endpoint is worth a quick try.
+    let failsOver = urls.count > 1 && endpoints.hasUntried(now)
     if !options.reconnect || endpoints.choose(now) == nil {
       stopTrying(failure)
       return
@@ -153,12 +157,13 @@ extension Client {
       stopTrying(last)
       return
     }
-    if let seconds = failure.retryAfter {
+    if failsOver && delay > options.reconnectBaseDelay { delay = options.reconnectBaseDelay }
+    if !failsOver, let seconds = failure.retryAfter {
       // A day is enough for any maintenance, and an absurd number must not end the trying.
       let asked = Int64(min(seconds, 86_400)) &* 1_000_000_000
       if asked > delay { delay = asked }
     }
-    if failure.closeCode == 1012 || failure.closeCode == 1013 {
+    if !failsOver && (failure.closeCode == 1012 || failure.closeCode == 1013) {
       let least = Backoff.restartDelay(
         options.restartDelay, jitterPermille: options.jitterPermille, random: random.next64())
       if least > delay { delay = least }
@@ -305,6 +310,7 @@ extension Client {
     old?.leave(Failure(.moved, "\(url.redacted): left for the preferred endpoint"))
     if let old { endpoints.cancelled(old.endpoint) }
     outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
+    tellDiscarded("left for the preferred endpoint")
     endpoints.began(opened.endpoint, Clock.monotonic())
     report(
       "{\"event\":\"endpoint\",\"endpoint\":\(json: opened.url.redacted),"

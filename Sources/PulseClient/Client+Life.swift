@@ -28,9 +28,11 @@ extension Client {
     nextDelay = 0
     toldAttempts = failedAttempts
     chosenEndpoint = endpoints.choose(Clock.monotonic()) ?? 0
+    lastAttemptOpened = false
     move(event, cause: text(cause))
     beginAttempt()
     host.hurry()
+    wake()
   }
 
   /// Starts, and waits for the outcome of an attempt. Each failed one is told once.
@@ -54,7 +56,7 @@ extension Client {
     if isOpen || statistics.connections != opened { return nil }
     toldAttempts = failedAttempts
     // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
-    if life == .ended && !options.reconnect && statistics.connections > 0 { return nil }
+    if life == .ended && lastAttemptOpened { return nil }
     return failure
   }
 
@@ -117,6 +119,7 @@ extension Client {
     if !forGood && closeStarted {
       // What could not leave in time fails now; the rest of the close goes on by itself.
       failQueued()
+      if let connection, !connection.writeIsBlocked { connection.flush() }
     }
     return .timeout
   }

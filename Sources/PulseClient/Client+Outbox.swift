@@ -94,7 +94,8 @@ extension Client {
 
   func flow() {
     let now = Clock.monotonic()
-    if outbox.expire(now: now) > 0 { giveRoom() }
+    outbox.expire(now: now)
+    giveRoom()
     tellDiscarded("")
     if let connection, !connection.writeIsBlocked { connection.flush() }
     rescheduleFlow()

@@ -32,7 +32,8 @@ extension Client {
     defer { mutex.unlock() }
     if let used = batch.empty() { inbox.giveBack(used) }
     if inbox.isEmpty && life != .ended && !closeStarted {
-      if let connection, connection.heldFailure != nil { connection.failHeld() } else { awaitMessage(timeout) }
+      if let connection, connection.heldFailure != nil { connection.failHeld() }
+      if inbox.isEmpty && life != .ended && !closeStarted { awaitMessage(timeout) }
     }
     if let slice = inbox.take(max < 1 << 30 ? max : 1 << 30) {
       batch.fill(slice)

@@ -155,7 +155,7 @@ extension Client {
     if flags & SendFlag.first != 0 {
       // A login for a hold that is over: the next one asks for its own.
       guard let connection, connection.takesMessages, hold == .login || !options.holdLogin else { return .notConnected }
-      frame(kind, payload, flags: kept | OutboxFlag.liveOnly, expiresAt: expiresAt, on: connection)
+      frame(kind, payload, flags: kept | OutboxFlag.liveOnly | SendFlag.first, expiresAt: .max, on: connection)
       noteMessage()
       connection.flushSoon()
       return .ok
@@ -274,6 +274,7 @@ extension Client {
     let count = outbox.purge()
     tellDiscarded("")
     canSendChanged()
+    if let connection, connection.phase == .closing, !connection.writeIsBlocked { connection.flush() }
     return count
   }
 }

@@ -55,6 +55,8 @@ package final class Client: EventHandler, @unchecked Sendable {
   var connection: Connection?
   /// A connection to a preferred endpoint that is being made while `connection` serves.
   var successor: Connection?
+  /// The last attempt led to an open connection, whatever became of that.
+  var lastAttemptOpened = false
   /// For `open`: each failed attempt is told once.
   var failedAttempts: UInt64 = 0
   var toldAttempts: UInt64 = 0
@@ -204,7 +206,8 @@ package final class Client: EventHandler, @unchecked Sendable {
     mutex.lock()
     defer { mutex.unlock() }
     switch signal {
-    case Signal.gate: askGate()
+    // The news may be old: its ticket was used, or given back.
+    case Signal.gate: if ticket != nil { askGate() }
     case Signal.flow: flow()
     default: break
     }

@@ -34,9 +34,11 @@ extension Connection {
 
   func closeDeadlinePassed() {
     guard phase == .closing else { return }
+    var farewell = Farewell.none
+    if let pendingClose { farewell = .close(pendingClose.code, "") }
     var failure = client.closedByCaller()
     failure.text += sentence("; the server did not answer within close_timeout (\(seconds: client.options.closeTimeout) s)")
-    end(failure)
+    end(failure, farewell: farewell)
   }
 
   /// Leaves an open connection at once, with a close frame but without waiting for the answer.
@@ -53,11 +55,11 @@ extension Connection {
     let wasOpen = phase == .open || phase == .closing
     if wasOpen && heldInput.count > 0 && !client.closeStarted && heldFailure == nil {
       // What had arrived and waits for room is delivered all the same; it can't come again.
-      while heldInput.count > 0 && heldFailure == nil {
-        readingPaused = false
-        receiveHeldInput()
-        if phase == .ended { return }
-      }
+      readingPaused = false
+      ignoresLimit = true
+      receiveHeldInput()
+      ignoresLimit = false
+      if phase == .ended { return }
     }
     phase = .ended
     cancel(&openTimer)
@@ -112,12 +114,12 @@ extension Connection {
         client.outbox.book.discard(id: entry.id, flags: entry.flags, cause: .connection)
       }
     }
-    if unstarted < ledger.count { putBack(from: unstarted) }
+    if unstarted < ledger.count { putBack(from: unstarted, isEnding: true) }
     output.truncate(to: rest)
   }
 
   /// The messages from this entry on, which must be one of which no byte was written.
-  func putBack(from unstarted: Int) {
+  func putBack(from unstarted: Int, isEnding: Bool) {
     // The originals are those of the last compressed frames in `output`.
     var compressed = 0
     for index in unstarted..<ledger.count where ledger.entry(index)?.isCompressed == true { compressed += 1 }
@@ -139,7 +141,7 @@ extension Connection {
           WireConnection.unmaskedPayload(
             of: UnsafeMutableRawBufferPointer(rebasing: bytes[start..<(start + entry.length)])))
       }
-      if entry.flags & OutboxFlag.liveOnly != 0 {
+      if isEnding && entry.flags & OutboxFlag.liveOnly != 0 {
         client.outbox.book.discard(id: entry.id, flags: entry.flags, cause: .notLive)
       } else {
         client.outbox.putBack(

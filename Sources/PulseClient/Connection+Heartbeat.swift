@@ -15,7 +15,7 @@ extension Connection {
       let deadAt = Clock.deadline(lastReceivedAt, after: options.heartbeatTimeout)
       if deadAt < next { next = deadAt }
     }
-    if options.serverHeartbeatTimeout > 0 {
+    if options.serverHeartbeatTimeout > 0 && phase == .open {
       let deadAt = Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout)
       if deadAt < next { next = deadAt }
     }

@@ -197,8 +197,10 @@ extension Connection {
   }
 
   private func refuse(_ refusal: UpgradeRefusal) {
-    client.refusal = refusal
-    client.acceptance = nil
+    if self === client.connection {
+      client.refusal = refusal
+      client.acceptance = nil
+    }
     var why: Sentence = "\(url.redacted): the server refused the WebSocket handshake with status \(refusal.status)"
     if !refusal.reason.utf8.isEmpty { why.add(" \(quoted(refusal.reason))") }
     let hint = refusal.hint

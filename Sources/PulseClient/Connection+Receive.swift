@@ -85,7 +85,7 @@ extension Connection {
     let inbox = client.inbox
     inbox.beginChunk()
     let wasEmpty = inbox.isEmpty
-    let limit = client.options.receiveQueueBytes
+    let limit = ignoresLimit ? Int.max : client.options.receiveQueueBytes
     var offset = 0
     var received: UInt64 = 0
     var payloadBytes = 0

@@ -91,6 +91,11 @@ extension Connection {
   /// something that has just arrived is none of many.
   func flushSoon() {
     if writeIsBlocked { return }
+    if holdsExpiring {
+      // Not left to the loop, which may be late: what can't be written now goes back and may expire.
+      flush()
+      return
+    }
     if lastReceivedAt > lastWriteAt {
       lastWriteAt = lastReceivedAt
       flush()
@@ -195,19 +200,19 @@ extension Connection {
   }
 
   /// The peer does not take more for now: what may expire goes back to the client, with all behind it, so that it does
-  /// not leave late. Not the library's own texts, nor what stands before one.
+  /// not leave late. Not logins and the library's own texts, nor what stands before them.
   private func takeBackExpiring() {
     var from = ledger.count
     var index = ledger.count
     let unstarted = ledger.firstUnstarted
     while index > unstarted, let entry = ledger.entry(index &- 1), entry.isMessage,
-      ledger.bytesBefore(entry) >= bytesInRecord
+      entry.flags & SendFlag.first == 0, ledger.bytesBefore(entry) >= bytesInRecord
     {
       index &-= 1
       if entry.expiresAt != .max { from = index }
     }
     guard let first = ledger.entry(from) else { return }
-    putBack(from: from)
+    putBack(from: from, isEnding: false)
     output.truncate(to: ledger.bytesBefore(first))
     ledger.removeAll(from: from)
     outputIsCut = output.count > 0

@@ -56,6 +56,8 @@ final class Connection: EventHandler, @unchecked Sendable {
   var readingPaused = false
   /// Reading has stopped before the end of what has arrived, to go on in the loop's next turn.
   var readsAgain = false
+  /// The connection ends, and with it the pausing.
+  var ignoresLimit = false
   /// Input that came behind the message that filled the queue.
   var heldInput = ByteQueue()
   /// A bad frame behind messages that the consumer can still answer; nothing is read any more.

@@ -70,8 +70,11 @@ enum HostGate {
   }
 
   private static func limits(_ client: Client) -> ConnectGate.Limits {
-    ConnectGate.Limits(
-      inFlight: client.options.hostConnects, window: client.options.hostConnectRate,
+    // Between the gate's word and the first packet the loop may have other things to do: some room for that.
+    let rate = client.options.hostConnectRate
+    let window = RateWindow(count: rate.count, duration: rate.duration &+ rate.duration / 16 &+ 5_000_000)
+    return ConnectGate.Limits(
+      inFlight: client.options.hostConnects, window: window,
       attemptTime: Clock.deadline(client.options.openTimeout, after: 5_000_000_000))
   }
 

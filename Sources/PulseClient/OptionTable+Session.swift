@@ -19,7 +19,7 @@ extension OptionTable {
     case 20:
       return OptionEntry(
         key: .reconnectBaseDelay, name: "reconnect_base_delay", kind: .duration, defaultValue: "1s", range: "1ms to 1 day",
-        meaning: "The delay before the first attempt to come back; each further one waits twice as long.",
+        meaning: "The delay before the first attempt to come back; each further one waits twice as long, but a change to an endpoint that has not failed yet.",
         minimum: 1_000_000, maximum: day)
     case 21:
       return OptionEntry(

@@ -54,6 +54,14 @@ package struct EndpointSet {
     return usable
   }
 
+  /// Whether the next attempt can go to an endpoint that has not failed in this round.
+  package func hasUntried(_ now: Int64) -> Bool {
+    for health in healths where !health.isRuledOut && !health.hasFailedInRound && health.breaker.state(now) != .open {
+      return true
+    }
+    return false
+  }
+
   /// The most preferred endpoint ahead of `index` that could be used and has not failed for `quiet`: a reason to
   /// leave a working connection, if the application wants to return to the preferred endpoint.
   package func better(than index: Int, _ now: Int64, quiet: Int64) -> Int? {

@@ -43,6 +43,8 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
   private var slots: [Slot] = []
   private var freeSlots: [UInt32] = []
   private var timers = TimerHeap()
+  /// While timers are fired: the time of the round.
+  private var roundTime: Int64 = .min
   private var posts: [Post] = []
   /// What the timerfd is set to, no later than the earliest timer. A cancelled timer may leave it too early, which
   /// costs a turn.
@@ -208,6 +210,7 @@ extension EventLoop {
   @discardableResult
   package func schedule(_ handler: EventHandler, tag: Int, deadline: Int64) -> TimerID {
     mutex.lock()
+    let deadline = behindRound(deadline)
     let identifier = timers.insert(handler, tag: tag, deadline: deadline)
     showDeadline(deadline)
     mutex.unlock()
@@ -219,6 +222,7 @@ extension EventLoop {
   package func reschedule(_ timer: TimerID, deadline: Int64) -> Bool {
     mutex.lock()
     defer { mutex.unlock() }
+    let deadline = behindRound(deadline)
     guard timers.move(timer.value, deadline: deadline) else { return false }
     showDeadline(deadline)
     return true
@@ -246,6 +250,12 @@ extension EventLoop {
     wakeRequested = true
     interrupt()
     mutex.unlock()
+  }
+
+  /// Under the lock. What is set for the past while a round goes on waits for the next one, and must not stand before
+  /// those that are due in this one.
+  private func behindRound(_ deadline: Int64) -> Int64 {
+    roundTime == .min || deadline > roundTime ? deadline : roundTime &+ 1
   }
 
   /// Under the lock. The descriptor of timers wakes the driver by itself.
@@ -321,11 +331,13 @@ extension EventLoop {
   private func fireTimers() -> Int {
     // What handlers schedule from here on waits for the next round, or one that is always due would never let go.
     let limit = timers.nextSequence
+    roundTime = turnTime
     var calls = 0
     while fireNext(turnTime, before: limit) {
       calls &+= 1
       mutex.lock()
     }
+    roundTime = .min
     armedFor = timers.nextDeadline ?? .max
     if armedFor != .max { psys_timerfd_set(timerfd, armedFor) }
     return calls

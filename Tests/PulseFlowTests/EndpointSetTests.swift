@@ -173,3 +173,19 @@ private func course(_ set: inout EndpointSet, _ outcomes: [Outcome]) -> [Int?] {
     }
   }
 }
+
+struct EndpointSetRoundTests {
+  @Test func untriedOnesAreThereUntilTheRoundIsOver() {
+    var set = EndpointSet(count: 2, threshold: 5, openTime: second)
+    #expect(set.hasUntried(0))
+    set.failed(0, 0)
+    #expect(set.hasUntried(0) && set.choose(0) == 1)
+    set.failed(1, 0)
+    #expect(!set.hasUntried(0))
+    // A new round.
+    #expect(set.choose(0) == 0 && set.hasUntried(0))
+    set.ruledOut(0, 0)
+    set.failed(1, 0)
+    #expect(!set.hasUntried(0))
+  }
+}

@@ -54,6 +54,22 @@ import Testing
     #expect(recorder.fired == [0, 1])
   }
 
+  @Test func aTimerThatSchedulesItselfForThePastDoesNotHoldBackOthers() throws {
+    let loop = try EventLoop()
+    let recorder = Recorder()
+    var turns = 0
+    recorder.onTimer = { tag in
+      if tag != 0 { return }
+      turns += 1
+      loop.schedule(recorder, tag: 0, deadline: 1)
+    }
+    defer { recorder.onTimer = nil }
+    loop.schedule(recorder, tag: 0, deadline: 1)
+    loop.schedule(recorder, tag: 7, deadline: Clock.monotonic() + milliseconds(1))
+    #expect(drive(loop) { recorder.fired.contains(7) || turns > 1_000_000 })
+    #expect(recorder.fired.contains(7))
+  }
+
   @Test func aHandlerMayCancelATimerThatIsDueInTheSameRound() throws {
     let loop = try EventLoop()
     let recorder = Recorder()
