@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/OPTIONS.md and docs/ERRORS.md from the tables in the library.
+"""Writes docs/OPTIONS.md, ERRORS.md, STATES.md and STATISTICS.md from the tables in the library.
 
     PULSEWS_LIBRARY=dist/libpulsews.so.0 docs/generate.py           writes the pages
     PULSEWS_LIBRARY=dist/libpulsews.so.0 docs/generate.py --check   exits with 1 if they are not up to date
@@ -8,18 +8,104 @@
 import ctypes
 import os
 import pathlib
+import re
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+MADE = "Made from the table in the library by `docs/generate.py`; "
+
+# The order of the page. An option that stands nowhere is an error.
+GROUPS = {
+    "Connection": "headers subprotocols open_timeout close_timeout max_message_size",
+    "Staying connected": "reconnect max_reconnect_attempts reconnect_base_delay reconnect_max_delay jitter stable_time "
+                         "restart_delay retry_fatal",
+    "Endpoints": "endpoints endpoint_return breaker_failures breaker_timeout host_connects host_connect_rate",
+    "Heartbeats and staleness": "heartbeat_interval heartbeat_timeout heartbeat_message heartbeat_reply heartbeat_request "
+                                "heartbeat_answer server_heartbeat server_heartbeat_timeout deliver_heartbeats "
+                                "stale_timeout stale_action",
+    "Outbox and limits": "message_queue_size message_queue_bytes message_queue_policy message_ttl backlog_interval "
+                         "rate_limit rate_limit_control",
+    "Login and subscriptions": "login login_confirm login_reject login_timeout hold_login hold_connect subscribe_message "
+                               "unsubscribe_message subscribe_batch subscribe_interval subscribe_confirm "
+                               "subscribe_reject subscribe_timeout",
+    "The queue of received messages": "receive_queue_bytes",
+    "Compression": "compression compression_threshold compression_context_takeover compression_window_bits",
+    "TLS": "ca_file verify",
+    "Other": "events name",
+}
+
+CHAPTERS = r"""The name is the key of `pulsews_config_set` in C and the keyword argument in Python; in Go it is the function `With...`
+(`open_timeout` is `WithOpenTimeout`), and `WithOption(name, text)` takes the text of a configuration file. [RECIPES.md](RECIPES.md)
+has sets of options for known exchanges.
+
+## Values
+
+| type | text |
+|---|---|
+| duration | a number of seconds, or a number with `ns`, `us`, `ms`, `s`, `m`, `h` or `d`: `2.5`, `250ms`, `1m`. In Python a number or such a text, in Go a `time.Duration` |
+| size | a number of bytes, or a number with `KB`, `MB`, `GB` (powers of 1000), `KiB`, `MiB`, `GiB` (of 1024): `65536`, `64KiB` |
+| integer, number | digits; a number may have up to three decimals |
+| boolean | `true`, `yes`, `on`, `1`, or `false`, `no`, `off`, `0` |
+| choice | one of the words |
+| text | as it is; not empty |
+| header, list | one value a call, which is added: C calls `pulsews_config_set` once for each; Python and Go take several at once |
+
+A limit `COUNT/TIME` is a count of 1 to 100000 and a whole number of `ms`, `s`, `m`, `h` or `d`, up to a day: `100/60s`, `5/s`,
+`300/5m`. It holds for every window of that length, wherever it begins; `rate_limit` begins anew with each connection.
+
+## Patterns
+
+A pattern tells messages of a kind from others, such as the answer to a heartbeat. It is at most 4096 bytes long, and has one of
+three forms:
+
+| pattern | matches |
+|---|---|
+| `{...}` or `[...]` | a JSON message that contains this piece: an object may have other members, in any order; for each element of an array in the pattern some element of the message's array matches. The string `"*"` stands for any value. Strings compare without their escapes, numbers by value: `1` is `1.0` |
+| `error*` | with a `*` elsewhere: the whole message, where `*` stands for any bytes, also none |
+| `pong` | other text: the whole message, byte for byte |
+
+`{"op":"pong"}` matches `{"req_id":"1","op":"pong","args":[]}`, and `[{"T":"success"}]` matches
+`[{"msg":"connected","T":"success"}]`. A message that is not valid JSON, or nested deeper than 64 levels, matches no JSON pattern.
+A pattern itself is nested at most 16 levels deep, with at most 64 members or elements in one object or array. An option that
+takes patterns may be given several: any of them may match.
+
+## Templates
+
+Texts that PulseWS sends may have places to fill:
+
+| place | becomes |
+|---|---|
+| `${id}` | 1, 2, 3 ...: a counter of the client's, over all its templates |
+| `${ms}`, `${s}` | Unix time in milliseconds, in seconds |
+| `${time}` | UTC as `2026-01-31T23:59:59.123Z` |
+| `${keys}` | the keys of a subscription as JSON strings: `"a","b"`. Only in `subscribe_message` and `unsubscribe_message`, which need it |
+| `${path}` | only in `heartbeat_answer`: the value there in the request, as it stands; a string with its quotation marks. `${params.type}`, `${args[0].id}`; `${.id}`, with a dot before it, is the request's own `id`. If it is not there no answer is sent |
+| `${$}` | a dollar sign, for texts in which one stands before a brace |
+
+A `$` elsewhere is itself. `{"op":"ping","req_id":"${id}"}` sends `{"op":"ping","req_id":"1"}`, then `"2"`.
+"""
+
+
+def rows(function, columns):
+    """The lines of a table whose function fills one text a column; `columns` are names of ctypes."""
+    fields = [getattr(ctypes, column)() for column in columns]
+    function.argtypes = [ctypes.c_size_t] + [ctypes.POINTER(getattr(ctypes, column)) for column in columns]
+    index = 0
+    while function(index, *map(ctypes.byref, fields)) == 0:
+        yield [field.value.decode() if isinstance(field.value, bytes) else field.value for field in fields]
+        index += 1
 
 
 def options(library):
-    fields = [ctypes.c_char_p() for _ in range(5)]
-    library.pulsews_option_at.argtypes = [ctypes.c_size_t] + [ctypes.POINTER(ctypes.c_char_p)] * 5
-    index = 0
-    while library.pulsews_option_at(index, *map(ctypes.byref, fields)) == 0:
-        yield [field.value.decode() for field in fields]
-        index += 1
+    return rows(library.pulsews_option_at, ["c_char_p"] * 5)
+
+
+def transitions(library):
+    return rows(library.pulsews_transition_at, ["c_int32", "c_char_p", "c_int32", "c_char_p"])
+
+
+def statistics(library):
+    return rows(library.pulsews_statistic_at, ["c_char_p"] * 4)
 
 
 def errors(library):
@@ -34,35 +120,116 @@ def errors(library):
         index += 1
 
 
+def metrics(library):
+    """Statistic -> its name in the Prometheus text, which the library gives also without a client."""
+    library.pulsews_prometheus.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+    library.pulsews_prometheus.restype = ctypes.c_int64
+    size = library.pulsews_prometheus(None, None, 0) + 1
+    text = ctypes.create_string_buffer(size)
+    library.pulsews_prometheus(None, text, size)
+    names = re.findall(r"^# TYPE (\w+) \w+$", text.value.decode(), re.M)
+    return dict(zip([row[0] for row in statistics(library)], names))
+
+
+def states():
+    """Number -> (name, meaning), from the header."""
+    header = (HERE.parent / "include" / "pulsews.h").read_text()
+    block = re.search(r"/\* States of a client\. \*/\s*enum \{(.*?)\};", header, re.S)[1]
+    found = re.findall(r"PULSEWS_(\w+) = (\d+),?[ \t]*(?:/\*(.*?)\*/)?", block, re.S)
+    return {int(number): (name.lower(), " ".join(meaning.split()) or "the connection is open")
+            for name, number, meaning in found}
+
+
+def table(heads, lines):
+    return ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads),
+            *("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)]
+
+
+def code(text):
+    return f"`{text}`" if text else ""
+
+
 def option_page(library):
-    lines = [
-        "# Options", "",
-        "Made from the table in the library by `docs/generate.py`; `pulsews_option_at` gives the same to a program.", "",
-        "The name is the key of `pulsews_config_set` in C and the keyword argument in Python; in Go it is the function "
-        "`With...`. A duration is a number of seconds, or text with ns, us, ms, s, m, h or d; in Go a `time.Duration`. A size "
-        "is a number of bytes, or text with KB, MB, GB (powers of 1000), KiB, MiB, GiB (of 1024).", "",
-        "| option | type | default | allowed | meaning |", "|---|---|---|---|---|"]
-    for name, kind, default, allowed, meaning in options(library):
-        shown = f"`{default}`" if default else ""
-        lines.append(f"| `{name}` | {kind} | {shown} | {allowed} | {meaning} |")
-    return "\n".join(lines) + "\n"
+    left = {row[0]: row for row in options(library)}
+    lines = ["# Options", "", MADE + "`pulsews_option_at` gives the same to a program.", "", CHAPTERS]
+    for title, names in GROUPS.items():
+        lines += [f"## {title}", ""]
+        lines += table(["option", "type", "default", "allowed", "meaning"], [
+            [code(name), kind, code(default), allowed, meaning]
+            for name, kind, default, allowed, meaning in map(left.pop, names.split())])
+        lines.append("")
+    if left:
+        sys.exit(f"docs/generate.py: GROUPS has no place for {', '.join(left)}")
+    return lines
 
 
 def error_page(library):
-    lines = [
+    return [
         "# Status codes", "",
-        "Made from the table in the library by `docs/generate.py`; `pulsews_error_at` gives the same to a program. A code "
-        "never changes its meaning. *Retryable*: trying again, with nothing else changed, can help.", "",
-        "| code | name | meaning | retryable |", "|---|---|---|---|"]
-    lines += [f"| {code} | `{name}` | {text} | {retryable} |" for code, name, text, retryable in errors(library)]
-    return "\n".join(lines) + "\n"
+        MADE + "`pulsews_error_at` gives the same to a program. A code never changes its meaning. *Retryable*: trying "
+        "again, with nothing else changed, can help. A reconnecting client does not retry after the others, nor after "
+        "`PULSEWS_EHANDSHAKE` with status 401, 403 or 404, unless option `retry_fatal` says so.", "",
+        *table(["code", "name", "meaning", "retryable"],
+               [[number, code(name), text, retryable] for number, name, text, retryable in errors(library)])]
+
+
+def state_page(library):
+    names, every = states(), list(transitions(library))
+    events = list(dict.fromkeys(event for _, event, _, _ in every))
+    lines = [
+        "# States", "",
+        MADE + "`pulsews_transition_at` gives the same to a program. What is not in the table does nothing. With option "
+        "`events` each transition is an event `state`; its key `trigger` is the event of this table: "
+        "[EVENTS.md](EVENTS.md).", "",
+        *table(["number", "state", "meaning"],
+               [[number, code(name), meaning] for number, (name, meaning) in names.items()]),
+        "",
+        "*Ready* is more than `connected`: logged in, and the subscriptions sent, so that messages flow "
+        "(`pulsews_wait_ready`, event `ready`).", "", "```mermaid", "stateDiagram-v2", "    [*] --> disconnected"]
+    # One arrow for all events that lead from one state to another.
+    arrows = {}
+    for start, event, end, _ in every:
+        arrows.setdefault((start, end), []).append(event)
+    lines += [f"    {names[start][0]} --> {names[end][0]}: {', '.join(which)}"
+              for (start, end), which in arrows.items()]
+    lines += ["```", "", "The same as a table: the state on the left, the event above, the new state where they meet.", "",
+              "```"]
+    grid = [["", *events]]
+    for number, (name, _) in names.items():
+        leads = {event: names[end][0] for start, event, end, _ in every if start == number}
+        grid.append([name, *(leads.get(event, ".") for event in events)])
+    widths = [max(len(line[column]) for line in grid) for column in range(len(grid[0]))]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in grid]
+    lines += ["```", ""]
+    lines += table(["from", "event", "to", "when"], [
+        [code(names[start][0]), code(event), code(names[end][0]), meaning] for start, event, end, meaning in every])
+    return lines
+
+
+def statistic_page(library):
+    prometheus = metrics(library)
+    lines = [
+        "# Statistics", "",
+        MADE + "`pulsews_statistic_at` gives the same to a program. The numbers are in `stats` of the status "
+        "([STATUS.md](STATUS.md)), in `pulsews_statistics`, `ws.statistics()` (Python) and `c.Statistics()` (Go), and as "
+        "Prometheus text, version 0.0.4, with the labels `client` (option `name`) and `endpoint`: `pulsews_prometheus`, "
+        "`pulsews.prometheus()`, `pulsews.Prometheus()` for all clients of the process.", "",
+        "A *counter* begins at zero with the client and only grows, over all its connections; a *gauge* is the value of this "
+        "moment. What is not known yet is `null` in JSON, NaN elsewhere. At every moment", "",
+        "    messages_accepted = messages_sent + messages_dropped + messages_expired + messages_failed + queue_size", ""]
+    for kind, title in (("counter", "Counters"), ("gauge", "Gauges")):
+        lines += [f"## {title}", "", *table(["statistic", "unit", "meaning", "Prometheus"], [
+            [code(name), unit, meaning, code(prometheus[name])]
+            for name, what, unit, meaning in statistics(library) if what == kind]), ""]
+    return lines
 
 
 def main():
     library = ctypes.CDLL(os.environ["PULSEWS_LIBRARY"])
     stale = []
-    for name, page in (("OPTIONS.md", option_page(library)), ("ERRORS.md", error_page(library))):
-        path = HERE / name
+    for name, make in (("OPTIONS.md", option_page), ("ERRORS.md", error_page), ("STATES.md", state_page),
+                       ("STATISTICS.md", statistic_page)):
+        path, page = HERE / name, "\n".join(make(library)).rstrip("\n") + "\n"
         if path.exists() and path.read_text() == page:
             continue
         stale.append(name)
@@ -72,4 +239,5 @@ def main():
         sys.exit(f"not up to date: {', '.join(stale)}; run docs/generate.py")
 
 
-main()
+if __name__ == "__main__":
+    main()

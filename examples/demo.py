@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo: a local exchange over TLS, and one client each in C, Python and Go on it at once, through the same library.
+In the middle the exchange is killed, and started again.
 
-    demo.py --library FOLDER --work FOLDER [--seconds N]       live ticks for about 10 s
+    demo.py --library FOLDER --work FOLDER [--seconds N]       live ticks for about 12 s
     CAPTURE=file [SPEED=n] demo.py ...                          a captured session, n times faster (0: at once)
 
-Exits with 0 only if all three received every message, in order.
+Exits with 0 only if all three received every message, in order, and came back and subscribed again by themselves.
 """
 import argparse
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +19,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLOURS = {"C": "36", "Python": "33", "Go": "32"}
+STREAMS = 4        # that each client subscribes to
+BEFORE_KILL = 3.0  # seconds of ticks in all three
+OUTAGE = 1.0       # seconds without an exchange, besides the time that it takes to start
 
 
 class Client:
@@ -27,9 +32,12 @@ class Client:
         self.show = show
         self.summary = None
         self.times = []
-        self.process = subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True)
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
+        self.ticks = threading.Event()  # the first one came
+        self.process = subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        self.readers = [threading.Thread(target=reader) for reader in (self.read, self.read_log)]
+        for reader in self.readers:
+            reader.start()
 
     def read(self):
         for line in self.process.stdout:
@@ -38,9 +46,20 @@ class Client:
             else:
                 self.show(self, line.rstrip("\n"))
 
-    def wait(self):
-        self.reader.join()
-        return self.process.wait()
+    def read_log(self):
+        for line in self.process.stderr:
+            self.show.log(self, line.rstrip("\n"))
+
+    def wait(self, seconds):
+        """The exit code; that of a process that was killed if it takes longer."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+        finally:
+            for reader in self.readers:
+                reader.join()
 
 
 class View:
@@ -60,6 +79,10 @@ class View:
             if now - self.shown.get(client, 0) < 0.2:
                 return
             self.shown[client] = now
+        client.ticks.set()
+        self.log(client, line)
+
+    def log(self, client, line):
         name = f"{client.language:6}"
         if self.colour:
             name = f"\033[{COLOURS[client.language]}m{name}\033[0m"
@@ -68,7 +91,7 @@ class View:
 
 
 def build(library, work, capture):
-    """Compiles the C and the Go client; returns the three commands."""
+    """Compiles the C and the Go client; the three commands."""
     environment = dict(os.environ, GOENV="off", GOFLAGS="-mod=mod", GOPROXY="off", GOTOOLCHAIN="local", CGO_ENABLED="1")
     environment.setdefault("GOCACHE", str(work.parent / "go" / "cache"))
     environment.setdefault("GOPATH", str(work.parent / "go" / "path"))
@@ -85,16 +108,59 @@ def build(library, work, capture):
     return {"C": [work / f"{name}-c"], "Python": [sys.executable, python], "Go": [work / f"{name}-go"]}
 
 
-def start_exchange(work, capture):
-    """Returns the process and what it says about itself."""
-    command = [sys.executable, ROOT / "examples" / "simulator" / "exchange.py", "--with-parent", "--report", work / "report.json"]
-    if capture:
-        command += ["--capture", capture, "--speed", os.environ.get("SPEED") or "1"]
-    process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    line = process.stdout.readline()
-    if not line:
-        sys.exit("demo: the exchange did not start")
-    return process, json.loads(line)
+class Exchange:
+    """The simulator, which can be killed and started again for the same clients."""
+
+    def __init__(self, work, capture):
+        self.report = work / "report.json"
+        self.report.unlink(missing_ok=True)
+        certificates = work / "certificates"
+        shutil.rmtree(certificates, ignore_errors=True)  # old ones may have run out
+        self.command = [sys.executable, ROOT / "examples" / "simulator" / "exchange.py", "--with-parent", "--report",
+                        self.report, "--certificates", certificates]
+        if capture:
+            self.command += ["--capture", capture, "--speed", os.environ.get("SPEED") or "1"]
+        self.port = 0
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([*map(str, self.command), "--port", str(self.port)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit("demo: the exchange did not start")
+        said = json.loads(line)
+        self.url, self.ca_file, self.port = said["url"], said["ca_file"], said["port"]
+
+    def kill(self):
+        """kill -9, as a machine dies: no close frame, no report."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """What it has sent: client -> its connections."""
+        self.process.terminate()
+        self.process.wait()
+        connections = {}
+        if self.report.exists():
+            for each in json.loads(self.report.read_text())["connections"]:
+                connections.setdefault(each["client"], []).append(each)
+        return connections
+
+
+def fail_once(exchange, clients):
+    """Kills the exchange while ticks flow, and starts it again. Returns when it was back, in ns since 1970."""
+    for client in clients:
+        if not client.ticks.wait(10):
+            print(f"demo: no tick in {client.language} yet", flush=True)
+    time.sleep(BEFORE_KILL)
+    print(f"demo: kill -9 {exchange.process.pid}, the exchange", flush=True)
+    exchange.kill()
+    time.sleep(OUTAGE)
+    exchange.start()
+    back_ns = time.time_ns()
+    print(f"demo: the exchange is back, with pid {exchange.process.pid}", flush=True)
+    return back_ns
 
 
 def percentile(values, percent):
@@ -102,24 +168,60 @@ def percentile(values, percent):
     return round(ordered[(len(ordered) - 1) * percent // 100] / 1000, 1) if ordered else 0.0
 
 
-def verdict(client, code, sent, capture):
+def judge_replay(client, code, connections):
     """(table row, whether everything arrived in order)."""
-    got = client.summary
+    got, sent = client.summary, connections[0] if connections else None
     if got is None or sent is None:
-        return {"messages": 0, "p50_us": 0, "p99_us": 0, "drops": "?"}, False
-    if capture:
-        delays = [received - at for received, at in zip(client.times, sent["sent_ns"])]
-        got.update(p50_us=percentile(delays, 50), p99_us=percentile(delays, 99),
-                   in_order=got["sha256"] == sent["sha256"])
+        return [0, 0, "", "", "?", "NO"], False
+    delays = [received - at for received, at in zip(client.times, sent["sent_ns"])]
     missing = sent["messages"] - got["messages"]
-    return dict(got, drops=missing), code == 0 and got["in_order"] and missing == 0
+    whole = code == 0 and got["sha256"] == sent["sha256"] and missing == 0
+    return [got["messages"], sent["messages"], percentile(delays, 50), percentile(delays, 99), missing,
+            "yes" if whole else "NO"], whole
+
+
+def judge(client, code, connections, exchange_back_ns):
+    """(table row, whether it came back, subscribed again, and got everything in order). `connections` are those to the
+    second exchange; of the first, which was killed, only the clients can tell."""
+    got = client.summary
+    if got is None:
+        return [0, "", "", "", "NO", 0, 0, "", "", "?", "NO"], False
+    after, sent = got["messages"] - got["before"], sum(each["messages"] for each in connections)
+    subscribed = bool(connections) and len(connections[-1]["sequence"]) == STREAMS
+    drops = got["drops"] + sent - after
+    in_order = got["in_order"] and drops == 0
+    came_back = got["back_ns"] > 0
+    good = (code == 0 and in_order and came_back and subscribed and after > 0
+            and got["reconnections"] == len(connections) and got["restarted_streams"] == STREAMS * len(connections))
+    gap, late = (got["back_ns"] - got["lost_ns"]) / 1e9, (got["back_ns"] - exchange_back_ns) / 1e9
+    return [got["before"], f"{gap:.2f}" if came_back else "-", f"{max(0, late):.2f}" if came_back else "-",
+            got["reconnections"], "yes" if subscribed else "NO", after, sent, f"{got['p50_us']:.1f}",
+            f"{got['p99_us']:.1f}", drops, "yes" if in_order else "NO"], good
+
+
+def show_table(heads, rows):
+    """Right-aligned under heads of two lines, but for the first and the last column."""
+    lines = [[head[0] for head in heads], [head[1] for head in heads], *rows]
+    widths = [max(len(str(line[i])) for line in lines) for i in range(len(heads))]
+    print()
+    for line in lines:
+        cells = [str(cell).rjust(width) for cell, width in zip(line, widths)]
+        cells[0] = str(line[0]).ljust(widths[0])
+        print("  ".join(cells).rstrip())
+
+
+REPLAY_HEADS = [("", "language"), ("", "messages"), ("", "sent"), ("p50", "us"), ("p99", "us"), ("", "drops"),
+                ("in", "order")]
+HEADS = [("", "language"), ("messages", "before"), ("gap", "s"), ("restart to", "first message s"),
+         ("recon-", "nections"), ("resub-", "scribed"), ("messages", "after"), ("", "sent"), ("p50", "us"), ("p99", "us"),
+         ("", "drops"), ("in", "order")]
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--library", type=pathlib.Path, required=True, help="folder of libpulsews.so")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for what is built here")
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=12)
     options = parser.parse_args()
     capture = os.environ.get("CAPTURE")
     options.work.mkdir(parents=True, exist_ok=True)
@@ -127,32 +229,39 @@ def main():
                        LD_LIBRARY_PATH=str(options.library), PYTHONPATH=str(ROOT / "bindings" / "python"),
                        PYTHONDONTWRITEBYTECODE="1")
     commands = build(options.library, options.work, capture)
-    exchange, ready = start_exchange(options.work, capture)
-    clients = []
+    exchange = Exchange(options.work, capture)
+    clients, sent, back_ns = [], {}, 0
     try:
-        print(f"demo: {'replay of ' + capture if capture else 'live market'} at {ready['url']}, three clients", flush=True)
+        what = f"replay of {capture}" if capture else "live market"
+        print(f"demo: {what} at {exchange.url}, three clients", flush=True)
         show = View(capture)
         for language, command in commands.items():
             mode = ["--times"] if capture else ["--seconds", options.seconds]
-            url = f"{ready['url']}/stream?client={language}"
-            clients.append(Client(language, [*command, *mode, "--ca", ready["ca_file"], url], environment, show))
-        codes = [client.wait() for client in clients]
+            url = f"{exchange.url}/stream?client={language}"
+            clients.append(Client(language, [*command, *mode, "--ca", exchange.ca_file, url], environment, show))
+        if not capture:
+            back_ns = fail_once(exchange, clients)
+        patience = None if capture else options.seconds + 15
+        codes = [client.wait(patience) for client in clients]
     finally:
         for client in clients:
             client.process.kill()
-        exchange.terminate()
-        exchange.wait()
-    sent = {each["client"]: each for each in json.loads((options.work / "report.json").read_text())["connections"]}
+        sent = exchange.stop()
 
-    print(f"\n{'language':10}{'messages':>10}{'sent':>10}{'p50 us':>10}{'p99 us':>10}{'drops':>8}  in order")
-    good = True
+    rows, good = [], True
     for client, code in zip(clients, codes):
-        row, whole = verdict(client, code, sent.get(client.language), capture)
+        connections = sent.get(client.language, [])
+        row, whole = (judge_replay(client, code, connections) if capture
+                      else judge(client, code, connections, back_ns))
+        rows.append([client.language, *row])
         good &= whole
-        total = sent[client.language]["messages"] if client.language in sent else 0
-        print(f"{client.language:10}{row['messages']:>10}{total:>10}{row['p50_us']:>10}{row['p99_us']:>10}"
-              f"{row['drops']:>8}  {'yes' if whole else 'NO'}")
-    sys.exit(0 if good else "demo: not every message arrived in order")
+    show_table(REPLAY_HEADS if capture else HEADS, rows)
+    if not capture:
+        print("\nA client that finds nobody waits: 1 s, then 2 s, each shortened at random by up to half. So it is not there\n"
+              "at once when the exchange is back. \"Sent\" is what the second exchange counts.")
+    if not good:
+        sys.exit("demo: not every message arrived in order" if capture
+                 else "demo: not every client came back, subscribed again and got everything in order")
 
 
 main()

@@ -256,7 +256,8 @@ int32_t pulsews_send(pulsews_client *client, uint32_t kind, const void *data, si
 /* Receives one message, across any number of reconnects. PULSEWS_OK, or PULSEWS_ETIMEOUT; when the client has stopped
  * trying, or was closed, and everything that had arrived was received: why (PULSEWS_ECLOSED, PULSEWS_EREFUSED,
  * PULSEWS_EPEERCLOSED ...), on every further call too. message->data lives until the next pulsews_recv on this client,
- * or its free. One thread at a time: PULSEWS_EBUSY for a second one at the same time. */
+ * or its free. One thread at a time: PULSEWS_EBUSY for a second one at the same time. PULSEWS_ENOTCONNECTED at once if
+ * the client was never started. */
 int32_t pulsews_recv(pulsews_client *client, pulsews_message *message, int64_t timeout_ns);
 
 /* Closes with a close frame of `code` (1000 to 1003, 1007 to 1014, or 3000 to 4999; 0 sends none) and `reason` (UTF-8, at
@@ -313,8 +314,8 @@ enum {
                                     is, or if it goes while the call waits; never kept for the next one; goes ahead of
                                     a backlog that is being paced; waits for rate limits as IN_LIMIT does */
     PULSEWS_REPORT = 2,          /* an event "fate" will tell what became of it (with option events) */
-    PULSEWS_FIRST = 4,           /* a login message, for the open connection only: goes before everything else; with
-                                    hold_login only during the hold, else PULSEWS_ENOTCONNECTED */
+    PULSEWS_FIRST = 4,           /* a login message, for the open connection only, without a time to live: goes before
+                                    everything else; with hold_login only during the hold, else ENOTCONNECTED */
     PULSEWS_IN_LIMIT = 8         /* waits up to the call's time-out for room in the rate limits, behind what the outbox
                                     holds, then PULSEWS_ERATE: time-out 0 tries; PULSEWS_ENOTCONNECTED if the
                                     connection goes meanwhile. Without it a message waits in the outbox */
@@ -322,7 +323,8 @@ enum {
 
 /* pulsews_send with flags, and a time to live: a message that is not written `ttl_ns` after the call expires, unsent
  * (0: option message_ttl; PULSEWS_FOREVER: never). *id (unless NULL) is the message's number, 1, 2, 3 ... in the order
- * of acceptance: events name it. */
+ * of acceptance: events name it. A message that was being written when its connection ended has failed: it may have
+ * arrived or not, and is never sent again. */
 int32_t pulsews_send_with(pulsews_client *client, uint32_t kind, const void *data, size_t length, uint32_t flags,
                           int64_t ttl_ns, int64_t timeout_ns, uint64_t *id);
 
@@ -371,7 +373,7 @@ int64_t pulsews_status_json(const pulsews_client *client, char *buffer, size_t s
  * there are in all. Times are seconds; NaN stands for what is not known yet. */
 int32_t pulsews_statistics(const pulsews_client *client, double *values, size_t count);
 
-/* The statistics in the Prometheus text format, version 0.0.4, with labels `client` (option name) and `endpoint`.
+/* The statistics in the Prometheus text format, version 0.0.4, with labels `client` (option name), `endpoint` and `id`.
  * `client` NULL: those of all clients of the process, each metric once. */
 int64_t pulsews_prometheus(const pulsews_client *client, char *buffer, size_t size);
 

@@ -41,7 +41,8 @@ public func pulsews_log_next(
   case .success(let line):
     level?.pointee = line.level.rawValue
     time?.pointee = line.time
-    return copyBytes([UInt8](line.text.utf8), buffer, size)
+    copySentence(line.text, buffer, size)
+    return Int64(line.text.utf8.count)
   case .failure(let failure):
     return Int64(failure.code.rawValue)
   }

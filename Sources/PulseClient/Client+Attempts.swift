@@ -117,7 +117,7 @@ extension Client {
       return
     }
     outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
-    if ended.openedAt == 0 { failedAttempts &+= 1 }
+    if ended.openedAt == 0 && failure.code != .moved { failedAttempts &+= 1 }
     if failure.code == .moved {
       endpoints.cancelled(ended.endpoint)
       move(.reconnect, cause: failure.text, code: failure.code)

@@ -25,6 +25,11 @@ extension Client {
     }
     if options.heartbeatRequest.matches(payload) {
       if let template = options.heartbeatAnswer, connection.takesMessages {
+        // To a peer that asks and does not read there is no end of answers.
+        guard connection.hasRoom else {
+          statistics.pongsSkipped &+= 1
+          return swallow(message)
+        }
         let answer = render(template, request: payload)
         if answer.isEmpty { log(.warning) { "a heartbeat_request has no value that heartbeat_answer needs" } }
         sendOwn(answer, on: connection)

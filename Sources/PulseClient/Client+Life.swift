@@ -56,7 +56,7 @@ extension Client {
     if isOpen || statistics.connections != opened { return nil }
     toldAttempts = failedAttempts
     // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
-    if life == .ended && lastAttemptOpened { return nil }
+    if life == .ended && lastAttemptOpened && !options.reconnect { return nil }
     return failure
   }
 
@@ -94,9 +94,13 @@ extension Client {
     }
     backoff.reset()
     endpoints.resetRuledOut()
-    if let connection, state == .connected {
-      statistics.reconnectsManual &+= 1
+    if let connection {
+      if state == .connected { statistics.reconnectsManual &+= 1 }
       connection.leave(Failure(.moved, "\(url.redacted): left, since reconnect() was called"))
+    }
+    // It may have ended in another way, with what was still to be read.
+    if life == .ended {
+      begin(.reconnect, cause: "reconnect() was called")
     } else if connection == nil && hold == nil && ticket == nil {
       cancel(&attemptTimer)
       nextDelay = 0

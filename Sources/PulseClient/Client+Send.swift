@@ -258,7 +258,7 @@ extension Client {
 
   /// The lowest id without a fate.
   private var oldestUnsettled: UInt64 {
-    var oldest = outbox.front(now: Clock.monotonic())?.id ?? .max
+    var oldest = outbox.lowestID(now: Clock.monotonic()) ?? .max
     if let connection {
       for index in 0..<connection.ledger.count {
         if let entry = connection.ledger.entry(index), entry.isMessage, entry.id < oldest { oldest = entry.id }

@@ -11,7 +11,6 @@ extension Client {
 
   func beginSession(on connection: Connection) {
     subscriptions?.beginConnection()
-    limiter?.reset()
     confirmsAwaited = 0
     nextSubscribeAt = 0
     loginIsConfirmed = false

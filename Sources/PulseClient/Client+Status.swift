@@ -165,14 +165,23 @@ extension Client {
 
   /// The Prometheus text format, version 0.0.4, of these clients, each metric in one piece.
   package static func prometheus(_ clients: [Client]) -> String {
+    let now = Clock.monotonic()
     var labels: [String] = []
+    // All of a client at one moment, so that its books balance.
+    var values: [[Double]] = []
     for client in clients {
-      let (name, endpoint) = client.mutex.withLock { (client.options.name, client.url.redacted) }
-      labels.append(sentence("{client=\(labelText(name)),endpoint=\(labelText(endpoint))} "))
+      let (endpoint, numbers) = client.mutex.withLock {
+        var numbers: [Double] = []
+        for index in 0..<StatisticTable.count { numbers.append(client.value(index, now: now)) }
+        return (client.url.redacted, numbers)
+      }
+      values.append(numbers)
+      labels.append(
+        sentence(
+          "{client=\(labelText(client.options.name)),endpoint=\(labelText(endpoint)),id=\"\(client.serial)\"} "))
     }
     var out: [UInt8] = []
     var index = 0
-    let now = Clock.monotonic()
     while let entry = StatisticTable.entry(index) {
       var name = "pulsews_" + text(entry.name)
       if equal(entry.unit, "seconds") { name += "_seconds" }
@@ -181,8 +190,7 @@ extension Client {
       out.append(
         contentsOf: ("# HELP \(name) \(entry.meaning) (\(entry.unit))\n# TYPE \(name) \(kind)\n" as Sentence).bytes)
       for place in 0..<clients.count {
-        let client = clients[place]
-        let value = client.mutex.withLock { client.value(index, now: now) }
+        let value = values[place][index]
         out.append(contentsOf: name.utf8)
         out.append(contentsOf: labels[place].utf8)
         out.append(contentsOf: number(value, "NaN").utf8)

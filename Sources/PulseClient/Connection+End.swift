@@ -58,7 +58,6 @@ extension Connection {
       readingPaused = false
       ignoresLimit = true
       receiveHeldInput()
-      ignoresLimit = false
       if phase == .ended { return }
     }
     phase = .ended
@@ -74,7 +73,7 @@ extension Connection {
     if let stream {
       self.stream = nil
       // TLS may hold a record with frames that are put back: a goodbye would push it out.
-      let isClean = brokenWrite == nil && !(writeIsBlocked && tlsContext != nil)
+      let isClean = brokenWrite == nil && !recordIsPending
       if wasOpen && lingers && failure.code != .reset && isClean {
         sayGoodbye(farewell, on: stream)
       } else {

@@ -7,6 +7,8 @@ import PulseWire
 
 /// From the socket to the client's queue. The client's lock is held; only the driver reads: the buffer is the loop's.
 extension Connection {
+  /// What the queue may hold beyond its limit when a connection ends while reading pauses.
+  private static let lastBytes = 8 << 20
   /// Chunks of one readable event: more than one only where TLS holds back what epoll can't see.
   private static let chunksPerEvent = 8
 
@@ -85,7 +87,7 @@ extension Connection {
     let inbox = client.inbox
     inbox.beginChunk()
     let wasEmpty = inbox.isEmpty
-    let limit = ignoresLimit ? Int.max : client.options.receiveQueueBytes
+    let limit = client.options.receiveQueueBytes &+ (ignoresLimit ? Connection.lastBytes : 0)
     var offset = 0
     var received: UInt64 = 0
     var payloadBytes = 0
@@ -105,7 +107,10 @@ extension Connection {
         }
         if client.inspects && client.inspect(message, on: self) {
           if phase == .ended { return }
-          continue
+          if inbox.bytes < limit { continue }
+          readingPaused = true
+          if offset < chunk.count { hold(chunk, from: offset) }
+          break reading
         }
         received &+= 1
         payloadBytes &+= message.payload.count
@@ -139,7 +144,28 @@ extension Connection {
       }
     }
     if wasEmpty && !inbox.isEmpty { client.wake() }
+    if readingPaused && ignoresLimit { return giveUpReading() }
     if control.count > 0 { flush() }
+  }
+
+  /// The connection has ended, or can't be written to any more. While reading pauses nobody would notice: what has
+  /// arrived, which the system's buffer bounds, is taken in beyond the limit.
+  func readToTheEnd() {
+    guard readingPaused, phase == .open || phase == .closing else { return }
+    readingPaused = false
+    ignoresLimit = true
+    readSoon()
+    host.hurry()
+  }
+
+  /// It is more than any buffer should hold: compressed data that grows a thousandfold, say.
+  private func giveUpReading() {
+    client.log(.error) { "what arrived before the end of the connection does not fit into the queue and is lost" }
+    readingPaused = false
+    heldInput.removeAll(keepingCapacityUpTo: 0)
+    var failure = Failure(.endOfStream, "\(url.redacted): the connection ended, and not all that came was read")
+    if let brokenWrite { failure = Failure(brokenWrite) }
+    inputEnded(failure)
   }
 
   /// Keeps the rest of a chunk, which is in the loop's buffer, until the consumer has made room.

@@ -91,11 +91,6 @@ extension Connection {
   /// something that has just arrived is none of many.
   func flushSoon() {
     if writeIsBlocked { return }
-    if holdsExpiring {
-      // Not left to the loop, which may be late: what can't be written now goes back and may expire.
-      flush()
-      return
-    }
     if lastReceivedAt > lastWriteAt {
       lastWriteAt = lastReceivedAt
       flush()
@@ -140,6 +135,14 @@ extension Connection {
         continue
       }
       if output.count > 0 {
+        // The loop may be late, whoever drives it.
+        if holdsExpiring && hasExpired(below: .max) {
+          takeBackExpiring()
+          if output.count == 0 {
+            holdsExpiring = false
+            continue
+          }
+        }
         let before = output.count
         let goesOn = write(output.readable, to: stream, consume: { self.output.consume($0) })
         // A frame that was begun must be finished before anything else goes.
@@ -180,14 +183,18 @@ extension Connection {
   }
 
   /// What a TLS record may hold that was made but not written: it goes out with the next write, whatever that is.
-  private var bytesInRecord: Int { tlsContext == nil ? 0 : 16 << 10 }
+  private var bytesInRecord: Int { recordIsPending ? 16 << 10 : 0 }
 
   /// The TLS record that waits to be written holds a message whose time is over.
   var holdsExpired: Bool {
-    guard holdsExpiring, tlsContext != nil else { return false }
+    holdsExpiring && recordIsPending && hasExpired(below: bytesInRecord)
+  }
+
+  /// A message in `output` of which nothing is written has expired; it begins below so many bytes.
+  private func hasExpired(below limit: Int) -> Bool {
     let now = Clock.monotonic()
     var index = ledger.firstUnstarted
-    while let entry = ledger.entry(index), ledger.bytesBefore(entry) < bytesInRecord {
+    while let entry = ledger.entry(index), ledger.bytesBefore(entry) < limit {
       if entry.isMessage && entry.expiresAt <= now { return true }
       index &+= 1
     }
@@ -225,10 +232,12 @@ extension Connection {
     switch stream.write(bytes) {
     case .bytes(let count):
       client.statistics.bytesSent &+= UInt64(count)
+      recordIsPending = false
       consume(count)
       return true
     case .wouldBlock:
       writeIsBlocked = true
+      recordIsPending = tlsContext != nil
       return false
     case .end:
       return false
@@ -239,7 +248,7 @@ extension Connection {
   }
 
   /// What the peer sent before it went, a close frame perhaps, says more than the failed write: the reader ends the
-  /// connection, with its own view of why. While reading pauses that is when the consumer has made room.
+  /// connection, with its own view of why.
   private func writeFailed(_ error: TransportError) {
     if phase == .upgrading {
       end(Failure(error))
@@ -248,7 +257,7 @@ extension Connection {
     brokenWrite = error
     writeIsBlocked = true
     client.canSendChanged()
-    if readingPaused { return }
+    readToTheEnd()
     readSoon()
     host.hurry()
   }

@@ -56,7 +56,7 @@ final class Connection: EventHandler, @unchecked Sendable {
   var readingPaused = false
   /// Reading has stopped before the end of what has arrived, to go on in the loop's next turn.
   var readsAgain = false
-  /// The connection ends, and with it the pausing.
+  /// The connection ends, and with it the pausing: what has arrived is read to the end.
   var ignoresLimit = false
   /// Input that came behind the message that filled the queue.
   var heldInput = ByteQueue()
@@ -76,6 +76,8 @@ final class Connection: EventHandler, @unchecked Sendable {
   /// Ping, pong and close frames: they go before `output` at the next frame boundary.
   var control = ByteQueue()
   var writeIsBlocked = false
+  /// TLS holds a record that was made and not wholly written.
+  var recordIsPending = false
   /// Writing has failed; what the peer sent before is read first.
   var brokenWrite: TransportError?
   /// The loop will look whether there is something to write.
@@ -111,7 +113,10 @@ final class Connection: EventHandler, @unchecked Sendable {
   override func handle(readable: Bool, writable: Bool, hangup: Bool) {
     client.mutex.lock()
     defer { client.mutex.unlock() }
-    if hangup { inputIsEnding = true }
+    if hangup {
+      inputIsEnding = true
+      readToTheEnd()
+    }
     switch phase {
     case .securing:
       continueSecuring()

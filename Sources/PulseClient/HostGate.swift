@@ -61,12 +61,14 @@ enum HostGate {
   /// Gives the lock back and wakes those whose turn it may be.
   private static func tell(_ shared: Shared) {
     var turn: [Client] = []
-    while let (_, token) = shared.gate.popWakeup() { turn.append(unsafeDowncast(token, to: Client.self)) }
-    shared.mutex.unlock()
-    for client in turn {
+    while let (_, token) = shared.gate.popWakeup() {
+      let client = unsafeDowncast(token, to: Client.self)
+      // Under the lock: a client that ends gives its ticket back first, so that its loop is still there.
       client.host.loop.post(client, tag: Client.Signal.gate)
-      client.host.hurry()
+      turn.append(client)
     }
+    shared.mutex.unlock()
+    for client in turn { client.host.hurry() }
   }
 
   private static func limits(_ client: Client) -> ConnectGate.Limits {
@@ -92,6 +94,7 @@ enum ClientRegistry {
     let forkGeneration = psys_fork_generation()
     let mutex = Mutex()
     var clients: [Client] = []
+    var lastNumber = 0
   }
 
   // Replaced only in a child after fork(); see `DefaultHost`.
@@ -109,6 +112,8 @@ enum ClientRegistry {
   static func add(_ client: Client) {
     let shared = shared()
     shared.mutex.withLock {
+      shared.lastNumber &+= 1
+      client.serial = shared.lastNumber
       client.registryIndex = shared.clients.count
       shared.clients.append(client)
     }

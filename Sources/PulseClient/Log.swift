@@ -83,7 +83,7 @@ package enum Log {
       }
       if isWritten == 0 { shared.lost += 1 }
     case .queue:
-      if shared.lines.count - shared.first >= shared.capacity {
+      while shared.lines.count - shared.first >= shared.capacity {
         shared.first += 1
         shared.lost += 1
       }

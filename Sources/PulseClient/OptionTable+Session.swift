@@ -14,7 +14,7 @@ extension OptionTable {
     case 19:
       return OptionEntry(
         key: .maxReconnectAttempts, name: "max_reconnect_attempts", kind: .integer, defaultValue: "10", range: "0 (never stop) to 1000000000",
-        meaning: "After so many failed attempts in a row the client stops: state error, and who waits in a receive call gets why.",
+        meaning: "After so many failed attempts to come back in a row the client stops: state error, and who waits in a receive call gets why.",
         minimum: 0, maximum: 1000000000)
     case 20:
       return OptionEntry(

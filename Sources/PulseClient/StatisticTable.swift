@@ -29,7 +29,7 @@ package enum StatisticTable {
     case 5: return counter("messages_dropped_newest", "messages", "of these: found no room")
     case 6: return counter("messages_purged", "messages", "of these: purged")
     case 7: return counter("messages_expired", "messages", "not written within their time to live")
-    case 8: return counter("messages_failed", "messages", "cut short by the end of a connection, live_only without one, or left when the client ended")
+    case 8: return counter("messages_failed", "messages", "cut by the end of a connection (such a one may have arrived), live_only without one, or left when the client ended")
     case 9: return counter("messages_rejected", "messages", "not accepted, since the outbox was full")
     case 10: return counter("received_discarded", "messages", "arrived after this side had begun to close")
     case 11: return counter("session_messages_sent", "messages", "the library's own: logins, subscriptions, text heartbeats")

@@ -200,6 +200,23 @@ package final class Outbox {
     return nil
   }
 
+  /// The lowest id of all. Live-only messages may have overtaken others before they were put back.
+  package func lowestID(now: Int64) -> UInt64? {
+    guard front(now: now) != nil else { return nil }
+    var lowest = UInt64.max
+    var link = head
+    while let segment = link {
+      for index in segment.pointee.first..<segment.pointee.recordCount {
+        let record = segment.pointee.record(index)
+        guard record.pointee.isLive else { continue }
+        if record.pointee.id < lowest { lowest = record.pointee.id }
+        if record.pointee.flags & OutboxFlag.liveOnly == 0 { return lowest }
+      }
+      link = segment.pointee.next
+    }
+    return lowest
+  }
+
   /// Takes the first message out, which the owner has framed.
   package func removeFront() {
     guard let record = frontRecord(), let segment = head else { return }

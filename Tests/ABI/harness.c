@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "harness.h"
+#include <arpa/inet.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,18 +22,31 @@ void check_status(int64_t value, int64_t expected, const char *call, const char 
 }
 
 int start_server(const char *mode) {
+    int input, output;
+    return start_program("hostile.py", OPTIONS(mode), &input, &output);
+}
+
+int start_program(const char *name, const char *const *arguments, int *in, int *out) {
     int input[2], output[2];
+    char path[512];
+    snprintf(path, sizeof path, "%s", getenv("HOSTILE"));
+    char *slash = strrchr(path, '/');
+    CHECK(slash != NULL && (size_t)(slash - path) + strlen(name) + 2 < sizeof path);
+    strcpy(slash + 1, name);
     CHECK(pipe(input) == 0 && pipe(output) == 0);
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
+        char *command[MOST_ARGUMENTS + 3] = {"python", path};
+        for (int i = 0; i < MOST_ARGUMENTS && arguments[i]; i++) command[i + 2] = (char *)arguments[i];
         dup2(input[0], 0);
         dup2(output[1], 1);
         close(input[0]), close(input[1]), close(output[0]), close(output[1]);
-        execlp(getenv("PYTHON"), "python", getenv("HOSTILE"), mode, (char *)NULL);
+        execvp(getenv("PYTHON"), command);
         _exit(127);
     }
     close(input[0]), close(output[1]); /* input[1] stays open: the server ends with this process */
+    *in = input[1], *out = output[0];
     char text[16] = "";
     for (size_t used = 0; used < sizeof text - 1 && !strchr(text, '\n'); used++)
         if (read(output[0], text + used, 1) != 1) break;
@@ -40,8 +55,23 @@ int start_server(const char *mode) {
     return port;
 }
 
+int refusing_port(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int bound = socket(AF_INET, SOCK_STREAM, 0); /* bound but not listening */
+    CHECK(bind(bound, (struct sockaddr *)&address, size) == 0 &&
+          getsockname(bound, (struct sockaddr *)&address, &size) == 0);
+    return ntohs(address.sin_port);
+}
+
 pulsews_client *make_client(int port, const char *const *options) {
-    char url[64], why[PULSEWS_ERROR_SIZE] = "";
+    char url[64];
+    snprintf(url, sizeof url, "ws://127.0.0.1:%d/path", port);
+    return make_client_at(url, options);
+}
+
+pulsews_client *make_client_at(const char *url, const char *const *options) {
+    char why[PULSEWS_ERROR_SIZE] = "";
     pulsews_client *client = NULL;
     pulsews_config *config = pulsews_config_create();
     CHECK(config != NULL);
@@ -54,7 +84,6 @@ pulsews_client *make_client(int port, const char *const *options) {
             exit(1);
         }
     }
-    snprintf(url, sizeof url, "ws://127.0.0.1:%d/path", port);
     if (pulsews_client_create(url, config, NULL, &client, why, sizeof why) != PULSEWS_OK) {
         fprintf(stderr, "client: %s\n", why);
         exit(1);

@@ -36,14 +36,63 @@ void check_status(int64_t value, int64_t expected, const char *call, const char 
 
 /* A server of Tests/Integration/hostile.py; gives the port. It ends with this process. */
 int start_server(const char *mode);
+/* A program beside it, which prints its port first and ends with its standard input; the last argument NULL. */
+enum { MOST_ARGUMENTS = 16 };
+int start_program(const char *name, const char *const *arguments, int *in, int *out);
 
-/* A client for `path` at a port of this machine, not opened. Options as "name=value", the last NULL. */
+/* A client for `path` at a port of this machine, or for a URL, not opened. Options as "name=value", the last NULL. */
 pulsews_client *make_client(int port, const char *const *options);
+pulsews_client *make_client_at(const char *url, const char *const *options);
 /* The same with `open_timeout` and opened; the test ends if that fails. */
 pulsews_client *open_client(int port, const char *const *options);
 
 /* What the opening gives for a server that misbehaves. */
 int32_t opening(const char *mode, const char *const *options, pulsews_client **client);
+
+/* A port of this machine that is ours and refuses. */
+int refusing_port(void);
+
+/* A server of Tests/Integration/scripted.py, with one script for each connection, the last NULL. It ends with this
+ * process. */
+typedef struct server server;
+server *scripted(const char *const *scripts);
+#define SCRIPTS(...) OPTIONS(__VA_ARGS__)
+int port_of(const server *s);
+const char *url_of(const server *s); /* ws://127.0.0.1:PORT/path */
+/* "go", "down" or "up". */
+void tell_server(server *s, const char *command);
+
+/* What the server got, or did, and when. */
+typedef struct record {
+    int connection, is_taken;
+    int64_t at; /* ns since the server's start */
+    char kind[12];
+    char *text;
+} record;
+/* The next record of this connection (0: of any) with this kind and `part` in its text, which takes those before it
+ * too; waits for it, and the test ends if it does not come. */
+const record *await_record(server *s, int connection, const char *kind, const char *part);
+/* Makes all records new. */
+void rewind_records(server *s);
+/* The next text of this connection is `text`. */
+void expect_at_server(server *s, int connection, const char *text);
+/* How many records there are so far. NULL: any kind, any text. */
+int count_records(server *s, int connection, const char *kind, const char *part);
+
+/* Receives until an event that contains all parts; what comes before is skipped. It lives until the next call. */
+const char *await_event(pulsews_client *client, const char *const *parts);
+#define EVENT(client, ...) await_event(client, OPTIONS(__VA_ARGS__))
+/* Receives until a text, which has to be this one. */
+void await_text(pulsews_client *client, const char *text);
+/* The number under a key of a JSON object; the test ends if there is none. */
+double json_number(const char *json, const char *key);
+/* A value of pulsews_statistics, by name. */
+double statistic(const pulsews_client *client, const char *name);
+/* accepted = sent + dropped + expired + failed + queue_size */
+void check_account(const pulsews_client *client);
+/* Waits until a statistic is at least this. */
+void await_statistic(const pulsews_client *client, const char *name, double least);
+void send_text(pulsews_client *client, const char *text);
 
 pthread_t run_thread(void *(*body)(void *), void *argument);
 

@@ -2,18 +2,17 @@
  *
  * Servers that misbehave: each a clear status, bounded time and memory. */
 #include "harness.h"
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* What comes before the end: nothing, the message "whole", or that and an answer to it. */
 enum before { NOTHING, WHOLE, WHOLE_ANSWERED };
 
-/* Opens and takes messages until the connection ends. */
+/* Opens and takes messages until the connection ends, which here is the end of the client. */
 static int32_t ending(const char *mode, const char *const *options, enum before before, pulsews_client **kept) {
     pulsews_client *client;
     pulsews_message message;
-    IS(opening(mode, options, &client), PULSEWS_OK);
+    const char *all[8] = {"reconnect=false"};
+    for (int i = 0; options[i]; i++) all[i + 1] = options[i];
+    IS(opening(mode, all, &client), PULSEWS_OK);
     int32_t status;
     while ((status = pulsews_recv(client, &message, PULSEWS_SECONDS(30))) == PULSEWS_OK) {
         CHECK(before != NOTHING && message.length == 5 && memcmp(message.data, "whole", 5) == 0);
@@ -34,14 +33,11 @@ static int32_t ending(const char *mode, const char *const *options, enum before 
 }
 
 TEST(nobody_listens) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int bound = socket(AF_INET, SOCK_STREAM, 0); /* bound but not listening: the port is ours and refuses */
-    CHECK(bind(bound, (struct sockaddr *)&address, size) == 0 && getsockname(bound, (struct sockaddr *)&address, &size) == 0);
+    int number = refusing_port();
     char why[PULSEWS_ERROR_SIZE] = "", port[8];
-    pulsews_client *client = make_client(ntohs(address.sin_port), NO_OPTIONS);
+    pulsews_client *client = make_client(number, NO_OPTIONS);
     IS(pulsews_open(client, SHORT, why, sizeof why), PULSEWS_EREFUSED);
-    snprintf(port, sizeof port, "%d", ntohs(address.sin_port));
+    snprintf(port, sizeof port, "%d", number);
     fprintf(stderr, "%s\n", why);
     CHECK(strstr(why, "127.0.0.1") && strstr(why, port));
     pulsews_client_free(client);
@@ -57,7 +53,9 @@ TEST(open_gives_up_before_the_attempt) {
     pulsews_client *client = make_client(start_server("never-answers"), NO_OPTIONS);
     IS(pulsews_open(client, PULSEWS_MILLISECONDS(50), NULL, 0), PULSEWS_ETIMEOUT);
     IS(pulsews_client_state(client), PULSEWS_CONNECTING);
-    IS(pulsews_send(client, PULSEWS_TEXT, "x", 1, 0), PULSEWS_ENOTCONNECTED);
+    IS(pulsews_send(client, PULSEWS_PING, "x", 1, 0), PULSEWS_ENOTCONNECTED);
+    IS(pulsews_send_with(client, PULSEWS_TEXT, "x", 1, PULSEWS_LIVE_ONLY, 0, 0, NULL), PULSEWS_ENOTCONNECTED);
+    IS(pulsews_send(client, PULSEWS_TEXT, "x", 1, 0), PULSEWS_OK); /* it waits for the connection */
     IS(pulsews_close(client, 1000, NULL, SHORT), PULSEWS_OK);
     pulsews_client_free(client);
 }
@@ -126,7 +124,7 @@ TEST(message_over_the_limit) {
     pulsews_client *client;
     pulsews_message message;
     char payload[1001] = {0};
-    IS(opening("echo", OPTIONS("max_message_size=1000"), &client), PULSEWS_OK);
+    IS(opening("echo", OPTIONS("max_message_size=1000", "reconnect=false"), &client), PULSEWS_OK);
     IS(pulsews_send(client, PULSEWS_BINARY, payload, 1000, SHORT), PULSEWS_OK);
     IS(pulsews_recv(client, &message, SHORT), PULSEWS_OK);
     CHECK(message.length == 1000);
@@ -176,7 +174,7 @@ TEST(close_with_a_time_of_its_own) {
 TEST(dead_peer) {
     pulsews_message message;
     pulsews_client *client;
-    IS(opening("mute", OPTIONS("heartbeat_interval=100ms", "heartbeat_timeout=400ms"), &client), PULSEWS_OK);
+    IS(opening("mute", OPTIONS("heartbeat_interval=100ms", "heartbeat_timeout=400ms", "reconnect=false"), &client), PULSEWS_OK);
     IS(pulsews_recv(client, &message, SHORT), PULSEWS_EDEAD);
     pulsews_client_free(client);
 }
@@ -218,7 +216,7 @@ TEST(full_outbox) {
     int32_t status = PULSEWS_OK;
     char *payload = calloc(1, 1 << 20);
     int64_t memory = peak_memory();
-    IS(opening("mute", NO_OPTIONS, &client), PULSEWS_OK);
+    IS(opening("mute", OPTIONS("message_queue_policy=block"), &client), PULSEWS_OK);
     for (int i = 0; i < 4096 && status == PULSEWS_OK; i++) status = pulsews_send(client, PULSEWS_BINARY, payload, 1 << 20, 0);
     IS(status, PULSEWS_EQUEUEFULL);
     int64_t begin = now_ns();

@@ -35,7 +35,8 @@ TEST(error_table_is_sane) {
     CHECK(pulsews_error_at((size_t)-1) == 0);
     CHECK(pulsews_error_at(count + 1) == 0);
     /* For the comparison with the header. */
-    for (size_t i = 0; i < count; i++) printf("%s = %d\n", pulsews_error_name(pulsews_error_at(i)), pulsews_error_at(i));
+    for (size_t i = 0; i < count; i++) printf("%s = %d\n", pulsews_error_name(pulsews_error_at(i)),
+                                              pulsews_error_at(i));
 }
 
 TEST(unknown_codes_have_names_too) {
@@ -59,7 +60,8 @@ TEST(some_failures_can_mend) {
 }
 
 TEST(option_table_is_sane) {
-    static const char *const types[] = {"duration", "size", "integer", "boolean", "text", "header", "list"};
+    static const char *const types[] = {"duration", "size", "integer", "number", "boolean", "choice", "text", "header",
+                                        "list"};
     const char *name, *type, *value, *range, *meaning;
     char why[PULSEWS_ERROR_SIZE];
     size_t count = 0, known;
@@ -67,20 +69,20 @@ TEST(option_table_is_sane) {
     for (; pulsews_option_at(count, &name, &type, &value, &range, &meaning) == PULSEWS_OK; count++) {
         CHECK(name && type && value && range && meaning);
         CHECK(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) && *name);
-        for (known = 0; known < 7 && strcmp(types[known], type); known++) {}
-        CHECK(known < 7);
+        for (known = 0; known < 9 && strcmp(types[known], type); known++) {}
+        CHECK(known < 9);
         CHECK(*meaning && *range);
         /* A default is a value that the option takes. */
-        if (known < 4 || *value) IS(pulsews_config_set(config, name, value, why, sizeof why), PULSEWS_OK);
-        if (known < 4) IS(pulsews_config_set(config, name, "nonsense", why, sizeof why), PULSEWS_EVALUE);
-        if (known < 4) IS(pulsews_config_set(config, name, "", why, sizeof why), PULSEWS_EVALUE);
+        if (known < 6 || *value) IS(pulsews_config_set(config, name, value, why, sizeof why), PULSEWS_OK);
+        if (known < 6) IS(pulsews_config_set(config, name, "nonsense", why, sizeof why), PULSEWS_EVALUE);
+        if (known < 6) IS(pulsews_config_set(config, name, "", why, sizeof why), PULSEWS_EVALUE);
         for (size_t i = 0; i < count; i++) {
             const char *other;
             IS(pulsews_option_at(i, &other, NULL, NULL, NULL, NULL), PULSEWS_OK);
             CHECK(strcmp(other, name) != 0);
         }
     }
-    CHECK(count >= 8);
+    CHECK(count >= 50);
     IS(pulsews_option_at(count, &name, NULL, NULL, NULL, NULL), PULSEWS_EINVAL);
     IS(pulsews_option_at((size_t)-1, NULL, NULL, NULL, NULL, NULL), PULSEWS_EINVAL);
     IS(pulsews_option_at(0, NULL, NULL, NULL, NULL, NULL), PULSEWS_OK);

@@ -59,6 +59,12 @@ async def accept(reader, writer, extra=b""):
 
 async def receive(reader):
     """(opcode, payload) of a client's frame."""
+    first, payload = await receive_frame(reader)
+    return first & 15, payload
+
+
+async def receive_frame(reader):
+    """(first byte, payload) of a client's frame; the first byte holds FIN, the reserved bits and the opcode."""
     first, second = await reader.readexactly(2)
     size = second & 0x7F
     if size == 126:
@@ -67,7 +73,8 @@ async def receive(reader):
         size, = struct.unpack("!Q", await reader.readexactly(8))
     key = await reader.readexactly(4)
     masked = await reader.readexactly(size)
-    return first & 15, bytes(byte ^ key[i & 3] for i, byte in enumerate(masked))
+    mask = int.from_bytes((key * (size // 4 + 1))[:size], "big")
+    return first, (int.from_bytes(masked, "big") ^ mask).to_bytes(size, "big")
 
 
 async def silence(reader):

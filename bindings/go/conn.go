@@ -9,12 +9,18 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// A Conn is one WebSocket connection. All methods may be called from any goroutine at any time. Close it when it is no
-// longer needed: one that is merely forgotten is ended by the garbage collector, late and without a close frame.
+// A Conn is one WebSocket connection that is made again whenever it is lost (option WithReconnect), so that receiving
+// just goes on. All methods may be called from any goroutine at any time. Close it when it is no longer needed: one
+// that is merely forgotten is ended by the garbage collector, late and without a close frame, unless it has a function
+// of WithLoginFunc, WithHeaderFunc or WithURLFunc, which is needed as long as it lives.
 type Conn struct {
-	waker *waker
+	waker  *waker
+	blocks bool   // Send waits for room in a full outbox
+	hooks  *hooks // the functions of the application that holds wait for; nil without
 
 	// alive guards the native client: calls hold it for reading, the free for writing. Native calls never wait, so it
 	// is never held for long.
@@ -24,6 +30,10 @@ type Conn struct {
 	last   snapshot // what is told after the free
 
 	freeing sync.Once
+	patient atomic.Int32 // native calls that wait, and hold alive meanwhile
+
+	turning sync.Mutex // held while a connect or a Disconnect begins
+	turns   int        // how often it began to connect
 
 	// receiving guards what was fetched and not yet handed out: first ready, then pending.
 	receiving sync.Mutex
@@ -39,17 +49,18 @@ type snapshot struct {
 	subprotocol string
 	headers     []byte
 	status      []byte
+	statistics  []float64
 }
 
 // A State says how far a connection is.
 type State int
 
 const (
-	Disconnected State = 0 // closed by this side
+	Disconnected State = 0 // not started, or closed by this side
 	Connecting   State = 1 // the first attempt
 	Connected    State = 2
 	Reconnecting State = 3 // waiting for, or making, a later attempt
-	Failed       State = 4 // ended, or stopped trying; Recv says why
+	Failed       State = 4 // stopped trying; Recv says why, Reconnect tries anew
 )
 
 func (s State) String() string {
@@ -68,13 +79,27 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", int(s))
 }
 
-// Dial connects to a ws:// or wss:// URL and returns when the connection is open. When ctx ends first, the attempt is
-// given up and the error is ctx.Err(). Otherwise the error is a *LibraryError, a *HandshakeError if the server refused, or
-// an *Error: ErrURL, ErrOption, ErrValue, ErrResolve, ErrRefused, ErrOpenTimeout, ErrCertificate ...
+// Dial connects to a ws:// or wss:// URL and returns when the connection is open. It makes one attempt: when that
+// fails, nothing is left behind (a Manager goes on trying). When ctx ends first, the attempt is given up and the error
+// is ctx.Err(). Otherwise the error is a *LibraryError, a *HandshakeError if the server refused, or an *Error: ErrURL,
+// ErrOption, ErrValue, ErrResolve, ErrRefused, ErrOpenTimeout, ErrCertificate ...
 func Dial(ctx context.Context, url string, options ...Option) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	c, err := newConn(url, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.open(ctx); err != nil {
+		c.free()
+		return nil, err
+	}
+	return c, nil
+}
+
+// newConn makes a connection that has not begun to connect.
+func newConn(url string, options []Option) (*Conn, error) {
 	if err := load(); err != nil {
 		return nil, err
 	}
@@ -84,6 +109,7 @@ func Dial(ctx context.Context, url string, options ...Option) (*Conn, error) {
 			option(&s)
 		}
 	}
+	hooks := s.hooks()
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -94,40 +120,63 @@ func Dial(ctx context.Context, url string, options ...Option) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{native: n, waker: newWaker(descriptor)}
+	c := &Conn{native: n, waker: newWaker(descriptor), hooks: hooks,
+		blocks: s.last("message_queue_policy") == string(Block)}
+	// The finalizer can't run while a method runs, since that holds c.
+	runtime.SetFinalizer(c, func(c *Conn) { go c.free() })
+	if hooks != nil {
+		go c.watch()
+	}
+	return c, nil
+}
+
+// open starts, and waits for the end of the first attempt.
+func (c *Conn) open(ctx context.Context) error {
+	attempt := ctx
+	if c.hooks != nil {
+		var fail context.CancelCauseFunc
+		attempt, fail = context.WithCancelCause(ctx)
+		defer fail(nil)
+		defer c.hooks.tell(c.hooks.tell(func(at string, err error) {
+			if at == holdConnect {
+				fail(err)
+			}
+		}))
+	}
 	for {
 		generation := c.waker.generation()
-		status, why := n.open()
-		if status == 0 || status != codeTimeout && c.wasOpen(status) {
-			// The finalizer can't run while a method runs, since that holds c.
-			runtime.SetFinalizer(c, func(c *Conn) { go c.free() })
-			return c, nil
+		status, why := c.native.open()
+		if status == codeTimeout {
+			// By now the first attempt may have failed, and the library be waiting for the next one.
+			if state := State(c.native.state()); state == Reconnecting || state == Failed {
+				status, why = c.native.lastError()
+			}
+		}
+		if status == 0 || status != codeTimeout && c.wasOpen() {
+			return nil
 		}
 		if status != codeTimeout {
-			err := c.why(status, why)
-			c.free()
-			return nil, err
+			return c.why(status, why)
 		}
-		if err := c.waker.wait(ctx, generation); err != nil {
-			c.free()
-			return nil, err
+		if err := c.waker.wait(attempt, generation); err != nil {
+			if ctx.Err() == nil && attempt.Err() != nil {
+				return context.Cause(attempt)
+			}
+			return err
 		}
 	}
 }
 
-// wasOpen says whether the connection was open, and ended before Dial looked: what had arrived can then be received, and
-// Recv tells how it ended. The sign of it: there are headers of an answer, and it was not the handshake that failed.
-func (c *Conn) wasOpen(status int) bool {
-	if status <= codeHandshake && status > codeHandshake-100 {
-		return false
-	}
-	return status == codePeerClosed || len(c.native.handshakeHeaders()) > 0
-}
+// wasOpen says whether the connection was open, and was lost before open looked: what had arrived can then be received,
+// and with option reconnect it comes back.
+func (c *Conn) wasOpen() bool { return c.statistic("connections") > 0 }
 
-// Send sends one message. nil means that it is accepted: written, or next in line to be. Data may be used again as soon as
-// Send returns. When the outbox is full Send waits for room until ctx ends; the message is then not sent. Errors: ErrUTF8
-// for text that is not UTF-8, ErrInvalid for a wrong kind or a ping over 125 bytes, ErrClosed after Close, ErrNotConnected
-// or why the connection ended.
+// Send sends one message. nil means that it is accepted: written, next in line to be, or, while there is no connection,
+// in the outbox. Data may be used again as soon as Send returns. What a full outbox does says WithMessageQueuePolicy:
+// by default the oldest message is dropped; with Block Send waits for room until ctx ends, and the message is then not
+// sent; with Reject it returns ErrQueueFull. Pings and pongs are for the open connection only. Errors: ErrUTF8 for text
+// that is not UTF-8, ErrInvalid for a wrong kind or a ping over 125 bytes, ErrClosed after Close and Disconnect,
+// ErrNotConnected when trying to connect has ended.
 func (c *Conn) Send(ctx context.Context, kind Kind, data []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -141,7 +190,7 @@ func (c *Conn) Send(ctx context.Context, kind Kind, data []byte) error {
 		}
 		status := c.native.send(kind, data)
 		var err error
-		if status != 0 && status != codeQueueFull && status != codeTimeout {
+		if status != 0 && !c.waitsFor(status, kind) {
 			err = c.why(status, "")
 		}
 		c.alive.RUnlock()
@@ -154,13 +203,18 @@ func (c *Conn) Send(ctx context.Context, kind Kind, data []byte) error {
 	}
 }
 
-// Close closes the connection with code 1000 and releases all that belongs to it. It waits for the peer's answer, at most
-// for the option close_timeout. Whoever waits in another call gets ErrClosed. Closing again does nothing.
+// waitsFor says whether a send that came back with status waits for room.
+func (c *Conn) waitsFor(status int, kind Kind) bool {
+	return status == codeTimeout || status == codeQueueFull && c.blocks && kind != Ping && kind != Pong
+}
+
+// Close closes the connection with code 1000 and releases all that belongs to it. It waits for the peer's answer, at
+// most for the option close_timeout. Whoever waits in another call gets ErrClosed. Closing again does nothing.
 func (c *Conn) Close() error { return c.CloseWith(context.Background(), 1000, "") }
 
-// CloseWith closes the connection with a code (1000 to 1003, 1007 to 1014, or 3000 to 4999; 0 sends no close frame) and a
-// reason (UTF-8, at most 123 bytes). When ctx ends before the peer has answered, the connection is cut and the error is
-// ctx.Err(). With ErrInvalid and ErrUTF8 nothing was done; in every other case the connection is closed and released
+// CloseWith closes the connection with a code (1000 to 1003, 1007 to 1014, or 3000 to 4999; 0 sends no close frame) and
+// a reason (UTF-8, at most 123 bytes). When ctx ends before the peer has answered, the connection is cut and the error
+// is ctx.Err(). With ErrInvalid and ErrUTF8 nothing was done; in every other case the connection is closed and released
 // afterwards.
 func (c *Conn) CloseWith(ctx context.Context, code int, reason string) error {
 	if strings.IndexByte(reason, 0) >= 0 {
@@ -190,10 +244,25 @@ func (c *Conn) CloseWith(ctx context.Context, code int, reason string) error {
 			return err
 		}
 		if err := c.waker.wait(ctx, generation); err != nil {
-			c.free()
+			c.abandon()
 			return err
 		}
 	}
+}
+
+// abandon frees without waiting for a close that is on its way. A native call that waits for it, of a Disconnect or
+// Flush elsewhere, comes first; it ends with the close.
+func (c *Conn) abandon() {
+	if c.patient.Load() == 0 {
+		c.free()
+		return
+	}
+	go func() {
+		for c.patient.Load() > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		c.free()
+	}()
 }
 
 // free ends the native client. Who comes second waits until the first is done.
@@ -201,10 +270,14 @@ func (c *Conn) free() {
 	c.freeing.Do(func() {
 		runtime.SetFinalizer(c, nil)
 		c.alive.Lock()
-		c.last = snapshot{Disconnected, string(c.native.subprotocol()), c.native.handshakeHeaders(), c.native.status()}
+		c.last = snapshot{Disconnected, string(c.native.subprotocol()), c.native.handshakeHeaders(), c.native.status(),
+			c.readStatistics()}
 		c.freed = true
 		c.alive.Unlock()
 		c.waker.close()
+		if c.hooks != nil {
+			c.hooks.end()
+		}
 		c.native.freeClient()
 		c.receiving.Lock()
 		c.drop()
@@ -264,11 +337,18 @@ func (c *Conn) why(status int, text string) error {
 	case codeClosed:
 		return ErrClosed
 	case codePeerClosed:
-		return &CloseError{Code: c.native.closeCode(), Reason: string(c.native.closeReason())}
+		if text == "" {
+			_, text = c.native.lastError()
+		}
+		return &CloseError{Code: c.native.closeCode(), Reason: string(c.native.closeReason()), Text: text}
 	}
 	if text == "" {
-		if last, sentence := c.native.lastError(); last == status {
+		last, sentence := c.native.lastError()
+		switch {
+		case last == status:
 			text = sentence
+		case status == codeNotConnected && last != 0 && State(c.native.state()) == Failed:
+			text = "trying to connect has ended: " + sentence
 		}
 	}
 	if status == codeHandshake {
@@ -278,7 +358,13 @@ func (c *Conn) why(status int, text string) error {
 		return &HandshakeError{Status: c.native.handshakeStatus(), Header: parseHeader(c.native.handshakeHeaders()),
 			Body: c.native.handshakeBody(), Text: text}
 	}
-	return errorOf(status, text)
+	err := errorOf(status, text)
+	if c.hooks != nil && status == codeLogin {
+		if err.cause = c.hooks.failure(); err.cause != nil {
+			err.Text += ": " + strings.TrimPrefix(err.cause.Error(), "pulsews: ")
+		}
+	}
+	return err
 }
 
 // ---- The messages fetched ahead; the caller holds receiving
@@ -294,6 +380,9 @@ func (c *Conn) fetch(max int) (int, error) {
 	switch {
 	case count > 0:
 		c.pending = c.native.fetched(count)
+		if c.hooks != nil {
+			c.absorb()
+		}
 		return count, nil
 	case count == codeTimeout || count == 0:
 		return 0, nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -151,7 +152,14 @@ func TestDialBadInput(t *testing.T) {
 		{url, WithMaxMessageSize(1 << 62), ErrValue},
 		{url, WithCompressionWindowBits(16), ErrValue},
 		{url, WithMessageQueueSize(-1), ErrValue},
-		{url, WithReconnect(true), ErrValue},
+		{url, WithReconnectBaseDelay(0), ErrValue},
+		{url, WithJitter(1.5), ErrValue},
+		{url, WithJitter(math.NaN()), ErrValue},
+		{url, WithEndpoints("http://127.0.0.1/"), ErrValue},
+		{url, WithRateLimit("many"), ErrValue},
+		{url, WithMessageQueuePolicy("sometimes"), ErrValue},
+		{url, WithStaleAction("panic"), ErrValue},
+		{url, WithName(strings.Repeat("x", 65)), ErrValue},
 		{"wss://127.0.0.1:1/", WithCAFile("/no/such/file"), ErrTrust},
 	} {
 		c, err := Dial(within(t, soon), test.url, test.option)
@@ -356,7 +364,7 @@ func TestEvents(t *testing.T) {
 		p.write(opText, []byte("data"))
 		p.writeClose(1001, "")
 		p.serve(nil)
-	}), WithEvents(true))
+	}), WithEvents(true), WithReconnect(false))
 	var seen []string
 	sequence := uint64(0)
 	c.Messages(within(t, soon))(func(msg Message, err error) bool {
@@ -378,13 +386,13 @@ func TestEvents(t *testing.T) {
 			if event.Type == "" || event.Sequence != msg.Sequence {
 				t.Errorf("%+v", event)
 			}
-			seen = append(seen, event.State)
+			seen = append(seen, strings.TrimPrefix(event.Type+":"+event.State, "state:"))
 		} else {
 			seen = append(seen, msg.Text())
 		}
 		return true
 	})
-	if order := strings.Join(seen, " "); order != "connecting connected data error" {
+	if order := strings.Join(seen, " "); order != "connecting connected ready: data error" {
 		t.Errorf("seen %v", order)
 	}
 	events := c.Events()

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package pulsews holds WebSocket connections for trading services. It is a thin layer over libpulsews, the engine that
-// C and Python programs use too: same options, same states, same numbers. Heartbeats, pings and time-outs run in the
-// library's own thread, so that a busy Go program never misses one.
+// C and Python programs use too: same options, same states, same numbers. Heartbeats, reconnects and time-outs run in
+// the library's own thread, so that a busy Go program never misses one.
 //
 //	c, err := pulsews.Dial(ctx, "wss://stream.example.com/ws", pulsews.WithHeartbeat(20*time.Second))
 //	if err != nil {
 //		return err
 //	}
 //	defer c.Close()
-//	if err := c.Send(ctx, pulsews.Text, []byte(`{"method":"SUBSCRIBE"}`)); err != nil {
+//	if err := c.Subscribe("btc", `{"method":"SUBSCRIBE"}`); err != nil { // again on every connect
 //		return err
 //	}
 //	for {
@@ -22,10 +22,28 @@
 //		}
 //	}
 //
+// [Manager] is for programs that would rather be called: handlers for messages, connects, losses and errors.
+//
+// # Staying connected
+//
+// A connection that is lost is made again, with growing delays; receiving just goes on. On every connect the login
+// ([WithLogin], [WithLoginFunc]) goes first, then the subscriptions ([Conn.Subscribe]), then what waits in the outbox.
+// When trying ends, since a cause is one that a retry can't mend (status 403, a wrong certificate) or after
+// [WithMaxReconnectAttempts], whoever receives gets the reason; [Conn.Reconnect] tries anew. With WithReconnect(false)
+// a lost connection is the end.
+//
+// # Sending
+//
+// Messages may be sent at any time: without a connection they wait in the outbox, which is bounded
+// ([WithMessageQueuePolicy] says what a full one does; by default the oldest message is dropped). Each accepted message
+// ends as sent, dropped, expired or failed, and is counted. [Conn.SendWith] says more about a message: a time to live,
+// or that it must not be sent late ([LiveOnly]).
+//
 // # Concurrency
 //
-// All methods of [Conn] may be called from any goroutine at any time. Several goroutines may receive: each message goes
-// to one of them. A waiting goroutine parks in Go's network poller and holds no OS thread. Close ends every wait.
+// All methods of [Conn] and [Manager] may be called from any goroutine at any time. Several goroutines may receive:
+// each message goes to one of them. A waiting goroutine parks in Go's network poller and holds no OS thread (but in
+// Flush and Disconnect). Close ends every wait.
 //
 // # Contexts
 //
@@ -43,10 +61,16 @@
 // Every error of the library is a [*Error] with the code that all languages share, or one of [*CloseError] and
 // [*HandshakeError], which say more. Use errors.Is with the Err variables, and errors.As for the types.
 //
+// # Looking at it
+//
+// [WithEvents] delivers what happens to the connection among the messages. [Conn.Statistics] gives numbers,
+// [Prometheus] a page for all connections, and [SetLogger] sends the library's log to slog, which never holds
+// credentials.
+//
 // # The library
 //
-// Dial loads libpulsews.so.0 when it is first called: from the path in the environment variable PULSEWS_LIBRARY if it is
-// set, else from the folder of the program, the folder of this package's source, or the system. With the build tag
+// Dial loads libpulsews.so.0 when it is first called: from the path in the environment variable PULSEWS_LIBRARY if it
+// is set, else from the folder of the program, the folder of this package's source, or the system. With the build tag
 // pulsews_link the program is linked with the library instead, through pkg-config. A library that is missing, or of
 // a version that does not fit, is an error of Dial ([*LibraryError]).
 package pulsews

@@ -94,6 +94,69 @@ func ExampleConn_Recv_timeout() {
 	// Output: true connected
 }
 
+// The subscription and what waits in the outbox go out on every connect.
+func ExampleManager() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	received := make(chan string)
+	m, err := pulsews.NewManager(pulsews.ServerForExamples(), pulsews.Handlers{
+		OnConnect: func(pulsews.Event) { fmt.Println("connected") },
+		OnMessage: func(msg pulsews.Message) { received <- msg.Text() },
+		OnError:   func(err error) { fmt.Println(err) },
+	}, pulsews.WithHeartbeat(20*time.Second), pulsews.WithMaxReconnectAttempts(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.Subscribe("btc", `{"method":"SUBSCRIBE"}`); err != nil {
+		log.Fatal(err)
+	}
+	if err := m.Send(ctx, map[string]any{"type": "order"}); err != nil { // waits for the connection
+		log.Fatal(err)
+	}
+	if err := m.Connect(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(<-received)
+	fmt.Println(<-received)
+	// Output:
+	// connected
+	// {"method":"SUBSCRIBE"}
+	// {"type":"order"}
+}
+
+// An order that can't be sent now must not be sent later.
+func ExampleConn_SendWith() {
+	ctx := context.Background()
+	c, err := pulsews.Dial(ctx, pulsews.ServerForExamples())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.WaitReady(ctx); err != nil {
+		log.Fatal(err)
+	}
+	id, err := c.SendWith(ctx, pulsews.Text, []byte(`{"type":"order"}`), pulsews.LiveOnly())
+	fmt.Println(id, err)
+	// Output: 1 <nil>
+}
+
+// A login that is signed anew on every connect.
+func ExampleWithLoginFunc() {
+	ctx := context.Background()
+	sign := func(context.Context) ([]pulsews.Message, error) {
+		return []pulsews.Message{{Data: []byte(`{"op":"auth","sign":"..."}`)}}, nil
+	}
+	c, err := pulsews.Dial(ctx, pulsews.ServerForExamples(), pulsews.WithLoginFunc(sign))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	msg, err := c.Recv(ctx)
+	fmt.Println(msg.Text(), err)
+	// Output: {"op":"auth","sign":"..."} <nil>
+}
+
 func ExampleHandshakeError() {
 	_, err := pulsews.Dial(context.Background(), pulsews.ServerForExamples()+"forbidden")
 	var refusal *pulsews.HandshakeError
@@ -104,7 +167,8 @@ func ExampleHandshakeError() {
 }
 
 func ExampleCloseError() {
-	c, err := pulsews.Dial(context.Background(), pulsews.ServerForExamples()+"bye")
+	c, err := pulsews.Dial(context.Background(), pulsews.ServerForExamples()+"bye",
+		pulsews.WithReconnect(false))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func TestOrder(t *testing.T) {
 	}
 	for name, receive := range receivers {
 		t.Run(name, func(t *testing.T) {
-			c := dial(t, url)
+			c := dial(t, url, WithReconnect(false))
 			ctx := within(t, soon)
 			next := 0
 			for {
@@ -98,7 +98,7 @@ func TestOrder(t *testing.T) {
 	}
 	t.Run("range", func(t *testing.T) {
 		next := 0
-		dial(t, url).Messages(within(t, soon))(func(msg Message, err error) bool {
+		dial(t, url, WithReconnect(false)).Messages(within(t, soon))(func(msg Message, err error) bool {
 			if err == nil {
 				err = check(msg, next)
 				next++
@@ -262,7 +262,7 @@ func TestWatchIsHandedOver(t *testing.T) {
 
 func TestManyGoroutines(t *testing.T) {
 	const senders, each = 8, 500
-	c := dial(t, startServer(t, echo))
+	c := dial(t, startServer(t, echo), WithMessageQueuePolicy(Block))
 	ctx := within(t, soon)
 	var seen [senders * each]atomic.Int32
 	var received atomic.Int32
@@ -332,7 +332,7 @@ func TestSendWaitsForRoom(t *testing.T) {
 				received <- count
 			}
 		})
-	}), WithMessageQueueSize(2), WithCompression(false))
+	}), WithMessageQueueSize(2), WithMessageQueuePolicy(Block), WithCompression(false))
 	data := make([]byte, 1<<20)
 	accepted := 0
 	for {

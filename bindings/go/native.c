@@ -19,6 +19,8 @@
     X(error_text)                                                                                                      \
     X(error_retryable)                                                                                                 \
     X(option_at)                                                                                                       \
+    X(transition_at)                                                                                                   \
+    X(statistic_at)                                                                                                    \
     X(config_create)                                                                                                   \
     X(config_set)                                                                                                      \
     X(config_free)                                                                                                     \
@@ -26,8 +28,21 @@
     X(client_free)                                                                                                     \
     X(client_state)                                                                                                    \
     X(client_error)                                                                                                    \
+    X(start)                                                                                                           \
     X(open)                                                                                                            \
+    X(wait_ready)                                                                                                      \
+    X(reconnect)                                                                                                       \
+    X(disconnect)                                                                                                      \
+    X(set_header)                                                                                                      \
+    X(set_url)                                                                                                         \
+    X(release)                                                                                                         \
+    X(subscribe)                                                                                                       \
+    X(unsubscribe)                                                                                                     \
     X(send)                                                                                                            \
+    X(send_with)                                                                                                       \
+    X(send_batch)                                                                                                      \
+    X(flush)                                                                                                           \
+    X(purge)                                                                                                           \
     X(close)                                                                                                           \
     X(close_code)                                                                                                      \
     X(close_reason)                                                                                                    \
@@ -36,6 +51,10 @@
     X(handshake_body)                                                                                                  \
     X(subprotocol)                                                                                                     \
     X(status_json)                                                                                                     \
+    X(statistics)                                                                                                      \
+    X(prometheus)                                                                                                      \
+    X(log_queue)                                                                                                       \
+    X(log_next)                                                                                                        \
     X(batch_create)                                                                                                    \
     X(recv_batch)                                                                                                      \
     X(batch_free)                                                                                                      \
@@ -115,6 +134,20 @@ int32_t pulsego_option_at(size_t index, const char **name, const char **type, co
                           const char **meaning) {
     return api.option_at(index, name, type, value, range, meaning);
 }
+int32_t pulsego_transition_at(size_t index, int32_t *from, const char **event, int32_t *to, const char **meaning) {
+    return api.transition_at(index, from, event, to, meaning);
+}
+int32_t pulsego_statistic_at(size_t index, const char **name, const char **type, const char **unit,
+                             const char **meaning) {
+    return api.statistic_at(index, name, type, unit, meaning);
+}
+
+/* ---- The log --------------------------------------------------------------------------------------------------- */
+
+int32_t pulsego_log_queue(int32_t level, size_t capacity) { return api.log_queue(level, capacity); }
+int64_t pulsego_log_next(char *buffer, size_t size, int32_t *level, int64_t *time_ns, int64_t timeout_ns) {
+    return api.log_next(buffer, size, level, time_ns, timeout_ns);
+}
 
 /* ---- Configuration --------------------------------------------------------------------------------------------- */
 
@@ -171,6 +204,53 @@ int32_t pulsego_open(pulsego_conn *conn, char *error, size_t error_size) {
     return api.open(conn->client, 0, error, error_size);
 }
 
+int32_t pulsego_start(pulsego_conn *conn) { return api.start(conn->client); }
+int32_t pulsego_wait_ready(pulsego_conn *conn, char *error, size_t error_size) {
+    return api.wait_ready(conn->client, 0, error, error_size);
+}
+int32_t pulsego_reconnect(pulsego_conn *conn) { return api.reconnect(conn->client); }
+int32_t pulsego_disconnect(pulsego_conn *conn, int64_t timeout_ns) { return api.disconnect(conn->client, timeout_ns); }
+int32_t pulsego_set_header(pulsego_conn *conn, const char *name, const char *value, char *error, size_t error_size) {
+    return api.set_header(conn->client, name, value, error, error_size);
+}
+int32_t pulsego_set_url(pulsego_conn *conn, const char *url, char *error, size_t error_size) {
+    return api.set_url(conn->client, url, error, error_size);
+}
+int32_t pulsego_release(pulsego_conn *conn) { return api.release(conn->client); }
+int32_t pulsego_subscribe(pulsego_conn *conn, const char *key, const char *message, const char *unsubscribe,
+                          char *error, size_t error_size) {
+    return api.subscribe(conn->client, key, message, unsubscribe, error, error_size);
+}
+int32_t pulsego_unsubscribe(pulsego_conn *conn, const char *key) { return api.unsubscribe(conn->client, key); }
+
+int64_t pulsego_send_with(uintptr_t conn, uint32_t kind, const void *data, size_t length, uint32_t flags,
+                          int64_t ttl_ns) {
+    uint64_t id = 0;
+    pulsews_client *client = ((pulsego_conn *)conn)->client;
+    int32_t status = api.send_with(client, kind, data ? data : "", length, flags, ttl_ns, 0, &id);
+    return status == PULSEWS_OK ? (int64_t)id : status;
+}
+
+int32_t pulsego_send_batch(pulsego_conn *conn, const void *block, const size_t *lengths, const uint32_t *kinds,
+                           size_t count, uint32_t flags, int64_t ttl_ns, uint64_t *first_id) {
+    pulsews_message few[32], *messages = few;
+    if (count > sizeof few / sizeof *few) {
+        messages = malloc(count * sizeof *messages);
+        if (!messages) return PULSEWS_ENOMEM;
+    }
+    const char *at = block;
+    for (size_t i = 0; i < count; i++) {
+        messages[i] = (pulsews_message){.data = at, .length = lengths[i], .kind = kinds[i]};
+        at += lengths[i];
+    }
+    int32_t accepted = api.send_batch(conn->client, messages, count, flags, ttl_ns, 0, first_id);
+    if (messages != few) free(messages);
+    return accepted;
+}
+
+int32_t pulsego_flush(pulsego_conn *conn, int64_t timeout_ns) { return api.flush(conn->client, timeout_ns); }
+int64_t pulsego_purge(pulsego_conn *conn) { return api.purge(conn->client); }
+
 int32_t pulsego_send(uintptr_t conn, uint32_t kind, const void *data, size_t length) {
     return api.send(((pulsego_conn *)conn)->client, kind, data ? data : "", length, 0);
 }
@@ -196,6 +276,10 @@ int32_t pulsego_client_error(pulsego_conn *conn, char *error, size_t error_size)
 int32_t pulsego_close_code(pulsego_conn *conn) { return api.close_code(conn->client); }
 int32_t pulsego_handshake_status(pulsego_conn *conn) { return api.handshake_status(conn->client); }
 
+int32_t pulsego_statistics(pulsego_conn *conn, double *values, size_t count) {
+    return api.statistics(conn->client, values, count);
+}
+
 int64_t pulsego_text(pulsego_conn *conn, int which, char *buffer, size_t size) {
     switch (which) {
     case PULSEGO_CLOSE_REASON: return api.close_reason(conn->client, buffer, size);
@@ -203,6 +287,7 @@ int64_t pulsego_text(pulsego_conn *conn, int which, char *buffer, size_t size) {
     case PULSEGO_HANDSHAKE_BODY: return api.handshake_body(conn->client, buffer, size);
     case PULSEGO_SUBPROTOCOL: return api.subprotocol(conn->client, buffer, size);
     case PULSEGO_STATUS: return api.status_json(conn->client, buffer, size);
+    case PULSEGO_PROMETHEUS: return api.prometheus(conn ? conn->client : NULL, buffer, size);
     default: return PULSEWS_EINVAL;
     }
 }

@@ -17,12 +17,19 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 	"unsafe"
 )
 
 // This file holds every contact with C: the loader, and one function for each call.
 
 var loading sync.Mutex
+
+func isLoaded() bool {
+	loading.Lock()
+	defer loading.Unlock()
+	return C.pulsego_loaded() != 0
+}
 
 // load finds the library once. A failure is not kept: a later Dial looks again.
 func load() error {
@@ -75,6 +82,14 @@ func cString(text string) *C.char {
 	return (*C.char)(unsafe.Pointer(&b[0]))
 }
 
+// cText gives NULL for nil.
+func cText(text *string) *C.char {
+	if text == nil {
+		return nil
+	}
+	return cString(*text)
+}
+
 // textOf gives the text before the first NUL.
 func textOf(b []byte) string {
 	for i, c := range b {
@@ -123,6 +138,44 @@ func nativeOptions() []optionEntry {
 	}
 }
 
+func nativeTransitions() []Transition {
+	var entries []Transition
+	for i := 0; ; i++ {
+		var from, to C.int32_t
+		var event, meaning *C.char
+		if C.pulsego_transition_at(C.size_t(i), &from, &event, &to, &meaning) != 0 {
+			return entries
+		}
+		entries = append(entries, Transition{State(from), C.GoString(event), State(to), C.GoString(meaning)})
+	}
+}
+
+func nativeStatistics() []Statistic {
+	var entries []Statistic
+	for i := 0; ; i++ {
+		var name, kind, unit, meaning *C.char
+		if C.pulsego_statistic_at(C.size_t(i), &name, &kind, &unit, &meaning) != 0 {
+			return entries
+		}
+		entries = append(entries, Statistic{C.GoString(name), C.GoString(kind), C.GoString(unit), C.GoString(meaning)})
+	}
+}
+
+// ---- The log
+
+func nativeLogQueue(level, capacity int) int {
+	return int(C.pulsego_log_queue(C.int32_t(level), C.size_t(capacity)))
+}
+
+// nativeLogNext fills buffer with the next line; it returns its length or a negative code, its level and its time.
+func nativeLogNext(buffer []byte, wait time.Duration) (int, int, int64) {
+	var level C.int32_t
+	var at C.int64_t
+	length := C.pulsego_log_next((*C.char)(unsafe.Pointer(&buffer[0])), C.size_t(len(buffer)), &level, &at,
+		C.int64_t(wait))
+	return int(length), int(level), int64(at)
+}
+
 // messageLayout gives the size of the message struct and where its fields are.
 func messageLayout() []uintptr {
 	var m C.pulsews_message
@@ -136,8 +189,8 @@ func messageLayout() []uintptr {
 // A pendingMessage is a message in the memory of the C batch.
 type pendingMessage = C.pulsews_message
 
-// A native is the C half of a connection. Its calls never wait. Who calls them keeps it from being freed meanwhile;
-// receive and the results of it are for one goroutine at a time.
+// A native is the C half of a connection. Its calls, but for disconnect and flush, never wait. Who calls them keeps it
+// from being freed meanwhile; receive and the results of it are for one goroutine at a time.
 type native struct{ conn *C.pulsego_conn }
 
 // createNative makes a client and returns its wake descriptor, which the caller closes.
@@ -170,6 +223,90 @@ func (n native) open() (int, string) {
 	var why sentence
 	status := C.pulsego_open(n.conn, why.pointer(), C.size_t(len(why)))
 	return int(status), textOf(why[:])
+}
+
+func (n native) start() int     { return int(C.pulsego_start(n.conn)) }
+func (n native) reconnect() int { return int(C.pulsego_reconnect(n.conn)) }
+func (n native) release() int   { return int(C.pulsego_release(n.conn)) }
+func (n native) purge() int     { return int(C.pulsego_purge(n.conn)) }
+
+// These two wait, for ever if wait is negative.
+func (n native) disconnect(wait time.Duration) int {
+	return int(C.pulsego_disconnect(n.conn, C.int64_t(wait)))
+}
+func (n native) flush(wait time.Duration) int { return int(C.pulsego_flush(n.conn, C.int64_t(wait))) }
+
+func (n native) waitReady() (int, string) {
+	var why sentence
+	status := C.pulsego_wait_ready(n.conn, why.pointer(), C.size_t(len(why)))
+	return int(status), textOf(why[:])
+}
+
+// setHeader removes the header if value is nil.
+func (n native) setHeader(name string, value *string) (int, string) {
+	var why sentence
+	status := C.pulsego_set_header(n.conn, cString(name), cText(value), why.pointer(), C.size_t(len(why)))
+	return int(status), textOf(why[:])
+}
+
+func (n native) setURL(url string) (int, string) {
+	var why sentence
+	status := C.pulsego_set_url(n.conn, cString(url), why.pointer(), C.size_t(len(why)))
+	return int(status), textOf(why[:])
+}
+
+func (n native) subscribe(key string, message, unsubscribe *string) (int, string) {
+	var why sentence
+	status := C.pulsego_subscribe(n.conn, cString(key), cText(message), cText(unsubscribe), why.pointer(),
+		C.size_t(len(why)))
+	return int(status), textOf(why[:])
+}
+
+func (n native) unsubscribe(key string) int { return int(C.pulsego_unsubscribe(n.conn, cString(key))) }
+
+// sendWith returns the message's id, or a negative code.
+func (n native) sendWith(kind Kind, data []byte, flags uint32, ttl time.Duration) int64 {
+	handle := C.uintptr_t(uintptr(unsafe.Pointer(n.conn)))
+	if len(data) == 0 {
+		return int64(C.pulsego_send_with(handle, C.uint32_t(kind), nil, 0, C.uint32_t(flags), C.int64_t(ttl)))
+	}
+	return int64(C.pulsego_send_with(handle, C.uint32_t(kind), unsafe.Pointer(&data[0]), C.size_t(len(data)),
+		C.uint32_t(flags), C.int64_t(ttl)))
+}
+
+// An outBatch holds the payloads of many messages one behind another, so that C gets no memory with pointers of Go.
+type outBatch struct {
+	block   []byte
+	lengths []C.size_t
+	kinds   []C.uint32_t
+}
+
+func (b *outBatch) reset() { b.block, b.lengths, b.kinds = b.block[:0], b.lengths[:0], b.kinds[:0] }
+
+func (b *outBatch) add(kind Kind, data []byte) {
+	b.block = append(b.block, data...)
+	b.lengths = append(b.lengths, C.size_t(len(data)))
+	b.kinds = append(b.kinds, C.uint32_t(kind))
+}
+
+// sendBatch returns how many were accepted and the id of the first, or a negative code.
+func (n native) sendBatch(b *outBatch, flags uint32, ttl time.Duration) (int, uint64) {
+	var first C.uint64_t
+	block := unsafe.Pointer(unsafe.SliceData(b.block))
+	if block == nil {
+		block = unsafe.Pointer(&b.lengths[0]) // all are empty: any address will do
+	}
+	accepted := C.pulsego_send_batch(n.conn, block, &b.lengths[0], &b.kinds[0], C.size_t(len(b.kinds)), C.uint32_t(flags),
+		C.int64_t(ttl), &first)
+	return int(accepted), uint64(first)
+}
+
+// statistics fills values in the order of the table and returns how many there are.
+func (n native) statistics(values []float64) int {
+	if len(values) == 0 {
+		return int(C.pulsego_statistics(n.conn, nil, 0))
+	}
+	return int(C.pulsego_statistics(n.conn, (*C.double)(unsafe.Pointer(&values[0])), C.size_t(len(values))))
 }
 
 func (n native) send(kind Kind, data []byte) int {
@@ -241,6 +378,9 @@ func (n native) handshakeHeaders() []byte { return n.text(C.PULSEGO_HANDSHAKE_HE
 func (n native) handshakeBody() []byte    { return n.text(C.PULSEGO_HANDSHAKE_BODY) }
 func (n native) subprotocol() []byte      { return n.text(C.PULSEGO_SUBPROTOCOL) }
 func (n native) status() []byte           { return n.text(C.PULSEGO_STATUS) }
+
+// prometheus of a native without a connection tells about all of the process.
+func (n native) prometheus() []byte { return n.text(C.PULSEGO_PROMETHEUS) }
 
 // text reads a text of the client; it may grow between two calls.
 func (n native) text(which C.int) []byte {

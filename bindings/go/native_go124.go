@@ -7,6 +7,8 @@ package pulsews
 /*
 #cgo noescape pulsego_send
 #cgo nocallback pulsego_send
+#cgo noescape pulsego_send_with
+#cgo nocallback pulsego_send_with
 #cgo noescape pulsego_receive
 #cgo nocallback pulsego_receive
 #include "native.h"

@@ -3,6 +3,7 @@
 package pulsews
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sort"
@@ -11,8 +12,8 @@ import (
 	"time"
 )
 
-// An Option sets one option of a connection, for Dial. The library checks the values; a bad one is an error of Dial that
-// names the option, the value and what is allowed. Names, defaults and ranges are the same in all languages.
+// An Option sets one option of a connection, for Dial. The library checks the values; a bad one is an error of Dial
+// that names the option, the value and what is allowed. Names, defaults and ranges are the same in all languages.
 type Option func(*settings)
 
 type setting struct{ name, value string }
@@ -20,6 +21,20 @@ type setting struct{ name, value string }
 type settings struct {
 	list []setting
 	err  error
+
+	login  func(context.Context) ([]Message, error)
+	header func(context.Context) (http.Header, error)
+	url    func(context.Context) (string, error)
+}
+
+// last gives the value that an option was set to last; empty if it was not.
+func (s *settings) last(name string) string {
+	for i := len(s.list) - 1; i >= 0; i-- {
+		if s.list[i].name == name {
+			return s.list[i].value
+		}
+	}
+	return ""
 }
 
 func (s *settings) add(name, value string) {
@@ -47,6 +62,14 @@ func withDuration(name string, d time.Duration) Option {
 }
 
 func withInteger(name string, n int64) Option { return WithOption(name, strconv.FormatInt(n, 10)) }
+
+func withList(name string, values []string) Option {
+	return func(s *settings) {
+		for _, value := range values {
+			s.add(name, value)
+		}
+	}
+}
 
 func withBoolean(name string, on bool) Option { return WithOption(name, strconv.FormatBool(on)) }
 
@@ -78,13 +101,7 @@ func WithHeaders(headers http.Header) Option {
 }
 
 // WithSubprotocols offers subprotocols, the preferred one first. Conn.Subprotocol tells which one the server chose.
-func WithSubprotocols(names ...string) Option {
-	return func(s *settings) {
-		for _, name := range names {
-			s.add("subprotocols", name)
-		}
-	}
-}
+func WithSubprotocols(names ...string) Option { return withList("subprotocols", names) }
 
 // WithOpenTimeout bounds one attempt to connect: name resolution, TCP, TLS and handshake together. Default 10 s. The
 // context of Dial can end it earlier.
@@ -96,7 +113,8 @@ func WithCloseTimeout(d time.Duration) Option { return withDuration("close_timeo
 // WithHeartbeat is short for WithHeartbeatInterval.
 func WithHeartbeat(d time.Duration) Option { return WithHeartbeatInterval(d) }
 
-// WithHeartbeatInterval sets the time between two pings to the peer; 0 sends none. Default 30 s.
+// WithHeartbeatInterval sets the time between two heartbeats to the peer (pings, or WithHeartbeatMessage); 0 sends
+// none. Default 30 s.
 func WithHeartbeatInterval(d time.Duration) Option { return withDuration("heartbeat_interval", d) }
 
 // WithHeartbeatTimeout sets the time without any byte from the peer after which the connection counts as dead; 0 turns
@@ -111,7 +129,8 @@ func WithMaxMessageSize(bytes int64) Option { return withInteger("max_message_si
 // pauses, so that a slow consumer slows the peer. Default 4 MiB.
 func WithReceiveQueueBytes(bytes int64) Option { return withInteger("receive_queue_bytes", bytes) }
 
-// WithMessageQueueSize sets how many messages wait in the outbox while the network does not take them. Default 1000.
+// WithMessageQueueSize sets how many messages wait in the outbox, while there is no connection or the network does not
+// take them. Default 1000.
 func WithMessageQueueSize(messages int) Option {
 	return withInteger("message_queue_size", int64(messages))
 }
@@ -147,5 +166,5 @@ func WithVerify(on bool) Option { return withBoolean("verify", on) }
 // Message.Event and Conn.Events. Default false.
 func WithEvents(on bool) Option { return withBoolean("events", on) }
 
-// WithReconnect says whether a lost connection is made again. This version takes only false, its default.
-func WithReconnect(on bool) Option { return withBoolean("reconnect", on) }
+// WithName sets what the log and the statistics call this connection, at most 64 bytes.
+func WithName(name string) Option { return WithOption("name", name) }

@@ -3,6 +3,7 @@
 package pulsews
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -31,7 +32,48 @@ var optionFunctions = map[string]Option{
 	"WithCAFile":                     WithCAFile("/some/file.pem"),
 	"WithVerify":                     WithVerify(true),
 	"WithEvents":                     WithEvents(false),
-	"WithReconnect":                  WithReconnect(false),
+	"WithName":                       WithName("feed"),
+	"WithReconnect":                  WithReconnect(true),
+	"WithMaxReconnectAttempts":       WithMaxReconnectAttempts(0),
+	"WithReconnectBaseDelay":         WithReconnectBaseDelay(time.Millisecond),
+	"WithReconnectMaxDelay":          WithReconnectMaxDelay(time.Minute),
+	"WithJitter":                     WithJitter(0.125),
+	"WithStableTime":                 WithStableTime(time.Second),
+	"WithRestartDelay":               WithRestartDelay(0),
+	"WithRetryFatal":                 WithRetryFatal(true),
+	"WithEndpoints":                  WithEndpoints("ws://127.0.0.1:2/"),
+	"WithEndpointReturn":             WithEndpointReturn(time.Minute),
+	"WithBreakerFailures":            WithBreakerFailures(3),
+	"WithBreakerTimeout":             WithBreakerTimeout(time.Second),
+	"WithHostConnects":               WithHostConnects(4),
+	"WithHostConnectRate":            WithHostConnectRate("300/5m"),
+	"WithHeartbeatMessage":           WithHeartbeatMessage(`{"type":"ping"}`),
+	"WithHeartbeatReply":             WithHeartbeatReply("pong"),
+	"WithHeartbeatRequest":           WithHeartbeatRequest("method=heartbeat"),
+	"WithHeartbeatAnswer":            WithHeartbeatAnswer(`{"id":${id}}`),
+	"WithServerHeartbeat":            WithServerHeartbeat("type=heartbeat"),
+	"WithServerHeartbeatTimeout":     WithServerHeartbeatTimeout(time.Second),
+	"WithDeliverHeartbeats":          WithDeliverHeartbeats(true),
+	"WithStaleTimeout":               WithStaleTimeout(time.Second),
+	"WithStaleAction":                WithStaleAction(StaleReconnect),
+	"WithMessageQueuePolicy":         WithMessageQueuePolicy(DropNewest),
+	"WithMessageTTL":                 WithMessageTTL(time.Minute),
+	"WithBacklogInterval":            WithBacklogInterval(0),
+	"WithRateLimit":                  WithRateLimit("100/60s"),
+	"WithRateLimitControl":           WithRateLimitControl(true),
+	"WithLogin":                      WithLogin(`{"op":"auth"}`),
+	"WithLoginConfirm":               WithLoginConfirm("event=login"),
+	"WithLoginReject":                WithLoginReject("event=error"),
+	"WithLoginTimeout":               WithLoginTimeout(time.Second),
+	"WithHoldLogin":                  WithHoldLogin(true),
+	"WithHoldConnect":                WithHoldConnect(true),
+	"WithSubscribeMessage":           WithSubscribeMessage(`{"params":[${keys}]}`),
+	"WithUnsubscribeMessage":         WithUnsubscribeMessage(`{"params":[${keys}]}`),
+	"WithSubscribeBatch":             WithSubscribeBatch(10),
+	"WithSubscribeInterval":          WithSubscribeInterval(time.Second),
+	"WithSubscribeConfirm":           WithSubscribeConfirm("result=null"),
+	"WithSubscribeReject":            WithSubscribeReject("error"),
+	"WithSubscribeTimeout":           WithSubscribeTimeout(time.Second),
 }
 
 // functionOf gives the Go name of an option: open_timeout is WithOpenTimeout.
@@ -89,15 +131,20 @@ func TestEachOptionHasItsFunction(t *testing.T) {
 	}
 }
 
-// The functions in options.go are those of the table above, and some that are more convenient.
+// The functions of options are those of the table above, and some that are more convenient.
 func TestOptionFunctionsAreKnown(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "options.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	var declarations []ast.Decl
+	for _, name := range []string{"options.go", "options_session.go", "hooks.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		declarations = append(declarations, file.Decls...)
 	}
-	convenient := map[string]bool{"WithOption": true, "WithHeader": true, "WithHeartbeat": true}
+	convenient := map[string]bool{"WithOption": true, "WithHeader": true, "WithHeartbeat": true,
+		"WithLoginFunc": true, "WithHeaderFunc": true, "WithURLFunc": true}
 	found := 0
-	for _, declaration := range file.Decls {
+	for _, declaration := range declarations {
 		function, ok := declaration.(*ast.FuncDecl)
 		if !ok || !strings.HasPrefix(function.Name.Name, "With") {
 			continue
@@ -109,7 +156,7 @@ func TestOptionFunctionsAreKnown(t *testing.T) {
 		}
 	}
 	if found != len(optionFunctions) {
-		t.Errorf("%d of %d functions are in options.go", found, len(optionFunctions))
+		t.Errorf("%d of %d functions were found", found, len(optionFunctions))
 	}
 }
 
@@ -119,9 +166,11 @@ func TestErrorTable(t *testing.T) {
 	}
 	known := map[int]*Error{}
 	for _, err := range []error{ErrInvalid, ErrOption, ErrValue, ErrURL, ErrUTF8, ErrFork, ErrBusy, ErrTimeout,
-		ErrNotConnected, ErrClosed, ErrPeerClosed, ErrQueueFull, ErrProtocol, ErrPayload, ErrDeflate, ErrResolve,
-		ErrRefused, ErrUnreachable, ErrReset, ErrEOF, ErrOpenTimeout, ErrDead, ErrIO, ErrTLS, ErrCertificate,
-		ErrHostname, ErrTrust, ErrHandshake, ErrUpgrade, ErrHeaders, ErrTooBig, ErrNoMemory, ErrFiles} {
+		ErrNotConnected, ErrClosed, ErrPeerClosed, ErrQueueFull, ErrRate, ErrMoved, ErrProtocol, ErrPayload, ErrDeflate,
+		ErrResolve,
+		ErrRefused, ErrUnreachable, ErrReset, ErrEOF, ErrOpenTimeout, ErrDead, ErrIO, ErrStale, ErrTLS, ErrCertificate,
+		ErrHostname, ErrTrust, ErrHandshake, ErrUpgrade, ErrHeaders, ErrLogin, ErrSubscribe, ErrTooBig,
+		ErrNoMemory, ErrFiles} {
 		e := err.(*Error)
 		known[e.Code] = e
 	}
@@ -140,6 +189,25 @@ func TestErrorTable(t *testing.T) {
 	}
 	for code := range known {
 		t.Errorf("the library has no code %d", code)
+	}
+}
+
+func TestErrorTexts(t *testing.T) {
+	for expected, err := range map[string]error{
+		"pulsews: the outbox is full (PULSEWS_EQUEUEFULL)":            ErrQueueFull,
+		"pulsews: the peer closed the connection with code 1005":      &CloseError{Code: 1005},
+		"pulsews: the peer closed the connection with code 4000: bye": &CloseError{Code: 4000, Reason: "bye"},
+		"pulsews: gave up after 3 attempts":                           &CloseError{Text: "gave up after 3 attempts"},
+		"pulsews: panic in OnMessage: oops":                           &PanicError{Function: "OnMessage", Value: "oops"},
+		"pulsews: refused":                                            &HandshakeError{Text: "refused"},
+	} {
+		if err.Error() != expected {
+			t.Errorf("%q, expected %q", err, expected)
+		}
+	}
+	if names := fmt.Sprint(Text, Binary, Ping, Pong, EventMessage, Kind(7), State(9)); names !=
+		"text binary ping pong event Kind(7) State(9)" {
+		t.Error(names)
 	}
 }
 

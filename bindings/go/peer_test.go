@@ -77,7 +77,7 @@ func TestOverLimit(t *testing.T) {
 		p.write(opText, make([]byte, 1001))
 		p.serve(nil)
 	})
-	c := dial(t, url, WithMaxMessageSize(1000))
+	c := dial(t, url, WithMaxMessageSize(1000), WithReconnect(false))
 	ctx := within(t, soon)
 	if msg, err := c.Recv(ctx); err != nil || msg.Text() != "fits" {
 		t.Fatalf("%v, %v", msg, err)
@@ -98,7 +98,7 @@ func TestPeersBadFrames(t *testing.T) {
 		"not UTF-8":    {[]byte{0x81, 1, 0xff}, ErrPayload},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := dial(t, startServer(t, func(p *peer) { p.writeRaw(test.bytes); p.serve(nil) }))
+			c := dial(t, startServer(t, func(p *peer) { p.writeRaw(test.bytes); p.serve(nil) }), WithReconnect(false))
 			if _, err := c.Recv(within(t, soon)); !errors.Is(err, test.is) {
 				t.Errorf("%v, expected %v", err, test.is)
 			}
@@ -114,7 +114,7 @@ func TestPeerCloses(t *testing.T) {
 		p.write(opText, []byte("last words"))
 		p.writeClose(4001, "bye")
 		p.serve(nil)
-	}))
+	}), WithReconnect(false))
 	ctx := within(t, soon)
 	if msg, err := c.Recv(ctx); err != nil || msg.Text() != "last words" {
 		t.Fatalf("%v, %v", msg, err)
@@ -143,7 +143,7 @@ func TestPeerClosesAtOnce(t *testing.T) {
 		p.writeRaw(append(appendFrame(nil, opText, []byte("only words")), 0x88, 2, 0x03, 0xe8))
 	})
 	for i := 0; i < 100; i++ {
-		c, err := Dial(within(t, soon), url)
+		c, err := Dial(within(t, soon), url, WithReconnect(false), WithHostConnectRate("10000/s"))
 		if err != nil {
 			t.Fatalf("Dial: %v", err)
 		}
@@ -160,7 +160,7 @@ func TestPeerClosesAtOnce(t *testing.T) {
 
 func TestDeadPeer(t *testing.T) {
 	c := dial(t, startServer(t, func(p *peer) { io.Copy(io.Discard, p.reader) }), WithHeartbeat(10*time.Millisecond),
-		WithHeartbeatTimeout(60*time.Millisecond))
+		WithHeartbeatTimeout(60*time.Millisecond), WithReconnect(false))
 	if _, err := c.Recv(within(t, soon)); !errors.Is(err, ErrDead) {
 		t.Errorf("%v, expected ErrDead", err)
 	}
@@ -194,7 +194,7 @@ func TestResetInsideAFrame(t *testing.T) {
 	c := dial(t, startServer(t, func(p *peer) {
 		p.writeRaw([]byte{0x82, 100, 1, 2, 3})
 		p.conn.(*net.TCPConn).SetLinger(0)
-	}))
+	}), WithReconnect(false))
 	_, err := c.Recv(within(t, soon))
 	var e *Error
 	if !errors.Is(err, ErrReset) && !errors.Is(err, ErrEOF) || !errors.As(err, &e) || !e.Retryable() {
@@ -221,7 +221,7 @@ func TestByteByByte(t *testing.T) {
 }
 
 func TestPeerDisappears(t *testing.T) {
-	c := dial(t, startServer(t, func(p *peer) {}))
+	c := dial(t, startServer(t, func(p *peer) {}), WithReconnect(false))
 	if _, err := c.Recv(within(t, soon)); !errors.Is(err, ErrEOF) && !errors.Is(err, ErrReset) {
 		t.Errorf("%v, expected ErrEOF or ErrReset", err)
 	}

@@ -58,7 +58,7 @@ func dialAndCloseOften(t *testing.T) {
 	round := func() {
 		ctx, cancel := context.WithTimeout(context.Background(), soon)
 		defer cancel()
-		c, err := Dial(ctx, url)
+		c, err := Dial(ctx, url, WithHostConnectRate("10000/s"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func dialAndCloseOften(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Dial(ctx, refused); err == nil {
+		if _, err := Dial(ctx, refused, WithHostConnectRate("10000/s")); err == nil {
 			t.Fatal("Dial to a closed port succeeded")
 		}
 		if _, err := Dial(ctx, "ws://"); err == nil {
@@ -118,7 +118,7 @@ func TestWaitingCostsNoThreads(t *testing.T) {
 	defer cancel()
 	var waiting sync.WaitGroup
 	for i := range conns {
-		conns[i] = dial(t, url)
+		conns[i] = dial(t, url, WithHostConnectRate("10000/s"))
 		waiting.Add(1)
 		go func(c *Conn) {
 			defer waiting.Done()

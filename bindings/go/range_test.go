@@ -12,7 +12,7 @@ import (
 func TestRangeOverMessages(t *testing.T) {
 	const count = 1000
 	next := 0
-	for msg, err := range dial(t, startServer(t, flood(count))).Messages(within(t, soon)) {
+	for msg, err := range dial(t, startServer(t, flood(count)), WithReconnect(false)).Messages(within(t, soon)) {
 		if err != nil {
 			if !errors.Is(err, ErrPeerClosed) {
 				t.Error(err)

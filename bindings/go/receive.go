@@ -46,11 +46,11 @@ const (
 	Compressed Flags = 2 // it arrived compressed
 )
 
-// A Message is one received message. Data belongs to the receiver; the payloads of a batch share one block of memory, so
-// that keeping one keeps them all.
+// A Message is one received message. Data belongs to the receiver; the payloads of a batch share one block of memory,
+// so that keeping one keeps them all.
 type Message struct {
 	Data       []byte // never nil; no bytes of the next message lie in its capacity
-	Sequence   uint64 // 1, 2, 3 ... over all messages of the connection, events included; no number is left out
+	Sequence   uint64 // 1, 2, 3 ... over all messages, events included and across connects; no number is left out
 	ReceivedNS int64  // when its last bytes were read: nanoseconds since 1970-01-01T00:00:00Z
 	Kind       Kind
 	Flags      Flags
@@ -69,9 +69,10 @@ const (
 	prefetchBlock = 16 << 10
 )
 
-// Recv returns the next message, waiting for it until ctx ends. It fetches several messages at a time, so that a loop of
-// Recv is nearly as fast as RecvBatch. When the connection has ended and all that arrived was received, every call
-// returns why it ended: *CloseError, ErrReset, ErrDead ...; after Close it is ErrClosed.
+// Recv returns the next message, waiting for it until ctx ends, across any number of reconnects. It fetches several
+// messages at a time, so that a loop of Recv is nearly as fast as RecvBatch. When trying to connect has ended, or the
+// connection with WithReconnect(false), and all that arrived was received, every call returns why: *CloseError,
+// *HandshakeError, ErrReset, ErrDead ...; after Close and Disconnect it is ErrClosed.
 func (c *Conn) Recv(ctx context.Context) (Message, error) {
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
@@ -101,8 +102,8 @@ func (c *Conn) Recv(ctx context.Context) (Message, error) {
 	}
 }
 
-// RecvBatch returns from 1 to max messages: all that are there, or, if there are none, the first to come before ctx ends.
-// Errors are those of Recv.
+// RecvBatch returns from 1 to max messages: all that are there, or, if there are none, the first to come before ctx
+// ends. Errors are those of Recv.
 func (c *Conn) RecvBatch(ctx context.Context, max int) ([]Message, error) {
 	if max <= 0 {
 		return nil, invalid(fmt.Sprintf("argument max is %d; allowed: 1 or more", max))

@@ -9,18 +9,26 @@ import (
 	"time"
 )
 
-// A Status is the state and the statistics of a connection.
+// A Status is the state and the statistics of a connection. Statistics gives more numbers, and cheaper.
 type Status struct {
-	State     string         // "disconnected", "connecting", "connected", "reconnecting" or "error"
-	QueueSize int64          // messages that wait in the outbox
-	Stats     Stats          // what was counted
-	Fields    map[string]any // all that the library reports, those above included; numbers are json.Number
+	State         string         // "disconnected", "connecting", "connected", "reconnecting" or "error"
+	Ready         bool           // open, logged in, subscribed
+	Endpoint      string         // the URL in use, without user and query
+	QueueSize     int64          // messages that wait in the outbox
+	Subscriptions int64          // keys that are subscribed on every connect
+	Stats         Stats          // what was counted
+	Fields        map[string]any // all that the library reports, those above included; numbers are json.Number
 }
 
-// Stats counts since Dial. What the library does not report is 0.
+// Stats counts since Dial. What the library does not report is 0. MessagesAccepted is MessagesSent + MessagesDropped +
+// MessagesExpired + MessagesFailed + QueueSize, at every moment.
 type Stats struct {
 	MessagesReceived int64
-	MessagesSent     int64
+	MessagesAccepted int64 // by Send
+	MessagesSent     int64 // handed to the operating system whole
+	MessagesDropped  int64 // by a full outbox, and by Purge
+	MessagesExpired  int64 // their time to live was over
+	MessagesFailed   int64 // lost with a connection
 	BytesReceived    int64
 	BytesSent        int64
 	Reconnections    int64
@@ -51,11 +59,18 @@ func parseStatus(text []byte) (Status, error) {
 	}
 	status.Fields = fields
 	status.State, _ = fields["state"].(string)
+	status.Ready, _ = fields["ready"].(bool)
+	status.Endpoint, _ = fields["endpoint"].(string)
 	status.QueueSize = integer(fields["queue_size"])
+	status.Subscriptions = integer(fields["subscriptions"])
 	stats, _ := fields["stats"].(map[string]any)
 	status.Stats = Stats{
 		MessagesReceived: integer(stats["messages_received"]),
+		MessagesAccepted: integer(stats["messages_accepted"]),
 		MessagesSent:     integer(stats["messages_sent"]),
+		MessagesDropped:  integer(stats["messages_dropped"]),
+		MessagesExpired:  integer(stats["messages_expired"]),
+		MessagesFailed:   integer(stats["messages_failed"]),
 		BytesReceived:    integer(stats["bytes_received"]),
 		BytesSent:        integer(stats["bytes_sent"]),
 		Reconnections:    integer(stats["reconnections"]),
@@ -69,14 +84,26 @@ func parseStatus(text []byte) (Status, error) {
 	return status, nil
 }
 
-// An Event is something that happened to the connection.
+// An Event is something that happened to the connection. What does not belong to its type is empty.
 type Event struct {
 	Sequence uint64         // its place among the messages
 	Received time.Time      // when it happened
-	Type     string         // what happened: "state" for a new state, "failed" for messages that could not be sent ...
-	State    string         // the new state, for "state"
+	Type     string         // "state", "ready", "hold", "dropped", "expired", "failed", "fate", "stale", "breaker" ...
 	Cause    string         // why it happened; empty if there is no more to say
+	Err      error          // the same as an *Error or *CloseError, where a failure is the cause; else nil
+	Endpoint string         // the URL that it is about, without user and query
 	Fields   map[string]any // all that the library tells about it; numbers are json.Number
+
+	State     string        // "state": the new state, ...
+	Previous  string        // ... the one before, ...
+	Trigger   string        // ... and what led from one to the other: the Event of a Transition
+	Attempt   int           // the number of the attempt that is under way, or next; 1 is the first
+	NextDelay time.Duration // until it; 0 if none is planned
+
+	Messages int    // "dropped", "expired", "failed", "discarded": how many
+	ID       uint64 // "fate": of which message; "dropped", "expired", "failed": the first
+	LastID   uint64 // "dropped", "expired", "failed": the last
+	Fate     string // "fate": "sent", "dropped", "expired" or "failed"
 }
 
 // Event reads a message of kind EventMessage.
@@ -89,9 +116,24 @@ func (m Message) Event() (Event, error) {
 		return Event{}, fmt.Errorf("pulsews: the event is not a JSON object: %w", err)
 	}
 	event := Event{Sequence: m.Sequence, Received: m.Received(), Fields: fields}
-	event.Type, _ = fields["event"].(string)
-	event.State, _ = fields["state"].(string)
-	event.Cause, _ = fields["cause"].(string)
+	for name, target := range map[string]*string{"event": &event.Type, "cause": &event.Cause, "endpoint": &event.Endpoint,
+		"state": &event.State, "previous": &event.Previous, "trigger": &event.Trigger, "fate": &event.Fate} {
+		*target, _ = fields[name].(string)
+	}
+	if name, _ := fields["error"].(string); name != "" {
+		if code := byName[name]; code == codePeerClosed {
+			event.Err = &CloseError{Code: int(integer(fields["close_code"])), Text: event.Cause}
+		} else {
+			event.Err = &Error{Code: code, Name: name, Text: event.Cause}
+		}
+	}
+	event.Attempt = int(integer(fields["attempt"]))
+	event.NextDelay = seconds(fields["next_delay"])
+	event.Messages = int(integer(fields["messages"]))
+	event.ID, event.LastID = uint64(integer(fields["id"])), uint64(integer(fields["last_id"]))
+	if first, ok := fields["first_id"]; ok {
+		event.ID = uint64(integer(first))
+	}
 	return event, nil
 }
 
@@ -99,7 +141,8 @@ func (m Message) Event() (Event, error) {
 const keptEvents = 256
 
 // Events gives the events that Recv, RecvBatch and Messages came past since it was called last, at most the 256 newest.
-// Only with WithEvents. It is for programs that handle events apart from messages: they skip those of kind EventMessage.
+// Only with WithEvents. It is for programs that handle events apart from messages: they skip those of kind
+// EventMessage.
 func (c *Conn) Events() []Event {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()

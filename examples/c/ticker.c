@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Subscribes to market streams and prints what arrives, with the one-way latency of each tick.
+ * Subscribes to market streams and prints what arrives, with the one-way latency of each tick. When the connection is
+ * lost it comes back and subscribes again by itself; the summary tells how long the ticks were away.
  *
  *     gcc -O2 ticker.c $(pkg-config --cflags --libs pulsews) -o ticker
  *     ./ticker wss://localhost:8443/stream --ca ca.pem --seconds 10
@@ -25,8 +26,14 @@ static const char unsubscribe[] = "{\"method\":\"UNSUBSCRIBE\",\"params\":" PARA
 static int64_t last[STREAMS];   /* sequence number of each stream's last tick */
 static int64_t *latency;        /* of every tick, in ns */
 static size_t count, capacity;
-static uint64_t gaps;
+static uint64_t drops;
 static int in_order = 1;
+
+/* On a new connection each stream counts from 1 again. */
+static int restarts;
+static size_t before;                     /* ticks until the connection was lost */
+static int64_t last_ns;                   /* when the last tick came, ... */
+static int64_t lost_ns, back_ns;          /* ... the last one before the loss, and the first after it */
 
 /* Where the value of a JSON member begins, or NULL. A real program uses a JSON parser; messages have no NUL at the end. */
 static const char *member(const pulsews_message *message, const char *name) {
@@ -63,7 +70,16 @@ static void tick(const pulsews_message *message) {
 
     for (int i = 0; i < STREAMS; i++) {
         if ((size_t)stream_length != strlen(streams[i]) || memcmp(stream, streams[i], (size_t)stream_length) != 0) continue;
-        if (sequence > last[i] + 1) gaps += (uint64_t)(sequence - last[i] - 1);
+        if (sequence == 1 && last[i] > 0) {
+            restarts++;
+            last[i] = 0;
+            if (back_ns == 0) {
+                before = count;
+                lost_ns = last_ns;
+                back_ns = message->received_ns;
+            }
+        }
+        if (sequence > last[i] + 1) drops += (uint64_t)(sequence - last[i] - 1);
         if (sequence != last[i] + 1) in_order = 0;
         last[i] = sequence;
     }
@@ -73,6 +89,7 @@ static void tick(const pulsews_message *message) {
         if (!latency) abort();
     }
     latency[count++] = delay;
+    last_ns = message->received_ns;
 
     if (message->received_ns - printed < PULSEWS_MILLISECONDS(200)) return; /* readable, not complete */
     printed = message->received_ns;
@@ -93,6 +110,17 @@ static int ascending(const void *a, const void *b) {
 
 static double percentile(int percent) { return count ? (double)latency[(count - 1) * (size_t)percent / 100] / 1000 : 0; }
 
+/* One number of the client's statistics; the table says at which place it is. */
+static double statistic(const pulsews_client *client, const char *wanted) {
+    double values[256];
+    const char *name;
+    int32_t have = pulsews_statistics(client, values, 256);
+    for (size_t i = 0; i < 256 && (int32_t)i < have; i++)
+        if (pulsews_statistic_at(i, &name, NULL, NULL, NULL) == PULSEWS_OK && strcmp(name, wanted) == 0)
+            return values[i];
+    return 0;
+}
+
 static int64_t now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -109,6 +137,9 @@ int main(int argc, char **argv) {
     pulsews_batch *batch = pulsews_batch_create();
     const pulsews_message *messages;
 
+    /* The library tells what happens to the connection: lost, why, when it tries again, connected. */
+    pulsews_log_stderr(PULSEWS_LOG_INFO);
+    status = pulsews_config_set(config, "name", "ticker.c", why, sizeof why);
     for (int i = 1; i < argc && status == PULSEWS_OK; i++) {
         if (strcmp(argv[i], "--ca") == 0 && i + 1 < argc)
             status = pulsews_config_set(config, "ca_file", argv[++i], why, sizeof why);
@@ -123,8 +154,8 @@ int main(int argc, char **argv) {
     }
     if (status == PULSEWS_OK) status = pulsews_client_create(url, config, NULL, &client, why, sizeof why);
     if (status == PULSEWS_OK) status = pulsews_open(client, PULSEWS_FOREVER, why, sizeof why);
-    if (status == PULSEWS_OK)
-        status = pulsews_send(client, PULSEWS_TEXT, subscribe, sizeof subscribe - 1, PULSEWS_SECONDS(5));
+    /* Sent now, and again on every connect. */
+    if (status == PULSEWS_OK) status = pulsews_subscribe(client, "ticker", subscribe, unsubscribe, why, sizeof why);
 
     /* Until the time is over; then the answer to the unsubscription marks the end of the ticks. */
     int64_t end = now() + (int64_t)(seconds * 1e9);
@@ -133,7 +164,7 @@ int main(int argc, char **argv) {
         int64_t left = end - now();
         if (!leaving && left <= 0) {
             leaving = 1;
-            status = pulsews_send(client, PULSEWS_TEXT, unsubscribe, sizeof unsubscribe - 1, PULSEWS_SECONDS(5));
+            status = pulsews_unsubscribe(client, "ticker");
             if (status != PULSEWS_OK) break;
         }
         int32_t got = pulsews_recv_batch(client, batch, BATCH, leaving ? PULSEWS_SECONDS(5) : left, &messages);
@@ -148,6 +179,7 @@ int main(int argc, char **argv) {
     }
     if (status != PULSEWS_OK)
         fprintf(stderr, "ticker: %s: %s\n", pulsews_error_name(status), *why ? why : pulsews_error_text(status));
+    int reconnections = client ? (int)statistic(client, "reconnections") : 0;
     if (client) pulsews_close(client, 1000, "done", PULSEWS_SECONDS(5));
     pulsews_batch_free(batch);
     pulsews_client_free(client);
@@ -155,8 +187,10 @@ int main(int argc, char **argv) {
 
     if (count) qsort(latency, count, sizeof *latency, ascending);
     printf("{\"language\":\"C\",\"messages\":%zu,\"p50_us\":%.1f,\"p99_us\":%.1f,\"drops\":%" PRIu64
-           ",\"in_order\":%s}\n",
-           count, percentile(50), percentile(99), gaps, in_order ? "true" : "false");
+           ",\"in_order\":%s,\"reconnections\":%d,\"restarted_streams\":%d,\"before\":%zu,\"lost_ns\":%" PRId64
+           ",\"back_ns\":%" PRId64 "}\n",
+           count, percentile(50), percentile(99), drops, in_order ? "true" : "false", reconnections, restarts,
+           back_ns ? before : count, lost_ns, back_ns);
     free(latency);
     return status == PULSEWS_OK ? 0 : 1;
 }

@@ -21,4 +21,16 @@ def make(folder, hosts=HOSTS):
         f"subjectAltName={hosts}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
     openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
             "-extfile", "server.ext", "-out", "server.pem")
+    return paths(folder)
+
+
+def find_or_make(folder):
+    """Those that are in `folder` already, or new ones."""
+    folder = pathlib.Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    found = paths(folder)
+    return found if all(path.exists() for path in found) else make(folder)
+
+
+def paths(folder):
     return folder / "ca.pem", folder / "server.pem", folder / "server.key"

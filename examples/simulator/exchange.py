@@ -9,10 +9,12 @@ Two fields are added to what an exchange sends: `u` counts 1, 2, 3 ... per strea
 an id anyway), and `ns` is the send time in ns since 1970, so that a client can check completeness and measure.
 
 The first line on stdout, and the file --ready, is {"url", "port", "ca_file", "pid"}. SIGTERM or SIGINT ends it; --report is
-then written: what every connection was sent. A client tells its name with the query ?client=NAME.
+then written: what every connection was sent. A client tells its name with the query ?client=NAME. An exchange that was
+killed can be started again for the same clients: with its --port, and the same folder of --certificates.
 """
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import http
 import json
@@ -226,6 +228,8 @@ def parse_options():
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1 is announced as localhost")
     parser.add_argument("--port", type=int, default=0, help="0: a free one (default)")
     parser.add_argument("--plain", action="store_true", help="ws:// instead of wss://")
+    parser.add_argument("--certificates", metavar="FOLDER",
+                        help="with ca.pem, server.pem and server.key, made there if they are not; default: new ones")
     parser.add_argument("--compression", action="store_true", help="accept permessage-deflate")
     parser.add_argument("--rate", type=float, default=50.0, help="book tickers per second and symbol")
     parser.add_argument("--ping-interval", type=float, default=3.0, help="seconds")
@@ -250,10 +254,11 @@ async def main():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if options.with_parent:
         asyncio.get_running_loop().add_reader(0, lambda: os.read(0, 4096) or stop.set())
-    with tempfile.TemporaryDirectory(prefix="exchange-") as folder:
+    with contextlib.ExitStack() as stack:
         context, ca_file = None, None
         if not options.plain:
-            ca_file, chain, key = certificate.make(folder)
+            folder = options.certificates or stack.enter_context(tempfile.TemporaryDirectory(prefix="exchange-"))
+            ca_file, chain, key = certificate.find_or_make(folder)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(chain, key)
         server = await serve(exchange.serve_client, options.host, options.port, ssl=context,

@@ -8,12 +8,13 @@
         for message in ws:
             print(message)
 
-The same with ``async with`` and ``await`` is in :mod:`pulsews.aio`. Pings are answered and heartbeats sent by the
-library, whatever the interpreter is busy with.
+The same with ``async with`` and ``await`` is in :mod:`pulsews.aio`; :class:`pulsews.WebSocketManager` is an asyncio
+connection with callbacks. The library keeps the connection alive, answers pings and comes back when it is lost,
+whatever the interpreter is busy with; what happens is told by ``events()`` and by the logger "pulsews".
 """
 
 from . import aio
-from ._core import Data, Message, Sendable
+from ._core import Message
 from ._errors import (
     CallTimeout,
     ConnectError,
@@ -22,13 +23,20 @@ from ._errors import (
     Headers,
     InvalidArgument,
     LibraryError,
+    LoginError,
     NotConnected,
     OpenTimeout,
     PulseError,
     QueueFull,
+    RateLimited,
+    SubscribeError,
 )
+from ._log import disable_logging, enable_logging
 from ._options import Option, Options, option_table
+from ._tables import Statistic, Transition, prometheus, statistic_table, transition_table
+from ._values import Data, Sendable
 from .client import Client, connect
+from .manager import WebSocketManager
 
 __version__ = "0.1.0"
 
@@ -42,6 +50,7 @@ __all__ = [
     "Headers",
     "InvalidArgument",
     "LibraryError",
+    "LoginError",
     "Message",
     "NotConnected",
     "OpenTimeout",
@@ -49,11 +58,21 @@ __all__ = [
     "Options",
     "PulseError",
     "QueueFull",
+    "RateLimited",
     "Sendable",
+    "Statistic",
+    "SubscribeError",
+    "Transition",
+    "WebSocketManager",
     "aio",
     "connect",
+    "disable_logging",
+    "enable_logging",
     "library_version",
     "option_table",
+    "prometheus",
+    "statistic_table",
+    "transition_table",
 ]
 
 

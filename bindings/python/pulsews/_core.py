@@ -6,7 +6,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import json
-import operator
 import os
 import sys
 import threading
@@ -17,22 +16,17 @@ from collections import deque
 from io import BytesIO
 from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
-from . import _native
-from ._errors import ConnectionClosed, HandshakeError, Headers, InvalidArgument, PulseError, class_of
-from ._options import Configuration, c_text
+from . import _log, _native
+from ._control import Control, split_hooks
+from ._errors import ConnectError, ConnectionClosed, HandshakeError, Headers, OpenTimeout, PulseError, class_of
+from ._options import Configuration, c_text, is_false, is_true
+from ._tables import state_name
+from ._values import BATCH_LIMIT, KIND_SHIFT, Data
 
-Data = Union[str, bytes]
-"""A received message: ``str`` for text, ``bytes`` for binary."""
-Sendable = Union[str, bytes, bytearray, memoryview]
-"""``str`` goes out as text, the others as binary."""
-
-STATES = ("disconnected", "connecting", "connected", "reconnecting", "error")
 # A call for one message takes up to so many from the library and keeps the rest for the next calls.
 PREFETCH = 64
 # Events wait for events() in a bounded queue, so that ignoring them costs nothing.
 EVENTS_KEPT = 1000
-# One foreign call never takes more; it bounds the memory that a batch may have.
-BATCH_LIMIT = 65536
 # Close codes after which iterating just ends. 1005: a close frame without a code.
 ORDERLY = frozenset((1000, 1001, 1005))
 
@@ -43,8 +37,6 @@ _string_at = ctypes.string_at
 # Windows on the library's memory, larger than what is there: only what a batch really has is ever read.
 _WORDS = ctypes.c_uint64 * (_native.MESSAGE_WORDS * BATCH_LIMIT)
 _BYTES = ctypes.c_char * (1 << 46)
-# Kind and flags share the third word of a message.
-_KIND_SHIFT = 32 if sys.byteorder == "big" else 0
 
 
 class Message(NamedTuple):
@@ -65,76 +57,33 @@ class Message(NamedTuple):
 
 
 Held = Union[str, bytes, Message]
+Event = Dict[str, Any]
 
 
 def status_name(status: int) -> str:
     return str(_lib.pulsews_error_name(status).decode())
 
 
-def nanoseconds(timeout: Optional[float], what: str = "timeout") -> int:
-    """Seconds as the library takes them: nanoseconds, negative for no end."""
-    if timeout is None:
-        return _native.FOREVER
-    try:
-        scaled = timeout * 1e9
-    except (TypeError, OverflowError):
-        scaled = None
-    if isinstance(scaled, float):
-        if 0 <= scaled < 9.2e18:
-            return int(scaled)
-    elif not isinstance(timeout, int):
-        raise TypeError(f"{what} must be a number of seconds or None, not {type(timeout).__name__}")
-    raise InvalidArgument(
-        f"{what} is {timeout!r}; allowed are None for no limit, or seconds from 0 to 9.2e9", -100, "PULSEWS_EINVAL"
-    )
-
-
-def count(value: Any, what: str = "max") -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{what} must be an int, not {type(value).__name__}") from None
-    if number < 1:
-        raise InvalidArgument(f"{what} is {number}; allowed is 1 and more")
-    return number if number < BATCH_LIMIT else BATCH_LIMIT
-
-
-def payload(data: Sendable) -> Tuple[int, bytes]:
-    """Kind and bytes of a message to send."""
-    if isinstance(data, str):
-        try:
-            return _native.TEXT, data.encode()
-        except UnicodeEncodeError as problem:
-            raise InvalidArgument(
-                f"the text to send has a lone surrogate at index {problem.start}, which UTF-8 can't express",
-                -104,
-                "PULSEWS_EUTF8",
-            ) from None
-    if isinstance(data, bytes):
-        return _native.BINARY, data
-    if isinstance(data, (bytearray, memoryview)):
-        # A copy: others may change or resize it while the call runs without the interpreter lock.
-        return _native.BINARY, bytes(data)
-    raise TypeError(f"a message must be str, bytes, bytearray or memoryview, not {type(data).__name__}")
-
-
-def control_payload(data: Sendable) -> bytes:
-    """The bytes of a ping."""
-    body = payload(data)[1]
-    if len(body) > 125:
-        raise InvalidArgument(f"a ping of {len(body)} bytes is too long; at most 125 are allowed (RFC 6455 §5.5)")
-    return body
-
-
-class Core:
+class Core(Control):
     """The part of a client that does no waiting. Not to be made directly: see connect()."""
 
     _handle: int = 0
     _batch: int = 0
     _was_open: bool = False
+    # Whether events stay among the messages, in order, for a consumer that handles both.
+    _inline: bool = False
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         self._url = url
+        given, self._login_hook, self._headers_hook = split_hooks(options)
+        self._hooked = bool(self._login_hook or self._headers_hook)
+        # With a login, to be connected means to be logged in.
+        self._logs_in = self._login_hook is not None or (
+            bool(given.get("login") or given.get("login_confirm")) and not is_true(given.get("hold_login"))
+        )
+        self._comes_back = given.get("reconnect") is None or not is_false(given["reconnect"])
+        # Only then a full outbox is worth waiting for.
+        self._blocks = str(given.get("message_queue_policy")).strip().lower() == "block"
         text = c_text(url, "url")
         # Arguments of the receive call, made once.
         self._out = ctypes.c_void_p()
@@ -153,7 +102,8 @@ class Core:
         self._closed_here = False
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
         handle = ctypes.c_void_p()
-        with Configuration(options) as configuration:
+        _log.start_if_wanted()
+        with Configuration(given) as configuration:
             status = _lib.pulsews_client_create(
                 text, configuration, None, ctypes.byref(handle), why, _native.ERROR_SIZE
             )
@@ -220,11 +170,23 @@ class Core:
             return why.value.decode("utf-8", "replace")
         return str(_lib.pulsews_error_text(status).decode())
 
-    def _error(self, status: int, sentence: str = "") -> PulseError:
+    def _last_error(self) -> Tuple[int, str]:
+        """Why the last connection or attempt ended: status and sentence; 0 if none has."""
+        why = ctypes.create_string_buffer(_native.ERROR_SIZE)
+        status = int(_lib.pulsews_client_error(self._handle, why, _native.ERROR_SIZE))
+        return status, why.value.decode("utf-8", "replace")
+
+    def _error(self, status: int, sentence: str = "", was_open: Optional[bool] = None) -> PulseError:
         """The exception for a status that a call on this client gave."""
         name = status_name(status)
         sentence = sentence or self._sentence(status)
-        kind = class_of(status, self._was_open)
+        kind = class_of(status, self._was_open if was_open is None else was_open)
+        if kind is OpenTimeout and not self._connecting:
+            # Who receives with a time-out takes a TimeoutError for "nothing yet", and this is the end.
+            kind = ConnectError
+        if status == _native.ENOTCONNECTED and _lib.pulsews_client_state(self._handle) == 4:
+            cause = self._last_error()[1]
+            sentence = f"{sentence}: {cause}" if cause else sentence
         if issubclass(kind, ConnectionClosed):
             return kind(sentence, self.close_code or 1006, self.close_reason, status, name)
         if issubclass(kind, HandshakeError):
@@ -241,10 +203,20 @@ class Core:
     def _opened(self, status: int) -> bool:
         """Whether an open call that gave this status found an open connection, or one that was open and has ended
         since: what it brought can be received, and tells of the end."""
-        self._was_open = status == _native.OK or (
-            status not in (_native.ETIMEOUT, _native.EFORK) and _lib.pulsews_close_code(self._handle) > 0
-        )
+        self._was_open = status == _native.OK or (status != _native.EFORK and self._mark() > 0)
         return self._was_open
+
+    def _failed_attempt(self) -> Optional[PulseError]:
+        """Why the attempt that connect() waits for has failed; ``None`` while it may succeed. The library may be at the
+        next attempt by now, which connect() does not wait for."""
+        status, sentence = self._last_error()
+        return None if status == _native.OK else self._error(status, sentence)
+
+    def _orderly(self, end: ConnectionClosed) -> bool:
+        """Whether iterating just ends there. A peer's close is the end of trying when the client was to come back."""
+        return end.error_code == _native.ECLOSED or (
+            end.error_code == _native.EPEERCLOSED and end.code in ORDERLY and not self._comes_back
+        )
 
     def _forked(self) -> None:
         # In a forked child: what the parent fetched is the parent's, and its lock may have been held.
@@ -274,7 +246,7 @@ class Core:
         number = _lib.pulsews_client_state(self._handle)
         if number < 0:
             raise self._error(number)
-        return STATES[number] if number < len(STATES) else str(number)
+        return state_name(number)
 
     @property
     def subprotocol(self) -> Optional[str]:
@@ -313,15 +285,9 @@ class Core:
             status["receive_queue_size"] += len(self._prefetch)
         return status
 
-    @property
-    def latency(self) -> Optional[float]:
-        """The last round-trip time of a heartbeat in seconds; ``None`` before the first one."""
-        stats = self.status()["stats"]
-        return float(stats["latency"]) if stats.get("pongs_received") else None
-
     # ---- receiving; who calls these holds the lock, or is the event loop's thread
 
-    def _take(self, number: int) -> List[Data]:
+    def _take(self, number: int) -> List[Any]:
         """The first ``number`` (from a receive call) messages of the batch as a list, events put apart."""
         address = self._out.value
         if address != self._view_at:
@@ -330,30 +296,29 @@ class Core:
         view = self._view
         if number == 1:
             block = memoryview(_BYTES.from_address(view[0]))[: view[1]].tobytes()
-            kind = view[2] >> _KIND_SHIFT & 0xFFFFFFFF
+            kind = view[2] >> KIND_SHIFT & 0xFFFFFFFF
             if kind == _native.TEXT:
                 return [block.decode()]
             if kind == _native.BINARY:
                 return [block]
-            self._keep_event(block)
-            return []
+            return self._keep_event(block)
         traits = _traits(self._batch_arg)
         if traits & 5:
             lengths = view[1 : number * 5 : 5].tolist()
             read = BytesIO(memoryview(_BYTES.from_address(view[0]))[: sum(lengths)]).read
             # The library has checked each text, so UTF-8 decoding can't fail; map() keeps the loop in C.
             return list(map(bytes.decode, map(read, lengths))) if traits & 1 else list(map(read, lengths))
-        return [message.data for message in self._messages(number)]
+        return [item.data if item.__class__ is Message else item for item in self._messages(number)]
 
-    def _messages(self, number: int, keep_events: bool = True) -> List[Message]:
-        """The batch's messages with all that is known of them; events are put apart."""
-        messages: List[Message] = []
+    def _messages(self, number: int, again: bool = False) -> List[Any]:
+        """The batch's messages with all that is known of them; events are put apart, unless they stay in line."""
+        messages: List[Any] = []
         rows = _native.MESSAGE.iter_unpack(_string_at(self._out.value or 0, number * _native.MESSAGE.size))
         for data, length, kind, flags, received_ns, sequence in rows:
             block = _string_at(data, length)
             if kind == _native.EVENT:
-                if keep_events:
-                    self._keep_event(block)
+                if not again:
+                    messages += self._keep_event(block)
                 continue
             content: Data = block.decode() if kind == _native.TEXT else block
             messages.append(
@@ -368,14 +333,23 @@ class Core:
             )
         return messages
 
-    def _keep_event(self, block: bytes) -> None:
+    def _keep_event(self, block: bytes) -> List[Event]:
+        """Puts an event where events() finds it; gives it back if it is to stay among the messages."""
         try:
-            event = json.loads(block)
+            event: Event = json.loads(block)
         except ValueError:
-            return
+            return []
+        if self._hooked:
+            self._notice(event)
+        if self._inline:
+            return [event]
         if len(self._events) == EVENTS_KEPT:
             self._events_dropped += 1
         self._events.append(event)
+        return []
+
+    def _notice(self, event: Event) -> None:
+        """Looks for what the functions of options login and headers are to be called for."""
 
     def _fetch(self, maximum: int, ns: int, whole: bool = False) -> Tuple[int, List[Any]]:
         """One receive call: its status (a count, or negative), and the messages."""
@@ -386,9 +360,9 @@ class Core:
             return number, []
         return number, self._messages(number) if whole else self._take(number)
 
-    def _drain(self, maximum: int) -> List[Data]:
+    def _drain(self, maximum: int) -> List[Any]:
         """Up to ``maximum`` messages that were fetched ahead."""
-        messages: List[Data] = []
+        messages: List[Any] = []
         pop = self._prefetch.popleft
         try:
             for _ in range(maximum):
@@ -404,17 +378,25 @@ class Core:
         taken: List[Held] = []
         # From the right: other threads take from the left without the lock, so these are the batch's last ones.
         try:
-            while not isinstance(prefetch[-1], Message):
+            while prefetch[-1].__class__ in (str, bytes):
                 taken.append(prefetch.pop())
         except IndexError:
             pass
         if taken:
-            prefetch.extend(self._messages(self._fetched, False)[-len(taken) :])
+            prefetch.extend(self._messages(self._fetched, True)[-len(taken) :])
 
     _fetched: int = 0
 
-    def events(self) -> List[Dict[str, Any]]:
-        """What happened to the connection since the last call, oldest first: state changes and the like.
+    def _fetch_ahead(self, ns: int) -> int:
+        """Receives in place of a consumer, so that events are seen; gives the status of the receive call."""
+        self._with_details()
+        status, messages = self._fetch(PREFETCH, ns, True)
+        self._prefetch.extend(messages)
+        return status
+
+    def events(self) -> List[Event]:
+        """What happened to the connection since the last call, oldest first: state changes, drops, a mute feed and the
+        like; docs/EVENTS.md lists them.
 
         Never waits. An event that came behind messages that were not yet received is not among them, so that events
         and messages stay in order.
@@ -426,7 +408,7 @@ class Core:
                     self._prefetch.extend(messages)
             finally:
                 self._lock.release()
-        found: List[Dict[str, Any]] = []
+        found: List[Event] = []
         try:
             while True:
                 found.append(self._events.popleft())

@@ -89,6 +89,14 @@ class OpenTimeout(ConnectError, TimeoutError):
     """The connection was not open within ``open_timeout``."""
 
 
+class LoginError(ConnectError):
+    """The server rejected the login, or did not confirm it within ``login_timeout``."""
+
+
+class SubscribeError(ConnectError):
+    """The server rejected a subscription, or did not confirm it within ``subscribe_timeout``."""
+
+
 class HandshakeError(PulseError):
     """The server did not accept the WebSocket handshake."""
 
@@ -136,11 +144,15 @@ class ConnectionClosed(PulseError):
 
 
 class QueueFull(PulseError):
-    """The queue of messages to send had no room in the given time."""
+    """The outbox had no room: with ``message_queue_policy`` "reject" at once, with "block" in the given time."""
+
+
+class RateLimited(PulseError):
+    """The rate limits left no room for the message in the given time (``in_limit=True``)."""
 
 
 class NotConnected(PulseError):
-    """There is no open connection to send on."""
+    """There is no connection to send on, and the message may not wait for one; or the client has stopped trying."""
 
 
 class CallTimeout(PulseError, TimeoutError):
@@ -160,7 +172,11 @@ _CLASSES: Dict[int, Type[PulseError]] = {
     -202: ConnectionClosed,
     -203: ConnectionClosed,
     -204: QueueFull,
+    -205: RateLimited,
+    -206: ConnectionClosed,
     -405: OpenTimeout,
+    -603: LoginError,
+    -604: SubscribeError,
 }
 # By hundreds, for what is not above, so that a library with newer codes still gives a fitting exception.
 _BLOCKS: Dict[int, Type[PulseError]] = {
@@ -171,7 +187,7 @@ _BLOCKS: Dict[int, Type[PulseError]] = {
     6: HandshakeError,
 }
 # What can end a connection that was open. The others of their blocks come from attempts to connect only.
-_ENDINGS = frozenset((-402, -403, -404, -406, -407, -500, -700))
+_ENDINGS = frozenset((-402, -403, -404, -406, -407, -408, -500, -700))
 
 
 def class_of(status: int, was_open: bool = False) -> Type[PulseError]:

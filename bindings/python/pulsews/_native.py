@@ -14,7 +14,7 @@ import ctypes.util
 import glob
 import os
 import struct
-from ctypes import POINTER, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, List, Sequence, Tuple
 
 from ._errors import LibraryError
@@ -23,16 +23,20 @@ MAJOR, MINOR = 0, 1
 SONAME = "libpulsews.so.0"
 
 OK = 0
+EINVAL = -100
 EFORK = -105
 ETIMEOUT = -200
 ENOTCONNECTED = -201
 ECLOSED = -202
 EPEERCLOSED = -203
 EQUEUEFULL = -204
+ERATE = -205
 
 TEXT, BINARY, PING, PONG, EVENT = 1, 2, 9, 10, 256
 ASCII, COMPRESSED = 1, 2
 ALL_TEXT, ALL_ASCII, ALL_BINARY = 1, 2, 4
+LIVE_ONLY, REPORT, FIRST, IN_LIMIT = 1, 2, 4, 8
+LOG_OFF, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG = 0, 1, 2, 3, 4
 FOREVER = -1
 ERROR_SIZE = 512
 
@@ -46,7 +50,7 @@ class NativeMessage(ctypes.Structure):
         ("kind", c_uint32),
         ("flags", c_uint32),
         ("received_ns", c_int64),
-        ("sequence", ctypes.c_uint64),
+        ("sequence", c_uint64),
     ]
 
 
@@ -64,6 +68,10 @@ _FUNCTIONS = {
     "pulsews_error_text": (c_char_p, (c_int32,)),
     "pulsews_error_retryable": (c_int32, (c_int32,)),
     "pulsews_option_at": (c_int32, (c_size_t, *[POINTER(c_char_p)] * 5)),
+    "pulsews_transition_at": (
+        c_int32, (c_size_t, POINTER(c_int32), POINTER(c_char_p), POINTER(c_int32), POINTER(c_char_p))
+    ),
+    "pulsews_statistic_at": (c_int32, (c_size_t, *[POINTER(c_char_p)] * 4)),
     "pulsews_config_create": (c_void_p, ()),
     "pulsews_config_set": (c_int32, (c_void_p, c_char_p, c_char_p, *_TEXTS)),
     "pulsews_config_free": (None, (c_void_p,)),
@@ -72,7 +80,23 @@ _FUNCTIONS = {
     "pulsews_send": (c_int32, (c_void_p, c_uint32, c_void_p, c_size_t, c_int64)),
     "pulsews_recv": (c_int32, (c_void_p, POINTER(NativeMessage), c_int64)),
     "pulsews_close": (c_int32, (c_void_p, c_int32, c_char_p, c_int64)),
+    "pulsews_disconnect": (c_int32, (c_void_p, c_int64)),
     "pulsews_client_free": (None, (c_void_p,)),
+    "pulsews_reconnect": (c_int32, (c_void_p,)),
+    "pulsews_wait_ready": (c_int32, (c_void_p, c_int64, *_TEXTS)),
+    "pulsews_set_header": (c_int32, (c_void_p, c_char_p, c_char_p, *_TEXTS)),
+    "pulsews_set_url": (c_int32, (c_void_p, c_char_p, *_TEXTS)),
+    "pulsews_release": (c_int32, (c_void_p,)),
+    "pulsews_subscribe": (c_int32, (c_void_p, c_char_p, c_char_p, c_char_p, *_TEXTS)),
+    "pulsews_unsubscribe": (c_int32, (c_void_p, c_char_p)),
+    "pulsews_send_with": (
+        c_int32, (c_void_p, c_uint32, c_void_p, c_size_t, c_uint32, c_int64, c_int64, POINTER(c_uint64))
+    ),
+    "pulsews_send_batch": (
+        c_int32, (c_void_p, c_void_p, c_size_t, c_uint32, c_int64, c_int64, POINTER(c_uint64))
+    ),
+    "pulsews_flush": (c_int32, (c_void_p, c_int64)),
+    "pulsews_purge": (c_int64, (c_void_p,)),
     "pulsews_client_state": (c_int32, (c_void_p,)),
     "pulsews_client_error": (c_int32, (c_void_p, *_TEXTS)),
     "pulsews_close_code": (c_int32, (c_void_p,)),
@@ -82,6 +106,12 @@ _FUNCTIONS = {
     "pulsews_handshake_body": (c_int64, (c_void_p, *_TEXTS)),
     "pulsews_subprotocol": (c_int64, (c_void_p, *_TEXTS)),
     "pulsews_status_json": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_statistics": (c_int32, (c_void_p, POINTER(c_double), c_size_t)),
+    "pulsews_prometheus": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_log_stderr": (c_int32, (c_int32,)),
+    "pulsews_log_file": (c_int32, (c_char_p, c_int32, *_TEXTS)),
+    "pulsews_log_queue": (c_int32, (c_int32, c_size_t)),
+    "pulsews_log_next": (c_int64, (*_TEXTS, POINTER(c_int32), POINTER(c_int64), c_int64)),
     "pulsews_batch_create": (c_void_p, ()),
     "pulsews_recv_batch": (c_int32, (c_void_p, c_void_p, c_size_t, c_int64, c_void_p)),
     "pulsews_batch_traits": (c_int32, (c_void_p,)),

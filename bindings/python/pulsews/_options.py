@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import ctypes
 import difflib
+import json
 from decimal import Decimal
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Tuple, TypedDict, Union
+from typing import (
+    Any, Awaitable, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple,
+    TypedDict, Union,
+)
 
 from . import _native
 from ._errors import InvalidArgument, PulseError
@@ -16,12 +20,37 @@ Duration = Union[int, float, str]
 Size = Union[int, str]
 """Bytes as a number, or a text with a unit: ``65536``, ``"64KiB"``."""
 HeaderLines = Union[Mapping[str, str], Iterable[Tuple[str, str]]]
+Text = Union[str, Mapping[str, Any]]
+"""A text to send; a mapping stands for its JSON."""
+LoginMessage = Union[str, bytes, bytearray, memoryview, Mapping[str, Any]]
+LoginResult = Union[None, LoginMessage, Iterable[LoginMessage]]
+LoginHook = Callable[[], Union[LoginResult, Awaitable[LoginResult]]]
+HeadersResult = Union[None, Mapping[str, Optional[str]], Iterable[Tuple[str, Optional[str]]]]
+HeadersHook = Callable[[], Union[HeadersResult, Awaitable[HeadersResult]]]
 
 
 class Options(TypedDict, total=False):
-    """What :func:`pulsews.connect` and :func:`pulsews.aio.connect` take by keyword. ``None`` stands for the default."""
+    """What :func:`pulsews.connect`, :func:`pulsews.aio.connect` and :class:`pulsews.WebSocketManager` take by keyword.
 
-    headers: HeaderLines
+    ``None`` stands for the default. :func:`pulsews.option_table` has meanings, defaults and ranges. Durations are
+    seconds or texts with a unit, sizes bytes or texts with a unit. Options of type "list" take one text or several; a
+    mapping as the text of a message stands for its JSON.
+
+    Two options take a function as well, for what has to be fresh on every connect:
+
+    ``login``
+        is called on every connect and returns what to send first: one message or several (``str``, ``bytes``, or a
+        mapping for its JSON), or ``None``. Everything else waits until it was sent (option ``hold_login``).
+    ``headers``
+        is called before every attempt to connect and returns a mapping of headers to set (``None`` as a value removes
+        one), or ``None`` (option ``hold_connect``).
+
+    In the blocking client the function runs in the thread that is in ``connect()``, ``wait_ready()``, a receiving call
+    or ``events()``; so a client that has one must be received from. With asyncio it runs as a task, and may be async.
+    An exception in it is raised by ``connect()``; later it is logged, and the attempt fails after ``login_timeout``.
+    """
+
+    headers: Union[HeaderLines, HeadersHook]
     subprotocols: Iterable[str]
     open_timeout: Duration
     close_timeout: Duration
@@ -34,11 +63,56 @@ class Options(TypedDict, total=False):
     compression_window_bits: int
     ca_file: str
     verify: bool
+    events: bool
+    name: str
+    # Staying connected.
+    reconnect: bool
+    max_reconnect_attempts: int
+    reconnect_base_delay: Duration
+    reconnect_max_delay: Duration
+    jitter: float
+    stable_time: Duration
+    restart_delay: Duration
+    retry_fatal: bool
+    endpoints: Union[str, Iterable[str]]
+    endpoint_return: Duration
+    breaker_failures: int
+    breaker_timeout: Duration
+    host_connects: int
+    host_connect_rate: str
+    # Heartbeats of the application's protocol, and feeds that went mute.
+    heartbeat_message: Text
+    heartbeat_reply: Union[Text, Iterable[Text]]
+    heartbeat_request: Union[Text, Iterable[Text]]
+    heartbeat_answer: Text
+    server_heartbeat: Union[Text, Iterable[Text]]
+    server_heartbeat_timeout: Duration
+    deliver_heartbeats: bool
+    stale_timeout: Duration
+    stale_action: str
+    # Sending and receiving.
     message_queue_size: int
     message_queue_bytes: Size
+    message_queue_policy: str
+    message_ttl: Duration
+    backlog_interval: Duration
     receive_queue_bytes: Size
-    events: bool
-    reconnect: bool
+    rate_limit: Union[str, Iterable[str]]
+    rate_limit_control: bool
+    # What every connect begins with.
+    login: Union[Text, Iterable[Text], LoginHook]
+    login_confirm: Union[Text, Iterable[Text]]
+    login_reject: Union[Text, Iterable[Text]]
+    login_timeout: Duration
+    hold_login: bool
+    hold_connect: bool
+    subscribe_message: Text
+    unsubscribe_message: Text
+    subscribe_batch: int
+    subscribe_interval: Duration
+    subscribe_confirm: Union[Text, Iterable[Text]]
+    subscribe_reject: Union[Text, Iterable[Text]]
+    subscribe_timeout: Duration
 
 
 class Option(NamedTuple):
@@ -79,6 +153,11 @@ def c_text(value: str, what: str) -> bytes:
     return text
 
 
+def json_text(value: Any) -> str:
+    """The JSON of a message."""
+    return json.dumps(value, separators=(",", ":"))
+
+
 def _number(value: Union[int, float], kind: str) -> str:
     if isinstance(value, float):
         if kind in ("size", "integer") and value.is_integer():
@@ -88,24 +167,42 @@ def _number(value: Union[int, float], kind: str) -> str:
     return str(value)
 
 
-def _header_lines(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-        return
+def header_pairs(value: Any, what: str = "option headers", removable: bool = False) -> List[Tuple[str, Any]]:
+    """Names and values; with ``removable`` a value may be ``None``."""
     try:
         pairs = list(value.items() if isinstance(value, Mapping) else value)
     except TypeError:
         raise TypeError(
-            f"option headers must be a mapping or an iterable of (name, value) pairs, not {type(value).__name__}"
+            f"{what} must be a mapping or an iterable of (name, value) pairs, not {type(value).__name__}"
         ) from None
     for pair in pairs:
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
-            raise TypeError(f"option headers: {pair!r} is not a (name, value) pair of two str")
-        name, text = pair
+        if (
+            not isinstance(pair, (tuple, list))
+            or len(pair) != 2
+            or not isinstance(pair[0], str)
+            or not (isinstance(pair[1], str) or (removable and pair[1] is None))
+        ):
+            raise TypeError(f"{what}: {pair!r} is not a (name, value) pair of two str")
+    return [(name, text) for name, text in pairs]
+
+
+def _header_lines(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+        return
+    for name, text in header_pairs(value):
         # The library gets the line as a whole: a colon in the name would move the border between name and value.
         if not name or ":" in name:
             raise InvalidArgument(f"option headers: {name!r} is not a header name", -102, "PULSEWS_EVALUE")
         yield f"{name}: {text}"
+
+
+# Options whose texts are messages, or pieces of such.
+_MESSAGES = frozenset((
+    "heartbeat_message", "heartbeat_reply", "heartbeat_request", "heartbeat_answer", "server_heartbeat", "login",
+    "login_confirm", "login_reject", "subscribe_message", "unsubscribe_message", "subscribe_confirm",
+    "subscribe_reject",
+))
 
 
 def _texts(option: Option, value: Any) -> Iterable[str]:
@@ -118,13 +215,20 @@ def _texts(option: Option, value: Any) -> Iterable[str]:
         return (_number(value, option.type),)
     if isinstance(value, str):
         return (value,)
-    if hasattr(value, "__fspath__") and option.type == "text":
+    if isinstance(value, Mapping):
+        if option.name in _MESSAGES:
+            return (json_text(value),)
+    elif hasattr(value, "__fspath__") and option.type == "text":
         return (value.__fspath__(),)
-    if option.type == "list":
+    elif option.type == "list" and not isinstance(value, (bytes, bytearray, memoryview)):
         try:
-            return list(value)
+            several = list(value)
         except TypeError:
             pass
+        else:
+            if option.name in _MESSAGES:
+                return [json_text(one) if isinstance(one, Mapping) else one for one in several]
+            return several
     raise TypeError(f"option {option.name}: {type(value).__name__} is not a type that it takes ({option.type})")
 
 
@@ -132,6 +236,15 @@ def _unknown(name: str) -> InvalidArgument:
     close = difflib.get_close_matches(name, _known, n=3)
     hint = f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(sorted(_known))}"
     return InvalidArgument(f"no option has the name {name!r}{hint}", -101, "PULSEWS_EOPTION")
+
+
+def is_false(value: Any) -> bool:
+    """Whether the library takes the value of a boolean option as false."""
+    return str(value).strip().lower() in ("false", "0", "no", "off")
+
+
+def is_true(value: Any) -> bool:
+    return str(value).strip().lower() in ("true", "1", "yes", "on")
 
 
 class Configuration:

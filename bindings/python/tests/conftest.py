@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import inspect
 import os
 import socket
 import struct
@@ -55,6 +56,13 @@ def peer_process():
     process.stdout.close()
 
 
+async def cancel_tasks() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @pytest.fixture(params=["asyncio"] + (["uvloop"] if uvloop else []))
 def arun(request):
     """Runs a coroutine on each kind of event loop."""
@@ -64,10 +72,86 @@ def arun(request):
         try:
             return loop.run_until_complete(asyncio.wait_for(coroutine, 50))
         finally:
+            loop.run_until_complete(cancel_tasks())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
     return run
+
+
+class LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine, seconds: float = 50):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
+
+    def stop(self) -> None:
+        async def finish() -> None:
+            await cancel_tasks()
+            await asyncio.get_running_loop().shutdown_default_executor()
+
+        self.run(finish())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(20)
+        self.loop.close()
+
+
+class Blocking:
+    """An asyncio client with the calls of the blocking one, so that one test serves both."""
+
+    def __init__(self, runner: LoopThread, client) -> None:
+        self._runner = runner
+        self._client = client
+
+    def __getattr__(self, name: str):
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments, **keywords):
+            async def work():
+                result = found(*arguments, **keywords)
+                return await result if inspect.isawaitable(result) else result
+
+            return self._runner.run(work())
+
+        return call
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._runner.run(self._client.close())
+
+    def __iter__(self):
+        messages = self._client.__aiter__()
+        while True:
+            try:
+                yield self._runner.run(messages.__anext__())
+            except StopAsyncIteration:
+                return
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def dial(request):
+    """pulsews.connect, or pulsews.aio.connect behind the same calls."""
+    import pulsews
+
+    if request.param == "blocking":
+        yield pulsews.connect
+        return
+    runner = LoopThread()
+
+    def connect(url: str, **options):
+        return Blocking(runner, runner.run(pulsews.aio.connect(url, **options)._connect()))
+
+    yield connect
+    runner.stop()
 
 
 def frame(opcode: int, body: bytes = b"", first: int = 0x80) -> bytes:
@@ -184,6 +268,25 @@ def raw_server():
 
 
 @pytest.fixture
+def station():
+    """A server on a fixed port that can be killed and started again; see station.py."""
+    from station import Station
+
+    server = Station()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def other_station():
+    from station import Station
+
+    server = Station()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
 def python():
     """Runs a program in a process of its own: give its text, get a Popen with pipes."""
     processes = []
@@ -215,3 +318,28 @@ def eventually(condition, seconds: float = 10) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+class Calls:
+    """Callbacks that write down what they get."""
+
+    def __init__(self):
+        self.calls = []
+
+    def callbacks(self, *names):
+        def make(name):
+            return lambda *arguments: self.calls.append((name, *arguments))
+
+        names = names or ("on_message", "on_connect", "on_disconnect", "on_error", "on_state_change")
+        return {name: make(name) for name in names}
+
+    def named(self, name):
+        return [call[1:] for call in self.calls if call[0] == name]
+
+
+async def until(condition, seconds: float = 10) -> None:
+    """As eventually, while the event loop runs."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.005)

@@ -65,12 +65,12 @@ def test_order_over_all_ways_to_receive(arun, peer):
 
 def test_iteration_ends(arun, peer):
     async def main():
-        async with aio.connect(peer.url("/push?n=100&close=1001&reason=bye")) as ws:
+        async with aio.connect(peer.url("/push?n=100&close=1001&reason=bye"), reconnect=False) as ws:
             assert [message async for message in ws] == [str(number) for number in range(100)]
             with pytest.raises(pulsews.ConnectionClosed) as caught:
                 await ws.recv()
             assert (caught.value.code, caught.value.reason) == (1001, "bye")
-        async with aio.connect(peer.url("/close?code=4001&reason=no")) as ws:
+        async with aio.connect(peer.url("/close?code=4001&reason=no"), reconnect=False) as ws:
             received = []
             with pytest.raises(pulsews.ConnectionClosed) as caught:
                 async for message in ws:
@@ -184,7 +184,8 @@ def test_full_queue(arun, raw_server):
         connection.sendall(frame(8, b"\x03\xe8"))
 
     async def main():
-        async with aio.connect(raw_server(script).url, message_queue_bytes="256KiB", close_timeout=30) as ws:
+        options = dict(message_queue_bytes="256KiB", message_queue_policy="block", close_timeout=30)
+        async with aio.connect(raw_server(script).url, **options) as ws:
             chunk = b"x" * 65536
             with pytest.raises(pulsews.QueueFull):
                 for _ in range(10_000):
@@ -250,7 +251,7 @@ def test_the_loop_goes_on_while_connecting(arun, raw_server):
         connection.recv(100)
 
     async def main():
-        connecting = asyncio.ensure_future(aio.connect(raw_server(script).url)._connect())
+        connecting = asyncio.ensure_future(aio.connect(raw_server(script).url, reconnect=False)._connect())
         await asyncio.sleep(0.1)
         release.set()
         async with await connecting as ws:
@@ -261,7 +262,7 @@ def test_the_loop_goes_on_while_connecting(arun, raw_server):
 
 def test_events(arun, peer):
     async def main():
-        async with aio.connect(peer.url("/push?n=2&close=1000")) as ws:
+        async with aio.connect(peer.url("/push?n=2&close=1000"), reconnect=False) as ws:
             assert [message async for message in ws] == ["0", "1"]
             assert "connected" in json.dumps(ws.events())
 

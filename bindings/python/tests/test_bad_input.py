@@ -41,6 +41,13 @@ OPTIONS = [
     ("headers", {"X\r\n": "a"}), ("headers", {"X Y": "a"}), ("headers", {"": "a"}), ("headers", {"X:Y": "a"}),
     ("headers", {"X": "a\0"}), ("headers", {"X": "\ud800"}), ("headers", "no colon"),
     ("headers", {"Sec-WebSocket-Key": "a"}), ("headers", {"Upgrade": "h2c"}),
+    ("jitter", 1.5), ("jitter", -0.1), ("jitter", "half"), ("jitter", float("nan")), ("jitter", 0.00001),
+    ("max_reconnect_attempts", -1), ("max_reconnect_attempts", 1.5), ("reconnect", "perhaps"),
+    ("reconnect_base_delay", 0), ("message_queue_policy", "lose"), ("message_queue_policy", ""), ("stale_action", 1),
+    ("rate_limit", "many"), ("rate_limit", ["5/s", "x"]), ("rate_limit", ["1/s"] * 9), ("host_connect_rate", "0/s"),
+    ("endpoints", "http://x/"), ("endpoints", ["ws://a/", ""]), ("endpoints", ["ws://127.0.0.1/"] * 17),
+    ("heartbeat_reply", "{broken"), ("heartbeat_message", "${unknown"), ("login_confirm", ""), ("name", "x" * 65),
+    ("subscribe_batch", 0), ("message_ttl", "soon"), ("login", "a\0b"),
     ("subprotocols", ["a b"]), ("subprotocols", [""]), ("subprotocols", ["a,b"]), ("subprotocols", ["a\r\n"]),
 ]
 
@@ -55,6 +62,9 @@ def test_option_value(name, value):
 @pytest.mark.parametrize("name, value", [
     ("open_timeout", []), ("headers", 5), ("headers", [1]), ("headers", ["ab"]), ("headers", {"a": 1}),
     ("headers", {b"a": b"b"}), ("subprotocols", 5.0j), ("subprotocols", [1]), ("ca_file", object()), ("verify", {}),
+    ("jitter", []), ("jitter", {}), ("message_queue_policy", ["reject"]), ("message_queue_policy", b"reject"),
+    ("endpoints", 5.0j), ("endpoints", b"ws://a/"), ("endpoints", {"a": 1}), ("rate_limit", [5]), ("login", [b"x"]),
+    ("login_confirm", object()), ("name", {"a": 1}), ("heartbeat_message", ["ping"]),
 ])
 def test_option_of_a_wrong_type(name, value):
     with pytest.raises(TypeError, match=name):
@@ -140,7 +150,10 @@ def test_the_library_takes_null_everywhere():
     from pulsews import _native
 
     for name, (result, arguments) in _native._FUNCTIONS.items():
-        if name in ("pulsews_error_at", "pulsews_option_at", "pulsews_loop_create"):
+        # These take NULL for another meaning, or no handle.
+        if name.endswith("_at") or name.startswith("pulsews_log_"):
+            continue
+        if name in ("pulsews_loop_create", "pulsews_prometheus"):
             continue
         values = [None if not hasattr(kind, "__ctype_le__") else 0 for kind in arguments]
         outcome = getattr(_native.lib, name)(*values)

@@ -97,7 +97,7 @@ def test_bad_frames(raw_server, bad, name):
             answered.append(more)
 
     server = raw_server(script)
-    with pulsews.connect(server.url, max_message_size=1000, close_timeout=1) as ws:
+    with pulsews.connect(server.url, max_message_size=1000, close_timeout=1, reconnect=False) as ws:
         assert ws.recv(timeout=10) == "good"
         for receive in (ws.recv, ws.recv_batch, lambda timeout: next(iter(ws))):
             with pytest.raises(pulsews.ConnectionClosed) as caught:
@@ -116,7 +116,7 @@ def test_decompression_bomb(raw_server):
         connection.sendall(frame(2, bomb, 0xC0))
         connection.recv(100)
 
-    with pulsews.connect(raw_server(script).url, max_message_size="1MiB", close_timeout=1) as ws:
+    with pulsews.connect(raw_server(script).url, max_message_size="1MiB", close_timeout=1, reconnect=False) as ws:
         with pytest.raises(pulsews.ConnectionClosed) as caught:
             ws.recv(timeout=20)
         assert caught.value.name == "PULSEWS_ETOOBIG"
@@ -130,7 +130,7 @@ def test_end_inside_a_frame(raw_server, reset):
         if reset:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    with pulsews.connect(raw_server(script).url) as ws:
+    with pulsews.connect(raw_server(script).url, reconnect=False) as ws:
         received = []
         with pytest.raises(pulsews.ConnectionClosed) as caught:
             for message in ws:
@@ -148,7 +148,7 @@ def test_a_mute_peer_is_found_dead(raw_server):
         release.wait(30)
 
     with pulsews.connect(
-        raw_server(script).url, heartbeat_interval=0.2, heartbeat_timeout=0.6, close_timeout=0.5
+        raw_server(script).url, heartbeat_interval=0.2, heartbeat_timeout=0.6, close_timeout=0.5, reconnect=False
     ) as ws:
         start = time.monotonic()
         with pytest.raises(pulsews.ConnectionClosed) as caught:

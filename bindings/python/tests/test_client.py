@@ -99,7 +99,7 @@ def test_waiting_costs_no_processor_time(peer):
 
 def test_many_threads_receive_each_message_once_and_in_order(peer):
     total = 20_000
-    with pulsews.connect(peer.url(f"/push?n={total}&close=1000")) as ws:
+    with pulsews.connect(peer.url(f"/push?n={total}&close=1000"), reconnect=False) as ws:
         found = [[] for _ in range(4)]
 
         def one_by_one(own):
@@ -145,7 +145,7 @@ def test_looking_at_a_client(peer):
 
 
 def test_queue_size_counts_what_was_fetched_ahead(peer):
-    with pulsews.connect(peer.url("/push?n=10&close=1000")) as ws:
+    with pulsews.connect(peer.url("/push?n=10&close=1000"), reconnect=False) as ws:
         assert ws.recv(timeout=10) == "0"
         rest = []
         while True:
@@ -199,7 +199,7 @@ def test_none_is_the_default(peer):
 
 
 def test_events_come_apart_from_messages(peer):
-    with pulsews.connect(peer.url("/push?n=3&close=1000")) as ws:
+    with pulsews.connect(peer.url("/push?n=3&close=1000"), reconnect=False) as ws:
         assert list(ws) == ["0", "1", "2"]
         events = ws.events()
         assert events and all(isinstance(event, dict) for event in events)
@@ -269,7 +269,8 @@ def test_full_queue(raw_server):
             pass
         connection.sendall(frame(8, b"\x03\xe8"))
 
-    with pulsews.connect(raw_server(script).url, message_queue_bytes="256KiB", close_timeout=30) as ws:
+    options = dict(message_queue_bytes="256KiB", message_queue_policy="block", close_timeout=30)
+    with pulsews.connect(raw_server(script).url, **options) as ws:
         assert fill(ws) > 1
         start = time.monotonic()
         with pytest.raises(pulsews.QueueFull):
@@ -292,7 +293,7 @@ def test_sixteen_mebibytes(peer):
 
 
 def test_message_over_the_limit(peer):
-    with pulsews.connect(peer.url("/echo"), max_message_size=1000) as ws:
+    with pulsews.connect(peer.url("/echo"), max_message_size=1000, reconnect=False) as ws:
         ws.send("x" * 1000)
         assert len(ws.recv(timeout=10)) == 1000
         ws.send("x" * 1001)

@@ -11,7 +11,7 @@ from conftest import accept_upgrade, frame
 
 @pytest.mark.parametrize("code", [1000, 1001])
 def test_iteration_ends_at_an_orderly_close(peer, code):
-    with pulsews.connect(peer.url(f"/push?n=100&close={code}&reason=bye")) as ws:
+    with pulsews.connect(peer.url(f"/push?n=100&close={code}&reason=bye"), reconnect=False) as ws:
         assert list(ws) == [str(number) for number in range(100)]
         assert list(ws) == []
         assert ws.close_code == code and ws.close_reason == "bye"
@@ -28,13 +28,13 @@ def test_iteration_ends_at_a_close_without_code(raw_server):
         connection.sendall(frame(1, b"a") + frame(8))
         connection.recv(100)
 
-    with pulsews.connect(raw_server(script).url) as ws:
+    with pulsews.connect(raw_server(script).url, reconnect=False) as ws:
         assert list(ws) == ["a"] and ws.close_code == 1005
 
 
 @pytest.mark.parametrize("code", [1008, 1011, 1012, 4001])
 def test_iteration_raises_at_other_codes(peer, code):
-    with pulsews.connect(peer.url(f"/close?code={code}&reason=gr%C3%BCn")) as ws:
+    with pulsews.connect(peer.url(f"/close?code={code}&reason=gr%C3%BCn"), reconnect=False) as ws:
         received = []
         with pytest.raises(pulsews.ConnectionClosed) as caught:
             for message in ws:
@@ -43,7 +43,7 @@ def test_iteration_raises_at_other_codes(peer, code):
 
 
 def test_lost_connection_delivers_what_had_arrived_first(peer):
-    with pulsews.connect(peer.url("/abort")) as ws:
+    with pulsews.connect(peer.url("/abort"), reconnect=False) as ws:
         ws.send("go")
         received = []
         with pytest.raises(pulsews.ConnectionClosed) as caught:
@@ -70,7 +70,7 @@ def test_after_an_own_close(peer):
 
 
 def test_sending_after_the_peer_closed(peer):
-    with pulsews.connect(peer.url("/close?code=1000")) as ws:
+    with pulsews.connect(peer.url("/close?code=1000"), reconnect=False) as ws:
         assert list(ws) == ["last words"]
         with pytest.raises((pulsews.NotConnected, pulsews.ConnectionClosed)):
             ws.send("x")

@@ -31,7 +31,9 @@ def test_options_are_the_library_s_table():
 
 def test_option_rows_are_complete():
     for row in pulsews.option_table():
-        assert row.type in ("duration", "size", "integer", "boolean", "text", "header", "list"), row
+        assert row.type in (
+            "duration", "size", "integer", "number", "boolean", "text", "choice", "header", "list"
+        ), row
         assert row.meaning, row
 
 
@@ -41,11 +43,16 @@ def test_every_code_has_a_class_and_texts():
         pulsews.CallTimeout: named("ETIMEOUT"),
         pulsews.NotConnected: named("ENOTCONNECTED"),
         pulsews.QueueFull: named("EQUEUEFULL"),
+        pulsews.RateLimited: named("ERATE"),
+        pulsews.LoginError: named("ELOGIN"),
+        pulsews.SubscribeError: named("ESUBSCRIBE"),
         pulsews.OpenTimeout: named("EOPENTIMEOUT"),
         pulsews.HandshakeError: named("EHANDSHAKE", "EUPGRADE", "EHEADERS"),
-        pulsews.ConnectionClosed: named("ECLOSED", "EPEERCLOSED", "EPROTOCOL", "EPAYLOAD", "EDEFLATE"),
+        pulsews.ConnectionClosed: named(
+            "ECLOSED", "EPEERCLOSED", "EMOVED", "EPROTOCOL", "EPAYLOAD", "EDEFLATE"
+        ),
         pulsews.ConnectError: named(
-            "ERESOLVE", "EREFUSED", "EUNREACHABLE", "ERESET", "EEOF", "EDEAD", "EIO",
+            "ERESOLVE", "EREFUSED", "EUNREACHABLE", "ERESET", "EEOF", "EDEAD", "EIO", "ESTALE",
             "ETLS", "ECERTIFICATE", "EHOSTNAME", "ETRUST",
         ),
         pulsews.PulseError: named("EFORK", "EBUSY", "ETOOBIG", "ENOMEM", "EFILES"),
@@ -58,7 +65,9 @@ def test_every_code_has_a_class_and_texts():
 
 
 def test_endings_of_an_open_connection_are_connection_closed():
-    for code in named("ERESET", "EEOF", "EDEAD", "EIO", "ETLS", "ETOOBIG", "EPROTOCOL", "EPAYLOAD", "EDEFLATE"):
+    for code in named(
+        "ERESET", "EEOF", "EDEAD", "EIO", "ESTALE", "ETLS", "ETOOBIG", "EPROTOCOL", "EPAYLOAD", "EDEFLATE"
+    ):
         assert _errors.class_of(code, was_open=True) is pulsews.ConnectionClosed, code
     for code in named("EREFUSED", "ERESOLVE", "ECERTIFICATE", "EHOSTNAME"):
         assert _errors.class_of(code, was_open=True) is pulsews.ConnectError, code
@@ -67,6 +76,8 @@ def test_endings_of_an_open_connection_are_connection_closed():
 def test_exceptions_fit_python_s_own():
     assert issubclass(pulsews.CallTimeout, TimeoutError) and issubclass(pulsews.OpenTimeout, TimeoutError)
     assert issubclass(pulsews.OpenTimeout, pulsews.ConnectError)
+    assert issubclass(pulsews.LoginError, pulsews.ConnectError)
+    assert issubclass(pulsews.SubscribeError, pulsews.ConnectError)
     assert issubclass(pulsews.InvalidArgument, ValueError) and issubclass(pulsews.LibraryError, ImportError)
     for name in pulsews.__all__:
         one = getattr(pulsews, name)
@@ -88,8 +99,10 @@ def test_functions_and_constants_equal_the_header():
     declared = set(re.findall(r"^(?:const )?\w[\w ]*[ *](pulsews_\w+)\(", text, re.M))
     assert declared == set(_native._FUNCTIONS)
     constants = dict(re.findall(r"PULSEWS_(\w+) = (-?\d+)", text))
-    for name in ("OK", "EFORK", "ETIMEOUT", "ENOTCONNECTED", "ECLOSED", "EPEERCLOSED", "EQUEUEFULL", "TEXT", "BINARY",
-                 "PING", "PONG", "EVENT", "ASCII", "COMPRESSED", "ALL_TEXT", "ALL_ASCII", "ALL_BINARY"):
+    for name in ("OK", "EINVAL", "EFORK", "ETIMEOUT", "ENOTCONNECTED", "ECLOSED", "EPEERCLOSED", "EQUEUEFULL", "ERATE",
+                 "TEXT", "BINARY", "PING", "PONG", "EVENT", "ASCII", "COMPRESSED", "ALL_TEXT", "ALL_ASCII",
+                 "ALL_BINARY", "LIVE_ONLY", "REPORT", "FIRST", "IN_LIMIT", "LOG_OFF", "LOG_ERROR", "LOG_WARNING",
+                 "LOG_INFO", "LOG_DEBUG"):
         assert getattr(_native, name) == int(constants[name]), name
 
 

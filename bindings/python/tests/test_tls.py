@@ -46,7 +46,9 @@ def test_own_ca(server):
         for message in ("text", b"\0" * 1_000_000):
             ws.send(message)
             assert ws.recv(timeout=10) == message
-    with pulsews.connect(url.replace("127.0.0.1", "localhost") + "/push?n=1000&close=1000", ca_file=ca_file) as ws:
+    with pulsews.connect(
+        url.replace("127.0.0.1", "localhost") + "/push?n=1000&close=1000", ca_file=ca_file, reconnect=False
+    ) as ws:
         assert list(ws) == [str(number) for number in range(1000)]
 
 
@@ -67,7 +69,7 @@ def test_asyncio(server):
     url, ca_file, right = server
 
     async def main():
-        async with aio.connect(url + "/push?n=1000&close=1000", ca_file=ca_file) as ws:
+        async with aio.connect(url + "/push?n=1000&close=1000", ca_file=ca_file, reconnect=False) as ws:
             assert [message async for message in ws] == [str(number) for number in range(1000)]
 
     if right:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Ticker subscribes to market streams and prints what arrives, with the one-way latency of each tick.
+// Ticker subscribes to market streams and prints what arrives, with the one-way latency of each tick. When the
+// connection is lost it comes back and subscribes again by itself; the summary tells how long the ticks were away.
 //
 //	go run ./ticker -ca ca.pem -seconds 10 wss://localhost:8443/stream
 package main
@@ -10,6 +11,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"time"
@@ -38,17 +40,31 @@ type message struct {
 type ticker struct {
 	last      map[string]int64 // sequence number of each stream's last tick
 	latencies []time.Duration  // of every tick
-	gaps      int64
+	drops     int64
 	inOrder   bool
 	printed   time.Time
+	lastTick  time.Time
+
+	restarts      int // streams that began again: on a new connection each counts from 1
+	before        int // ticks until the connection was lost
+	lost, back    time.Time
+	reconnections int64
 }
 
 func (t *ticker) tick(m message, received time.Time) {
 	delay := received.Sub(time.Unix(0, m.Data.SentNs))
+	if m.Data.Sequence == 1 && t.last[m.Stream] > 0 {
+		t.restarts++
+		t.last[m.Stream] = 0
+		if t.back.IsZero() {
+			t.before, t.lost, t.back = len(t.latencies), t.lastTick, received
+		}
+	}
 	expected := t.last[m.Stream] + 1
-	t.gaps += max(0, m.Data.Sequence-expected)
+	t.drops += max(0, m.Data.Sequence-expected)
 	t.inOrder = t.inOrder && m.Data.Sequence == expected
 	t.last[m.Stream] = m.Data.Sequence
+	t.lastTick = received
 	t.latencies = append(t.latencies, delay)
 	if received.Sub(t.printed) < 200*time.Millisecond { // readable, not complete
 		return
@@ -62,7 +78,7 @@ func (t *ticker) tick(m message, received time.Time) {
 }
 
 func (t *ticker) run(ctx context.Context, url, ca string, duration time.Duration) error {
-	var options []pulsews.Option
+	options := []pulsews.Option{pulsews.WithName("ticker.go")}
 	if ca != "" {
 		options = append(options, pulsews.WithCAFile(ca))
 	}
@@ -71,10 +87,12 @@ func (t *ticker) run(ctx context.Context, url, ca string, duration time.Duration
 		return err
 	}
 	defer c.Close()
-	if err := request(ctx, c, "SUBSCRIBE", 1); err != nil {
+	// Sent now, and again on every connect.
+	if err := c.Subscribe("ticker", request("SUBSCRIBE", 1), request("UNSUBSCRIBE", 2)); err != nil {
 		return err
 	}
-	time.AfterFunc(duration, func() { request(ctx, c, "UNSUBSCRIBE", 2) })
+	defer func() { t.reconnections = int64(c.Statistics()["reconnections"]) }()
+	time.AfterFunc(duration, func() { c.Unsubscribe("ticker") })
 	ctx, cancel := context.WithTimeout(ctx, duration+5*time.Second)
 	defer cancel()
 	for {
@@ -96,12 +114,9 @@ func (t *ticker) run(ctx context.Context, url, ca string, duration time.Duration
 	}
 }
 
-func request(ctx context.Context, c *pulsews.Conn, method string, id int) error {
-	text, err := json.Marshal(map[string]any{"method": method, "params": streams, "id": id})
-	if err != nil {
-		return err
-	}
-	return c.Send(ctx, pulsews.Text, text)
+func request(method string, id int) string {
+	params, _ := json.Marshal(streams)
+	return fmt.Sprintf(`{"method":%q,"params":%s,"id":%d}`, method, params, id)
 }
 
 func (t *ticker) summary() string {
@@ -112,8 +127,20 @@ func (t *ticker) summary() string {
 		}
 		return float64(t.latencies[(len(t.latencies)-1)*percent/100].Nanoseconds()) / 1000
 	}
-	return fmt.Sprintf(`{"language":"Go","messages":%d,"p50_us":%.1f,"p99_us":%.1f,"drops":%d,"in_order":%t}`,
-		len(t.latencies), percentile(50), percentile(99), t.gaps, t.inOrder)
+	if t.back.IsZero() {
+		t.before = len(t.latencies)
+	}
+	text, _ := json.Marshal(map[string]any{"language": "Go", "messages": len(t.latencies), "p50_us": percentile(50),
+		"p99_us": percentile(99), "drops": t.drops, "in_order": t.inOrder, "reconnections": t.reconnections,
+		"restarted_streams": t.restarts, "before": t.before, "lost_ns": nanoseconds(t.lost), "back_ns": nanoseconds(t.back)})
+	return string(text)
+}
+
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
 }
 
 func main() {
@@ -123,6 +150,11 @@ func main() {
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "usage: ticker [-ca FILE] [-seconds N] URL")
 		os.Exit(2)
+	}
+	// The library tells what happens to the connection: lost, why, when it tries again, connected.
+	if err := pulsews.SetLogger(slog.Default(), slog.LevelInfo); err != nil {
+		fmt.Fprintln(os.Stderr, "ticker:", err)
+		os.Exit(1)
 	}
 	t := &ticker{last: map[string]int64{}, inOrder: true}
 	err := t.run(context.Background(), flag.Arg(0), *ca, time.Duration(*seconds*float64(time.Second)))

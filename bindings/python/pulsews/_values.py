@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments of calls: checked, and turned into what the library takes."""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+import sys
+from array import array
+from typing import Any, Iterable, List, Mapping, Optional, Tuple, Union
+
+from . import _native
+from ._errors import InvalidArgument
+from ._options import c_text, json_text
+
+Data = Union[str, bytes]
+"""A received message: ``str`` for text, ``bytes`` for binary."""
+Sendable = Union[str, bytes, bytearray, memoryview]
+"""``str`` goes out as text, the others as binary."""
+
+# One foreign call never takes more; it bounds the memory that a batch may have.
+BATCH_LIMIT = 65536
+# Kind and flags share the third word of a message.
+KIND_SHIFT = 32 if sys.byteorder == "big" else 0
+
+
+def nanoseconds(timeout: Optional[float], what: str = "timeout") -> int:
+    """Seconds as the library takes them: nanoseconds, negative for no end."""
+    if timeout is None:
+        return _native.FOREVER
+    try:
+        scaled = timeout * 1e9
+    except (TypeError, OverflowError):
+        scaled = None
+    if isinstance(scaled, float):
+        if 0 <= scaled < 9.2e18:
+            return int(scaled)
+    elif not isinstance(timeout, int):
+        raise TypeError(f"{what} must be a number of seconds or None, not {type(timeout).__name__}")
+    raise InvalidArgument(
+        f"{what} is {timeout!r}; allowed are None for no limit, or seconds from 0 to 9.2e9", -100, "PULSEWS_EINVAL"
+    )
+
+
+def count(value: Any, what: str = "max") -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} must be an int, not {type(value).__name__}") from None
+    if number < 1:
+        raise InvalidArgument(f"{what} is {number}; allowed is 1 and more")
+    return number if number < BATCH_LIMIT else BATCH_LIMIT
+
+
+def payload(data: Sendable) -> Tuple[int, bytes]:
+    """Kind and bytes of a message to send."""
+    if isinstance(data, str):
+        try:
+            return _native.TEXT, data.encode()
+        except UnicodeEncodeError as problem:
+            raise InvalidArgument(
+                f"the text to send has a lone surrogate at index {problem.start}, which UTF-8 can't express",
+                -104,
+                "PULSEWS_EUTF8",
+            ) from None
+    if isinstance(data, bytes):
+        return _native.BINARY, data
+    if isinstance(data, (bytearray, memoryview)):
+        # A copy: others may change or resize it while the call runs without the interpreter lock.
+        return _native.BINARY, bytes(data)
+    raise TypeError(f"a message must be str, bytes, bytearray or memoryview, not {type(data).__name__}")
+
+
+def control_payload(data: Sendable) -> bytes:
+    """The bytes of a ping."""
+    body = payload(data)[1]
+    if len(body) > 125:
+        raise InvalidArgument(f"a ping of {len(body)} bytes is too long; at most 125 are allowed (RFC 6455 §5.5)")
+    return body
+
+
+def time_to_live(ttl: Optional[float]) -> int:
+    """As the library takes it: nanoseconds, 0 for what option ``message_ttl`` says, negative for no end."""
+    if ttl is None:
+        return 0
+    if ttl == float("inf"):
+        return _native.FOREVER
+    ns = nanoseconds(ttl, "ttl")
+    if ns == 0:
+        raise InvalidArgument("ttl is 0; allowed are seconds above 0, inf for no end, or None for option message_ttl")
+    return ns
+
+
+def send_flags(live_only: bool, report: bool, in_limit: bool, first: bool) -> int:
+    return (
+        (_native.LIVE_ONLY if live_only else 0)
+        | (_native.REPORT if report else 0)
+        | (_native.IN_LIMIT if in_limit else 0)
+        | (_native.FIRST if first else 0)
+    )
+
+
+def text_or_json(value: Any, what: str) -> Optional[bytes]:
+    """A text for C: as it is, or the JSON of a mapping or list."""
+    if value is None:
+        return None
+    return c_text(json_text(value) if isinstance(value, (Mapping, list)) else value, what)
+
+
+def login_messages(value: Any) -> List[Tuple[int, bytes]]:
+    """Kind and bytes of each message that a login function has returned."""
+    if value is None:
+        return []
+    if isinstance(value, (str, bytes, bytearray, memoryview, Mapping)):
+        value = [value]
+    try:
+        several = list(value)
+    except TypeError:
+        raise TypeError(
+            f"a login must be a message, an iterable of messages, or None, not {type(value).__name__}"
+        ) from None
+    return [payload(json_text(one) if isinstance(one, Mapping) else one) for one in several]
+
+
+class MessageArray:
+    """Messages to send as an array of pulsews_message."""
+
+    def __init__(self, messages: Iterable[Sendable]) -> None:
+        if isinstance(messages, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"messages must be an iterable of messages, not {type(messages).__name__}")
+        parts = [payload(message) for message in messages]
+        # They have to live as long as the pointers to them.
+        self._bodies = [body for _, body in parts]
+        self.count = len(parts)
+        words = array("Q", bytes(_native.MESSAGE.size * self.count))
+        words[0::_native.MESSAGE_WORDS] = array("Q", bytes((ctypes.c_char_p * self.count)(*self._bodies)))
+        words[1::_native.MESSAGE_WORDS] = array("Q", map(len, self._bodies))
+        words[2::_native.MESSAGE_WORDS] = array("Q", [kind << KIND_SHIFT for kind, _ in parts])
+        self._words = words
+
+    def at(self, index: int) -> int:
+        """The address of one of them."""
+        return self._words.buffer_info()[0] + index * _native.MESSAGE.size
