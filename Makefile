@@ -21,7 +21,7 @@ LIBRARY := $(DIST)/libpulsews.so.$(VERSION)
 SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh
 
 PYTHON := $(BUILD)/venv/bin/python
-SUITES := abi python go unit fuzz-replay integration asan tsan
+SUITES := abi python go chaos unit fuzz-replay integration asan tsan
 
 export BUILD DIST VERSION
 # Only here: a `make install PREFIX=...` inside a test must not find the LIBDIR of the make around it.
@@ -33,7 +33,7 @@ export PULSEWS_LIBRARY := $(DIST)/libpulsews.so.0
 
 ##@ The two commands
 .PHONY: demo test
-demo: library ## a local exchange and one client each in C, Python and Go: about 10 s (CAPTURE=file SPEED=n replays a capture)
+demo: library ## a local exchange, killed in the middle, and one client each in C, Python and Go: 15 s (CAPTURE=file SPEED=n replays a capture)
 	@$(PYTHON) examples/demo.py --library $(DIST) --work $(BUILD)/demo
 
 test: library ## all tests; stops at the first broken part
@@ -47,6 +47,7 @@ test-tsan: setup ## the same under the thread sanitizer
 test-abi: library ## header, exports, linkage, installation, the C interface's behaviour
 test-python: library ## the Python binding's tests
 test-go: library ## the Go binding's tests, under the race detector
+test-chaos: library ## the fault proxy, storms and simulated weeks, short
 test-integration: library ## against other people's servers, bad servers, captured traffic
 test-fuzz-replay: setup ## the fuzzing corpora, replayed
 $(addprefix test-,$(SUITES)):
@@ -83,6 +84,10 @@ SECONDS ?= 600
 fuzz: setup ## fuzz TARGET=name for SECONDS=600
 	@test -n "$(TARGET)" || { echo "make fuzz TARGET=name SECONDS=600; targets: $$(cd Tests/Fuzz/corpus && echo *)" >&2; exit 2; }
 	@.ci/fuzz.sh "$(TARGET)" "$(SECONDS)"
+
+.PHONY: chaos
+chaos: library ## faults of all kinds and books to the message, a storm, half a year in 90 s: SECONDS=300 SEED=n
+	@Tests/Chaos/run.sh "$(if $(filter file,$(origin SECONDS)),300,$(SECONDS))" "$(SEED)"
 
 CASES ?= *
 ROLES ?= client server

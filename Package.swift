@@ -48,8 +48,8 @@ let layers: [Target] = [
   .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
   .target(name: "PulseText", swiftSettings: compact),
   .target(name: "PulseWire", dependencies: ["PulseText", "CPulseKernels", "CZlib"], swiftSettings: swift),
-  .target(name: "PulseFlow", swiftSettings: compact),
-  .target(name: "PulseTransport", dependencies: ["CPulseSys", "COpenSSL"], swiftSettings: compact),
+  .target(name: "PulseFlow", dependencies: ["CPulseKernels"], swiftSettings: compact),
+  .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "COpenSSL"], swiftSettings: compact),
   .target(
     name: "PulseClient", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
     swiftSettings: compact),

@@ -30,6 +30,7 @@ need openssl command -v openssl
 need binutils command -v readelf
 need iproute2 command -v ip
 need xz-utils command -v xz
+need golang-github-gorilla-websocket-dev test -d /usr/share/gocode/src/github.com/gorilla/websocket
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip, venv'
 

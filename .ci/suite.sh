@@ -20,6 +20,7 @@ tsan) TSAN_OPTIONS=halt_on_error=1 swift_tests --sanitize=thread ;;
 abi) tests Tests/ABI ;;
 python) tests bindings/python/tests ;;
 integration) tests Tests/Integration ;;
+chaos) Tests/Chaos/run.sh short ;;
 go)
   cd bindings/go
   unformatted=$("$(go env GOROOT)/bin/gofmt" -l . ../../examples/go ../../Tests/Integration)

@@ -73,7 +73,7 @@ extension OptionTable {
         minimum: 1, maximum: 100000)
     case 31:
       return OptionEntry(
-        key: .hostConnectRate, name: "host_connect_rate", kind: .text, defaultValue: "50/s", range: "COUNT/TIME, such as 50/s or 300/5m",
+        key: .hostConnectRate, name: "host_connect_rate", kind: .text, defaultValue: "50/s", range: "COUNT/TIME, such as 50/s or 300/5m; COUNT up to 100000, TIME 1ms to 1 day",
         meaning: "The most attempts to one host and port in any such time, over all clients of the process.",
         minimum: 0, maximum: 0)
     case 32:
@@ -138,7 +138,7 @@ extension OptionTable {
         minimum: 0, maximum: 3600 * second)
     case 44:
       return OptionEntry(
-        key: .rateLimit, name: "rate_limit", kind: .list, defaultValue: "", range: "COUNT/TIME, such as 100/60s or 5/s; at most 8",
+        key: .rateLimit, name: "rate_limit", kind: .list, defaultValue: "", range: "COUNT/TIME as host_connect_rate, such as 100/60s or 5/s; at most 8",
         meaning: "The most messages to send in any such time, several limits at once; what is over waits in the outbox.",
         minimum: 0, maximum: 0)
     case 45:

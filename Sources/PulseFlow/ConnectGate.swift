@@ -123,7 +123,8 @@ package final class ConnectGate {
       start(host, slot, now)
       answer = .go
     } else {
-      seats[slot].knowsItIsFirst = ahead == 0
+      // While all places are taken there is no time to know.
+      seats[slot].knowsItIsFirst = ahead == 0 && ready != nil
       let latest = saturatingSum(now, ConnectGate.patience)
       answer = .wait(until: min(ready ?? latest, latest))
     }
@@ -244,12 +245,14 @@ package final class ConnectGate {
     for slot in host.queue where isPresent(slot, now) {
       let limits = seats[slot].limits
       var isTurn = false
+      var hasTime = false
       if host.running.count &+ ahead < limits.inFlight,
         let time = host.starts.readyAt(now, limits.window, ahead: ahead)
       {
+        hasTime = true
         isTurn = time <= now
       }
-      if !seats[slot].isTold && (isTurn || (ahead == 0 && !seats[slot].knowsItIsFirst)) {
+      if !seats[slot].isTold && (isTurn || (ahead == 0 && hasTime && !seats[slot].knowsItIsFirst)) {
         seats[slot].isTold = true
         wakeups.append(ticket(slot))
       }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseKernels
 
 /// Tells messages of a kind, such as heartbeats, from others. Its text has one of three forms:
 ///
@@ -42,6 +43,29 @@ package struct Pattern: Sendable {
   /// The text itself; for JSON what its nodes point to.
   let bytes: [UInt8]
   let nodes: [Node]
+  /// A string of the JSON piece, in `bytes`: without it a message that has no escapes can't match, and need not be
+  /// scanned.
+  let needle: Range<Int>
+
+  init(form: Form, bytes: [UInt8], nodes: [Node]) {
+    self.form = form
+    self.bytes = bytes
+    self.nodes = nodes
+    var start = 0
+    var count = 0
+    // Values tell more than names.
+    for node in nodes where node.kind == .string && node.count > count {
+      start = node.start
+      count = node.count
+    }
+    if count == 0 {
+      for node in nodes where node.nameCount > count {
+        start = node.nameStart
+        count = node.nameCount
+      }
+    }
+    needle = start..<(start + count)
+  }
 
   @inline(never) package static func parse(_ text: [UInt8]) -> Result<Pattern, PatternProblem> {
     guard let first = text.first else { return .failure(PatternProblem("the pattern is empty")) }
@@ -65,6 +89,12 @@ package struct Pattern: Sendable {
       case .glob:
         return matchesGlob(bytes, message)
       case .json:
+        let text = UnsafeRawBufferPointer(rebasing: bytes[needle])
+        if pulse_contains(message.baseAddress, message.count, text.baseAddress, text.count) == 0
+          && pulse_contains_byte(message.baseAddress, message.count, UInt8(ascii: "\\")) == 0
+        {
+          return false
+        }
         return nodes.withUnsafeBufferPointer { PatternMatcher(bytes: bytes, nodes: $0).matches(message) }
       }
     }

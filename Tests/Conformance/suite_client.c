@@ -19,6 +19,9 @@ static int run(const char *url, char *answer, size_t size) {
     pulsews_config *config = pulsews_config_create();
     pulsews_client *client = NULL;
     pulsews_message message;
+    /* Each case is one connection, and its end is a part of it. */
+    pulsews_config_set(config, "reconnect", "false", why, sizeof why);
+    pulsews_config_set(config, "message_queue_policy", "block", why, sizeof why);
     pulsews_config_set(config, "max_message_size", "64MiB", why, sizeof why);
     pulsews_config_set(config, "compression_threshold", "0", why, sizeof why);
     if (pulsews_client_create(url, config, NULL, &client, why, sizeof why) != PULSEWS_OK ||

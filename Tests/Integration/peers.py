@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """WebSocket servers that nobody here wrote, with one behaviour, each in a process of its own.
 
-    peers.py websockets|aiohttp|uvicorn [--compression] [--tls CHAIN KEY] [--ping SECONDS]
+    peers.py websockets|aiohttp|uvicorn [--port PORT] [--compression] [--tls CHAIN KEY] [--ping SECONDS]
 
 prints the port as its first line and ends when its standard input does. Paths:
     /echo                          sends back what comes
@@ -74,8 +74,8 @@ def websockets_server(options, context):
             return connection.respond(http.HTTPStatus.FORBIDDEN, "not for you\n")
 
     async def start():
-        server = await serve(handle, "127.0.0.1", 0, ssl=context, compression="deflate" if options.compression else None,
-                             max_size=LARGEST, ping_interval=options.ping, ping_timeout=options.ping, process_request=gate,
+        server = await serve(handle, "127.0.0.1", options.port, ssl=context,
+                             compression="deflate" if options.compression else None, max_size=LARGEST, ping_interval=options.ping, ping_timeout=options.ping, process_request=gate,
                              subprotocols=["v2.trading", "v1.trading"], backlog=2048,
                              select_subprotocol=lambda c, offered: "v1.trading" if "v1.trading" in offered else None)
         return server.sockets[0].getsockname()[1]
@@ -113,7 +113,7 @@ def aiohttp_server(options, context):
         application.router.add_get("/{path:.*}", handle)
         runner = web.AppRunner(application)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context, backlog=2048)
+        site = web.TCPSite(runner, "127.0.0.1", options.port, ssl_context=context, backlog=2048)
         await site.start()
         return runner.addresses[0][1]
 
@@ -152,7 +152,7 @@ def uvicorn_server(options, _):
     async def start():
         chain, key = options.tls or (None, None)
         server = uvicorn.Server(uvicorn.Config(
-            service, host="127.0.0.1", port=0, log_level="warning", ssl_certfile=chain, ssl_keyfile=key,
+            service, host="127.0.0.1", port=options.port, log_level="warning", ssl_certfile=chain, ssl_keyfile=key,
             ws_max_size=LARGEST, ws_per_message_deflate=options.compression, ws_ping_interval=options.ping,
             ws_ping_timeout=options.ping, backlog=2048, lifespan="off"))
         asyncio.get_running_loop().create_task(server.serve())
@@ -169,6 +169,7 @@ SERVERS = {"websockets": websockets_server, "aiohttp": aiohttp_server, "uvicorn"
 async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("server", choices=SERVERS)
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--compression", action="store_true")
     parser.add_argument("--tls", nargs=2)
     parser.add_argument("--ping", type=float, help="ping that often, and give up a client that does not answer that long")

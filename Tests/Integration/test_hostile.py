@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers that misbehave, met from Python: a fitting exception, in bounded time and memory."""
+import functools
 import resource
 
 import pulsews
 import pytest
 
+connect = functools.partial(pulsews.connect, reconnect=False)  # one connection, and why it ended
 OPENING = [
     ("never-answers", TimeoutError, "PULSEWS_EOPENTIMEOUT"),
     ("stalled-handshake", TimeoutError, "PULSEWS_EOPENTIMEOUT"),
@@ -32,7 +34,7 @@ ENDING = [
 @pytest.mark.parametrize("mode, kind, name", OPENING, ids=[case[0] for case in OPENING])
 def test_opening(servers, mode, kind, name):
     with pytest.raises(kind) as failed:
-        with pulsews.connect(servers.hostile(mode), open_timeout=0.5 if kind is TimeoutError else 10):
+        with connect(servers.hostile(mode), open_timeout=0.5 if kind is TimeoutError else 10):
             pass
     assert failed.value.name == name
     assert len(str(failed.value)) > 10
@@ -41,7 +43,7 @@ def test_opening(servers, mode, kind, name):
 @pytest.mark.parametrize("mode, name", ENDING, ids=[case[0] for case in ENDING])
 def test_ending(servers, mode, name):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pulsews.connect(servers.hostile(mode)) as ws:
+    with connect(servers.hostile(mode)) as ws:
         with pytest.raises(pulsews.PulseError) as failed:
             ws.recv(timeout=30)
         assert failed.value.name == name
@@ -53,7 +55,7 @@ def test_ending(servers, mode, name):
 
 @pytest.mark.parametrize("mode, name", [("reset-mid-frame", "PULSEWS_ERESET"), ("eof-mid-frame", "PULSEWS_EEOF")])
 def test_cut_in_the_middle(servers, mode, name):
-    with pulsews.connect(servers.hostile(mode)) as ws:
+    with connect(servers.hostile(mode)) as ws:
         assert ws.recv(timeout=30) == "whole"  # what had arrived is delivered first
         if mode == "reset-mid-frame":
             ws.send("go on")
@@ -63,12 +65,12 @@ def test_cut_in_the_middle(servers, mode, name):
 
 
 def test_slow_byte_by_byte(servers):
-    with pulsews.connect(servers.hostile("slow")) as ws:
+    with connect(servers.hostile("slow")) as ws:
         ws.send("\u20ac byte by byte")
         assert ws.recv(timeout=30) == "\u20ac byte by byte"
 
 
 @pytest.mark.parametrize("mode", ["ping-by-ping", "ping-flood"])
 def test_pings_are_answered(servers, mode):
-    with pulsews.connect(servers.hostile(mode)) as ws:
+    with connect(servers.hostile(mode)) as ws:
         assert ws.recv(timeout=30) == "done"

@@ -7,6 +7,7 @@ import time
 import pulsews
 
 CLIENTS = 1000
+UNHURRIED = {"open_timeout": 60, "host_connect_rate": "100000/s", "reconnect": False}  # nothing here is about pacing
 
 
 def threads():
@@ -16,7 +17,7 @@ def threads():
 def test_a_thousand_clients_on_one_loop(servers):
     base = servers.peer("websockets")
     before = threads()
-    clients = [pulsews.connect(base + "/echo", open_timeout=60) for _ in range(CLIENTS)]
+    clients = [pulsews.connect(base + "/echo", **UNHURRIED) for _ in range(CLIENTS)]
     try:
         assert threads() <= before + 2  # the loop's, and one for a name that is still being resolved
         for round_number in range(3):
@@ -34,7 +35,7 @@ def test_a_thousand_asyncio_clients(servers):
 
     async def one(index, gate):
         async with gate:
-            ws = await pulsews.aio.connect(base + "/echo", open_timeout=60)
+            ws = await pulsews.aio.connect(base + "/echo", **UNHURRIED)
         async with ws:
             await ws.send(f"hello {index}")
             assert await ws.recv(timeout=60) == f"hello {index}"
@@ -48,7 +49,7 @@ def test_a_thousand_asyncio_clients(servers):
 
 def test_heartbeats_while_python_is_busy(servers):
     """The server gives up a client whose pong is late by a second; the interpreter is busy for 20."""
-    with pulsews.connect(servers.peer("websockets", ping=1) + "/echo") as ws:
+    with pulsews.connect(servers.peer("websockets", ping=1) + "/echo", reconnect=False) as ws:
         ws.send("before")
         assert ws.recv(timeout=30) == "before"
         end = time.monotonic() + 20

@@ -1,38 +1,127 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's examples are programs: they compile, and what they name exists."""
+"""The README's examples are programs: they run, and come back when the exchange was killed, as they say. So does the
+example of the manager."""
+import json
 import os
 import pathlib
+import queue
 import re
 import subprocess
+import sys
+import threading
 
+import pytest
 from conftest import ROOT
-from peers import payload
 
 README = (ROOT / "README.md").read_text()
+LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).parent
+PATIENCE = 20  # seconds; the delays to come back are far below
 
 
-def example(language):
-    return re.search(rf"```{language}\n(.*?)```", README, re.S)[1]
+def example(language, url):
+    code = re.search(rf"```{language}\n(.*?)```", README, re.S)[1]
+    assert code.count("wss://") == 1
+    return re.sub(r'"wss://[^"]*"', f'"{url}"', code)
 
 
-def test_c_compiles(tmp_path):
-    (tmp_path / "app.c").write_text(example("c"))
-    library = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).parent
-    subprocess.run(["gcc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", tmp_path / "app.c",
-                    f"-I{ROOT / 'include'}", f"-L{library}", "-lpulsews", "-o", tmp_path / "app"], check=True)
+def build_c(folder, url):
+    (folder / "app.c").write_text(example("c", url))
+    subprocess.run(["gcc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", folder / "app.c",
+                    f"-I{ROOT / 'include'}", f"-L{LIBRARY}", "-lpulsews", "-o", folder / "app"], check=True)
+    return ["stdbuf", "-oL", folder / "app"]
 
 
-def test_python_runs(servers, capsys):
-    url = servers.peer("websockets") + "/send?count=3&size=10&kind=text"
-    exec(compile(re.sub(r'"wss://[^"]*"', repr(url), example("python")), "README.md", "exec"), {})
-    assert capsys.readouterr().out.splitlines() == [payload(index, 10, "text") for index in range(3)]
+def build_python(folder, url):
+    (folder / "app.py").write_text(example("python", url))
+    return [sys.executable, "-u", folder / "app.py"]
 
 
-def test_go_compiles(tmp_path):
-    (tmp_path / "main.go").write_text(example("go"))
-    (tmp_path / "go.mod").write_text(
-        f"module example\n\ngo 1.21\n\nrequire pulsews.dev/go v0.0.0\n\nreplace pulsews.dev/go => {ROOT / 'bindings' / 'go'}\n")
-    subprocess.run(["go", "vet", "."], cwd=tmp_path, check=True)
+def build_go(folder, url):
+    (folder / "main.go").write_text(example("go", url))
+    (folder / "go.mod").write_text(
+        "module example\n\ngo 1.21\n\nrequire pulsews.dev/go v0.0.0\n\n"
+        f"replace pulsews.dev/go => {ROOT / 'bindings' / 'go'}\n")
+    subprocess.run(["go", "vet", "."], cwd=folder, check=True)
+    subprocess.run(["go", "build", "-o", "app", "."], cwd=folder, check=True)
+    return [folder / "app"]
+
+
+class Exchange:
+    """The simulator, without TLS."""
+
+    def __init__(self, port=0):
+        self.process = subprocess.Popen(
+            [sys.executable, ROOT / "examples" / "simulator" / "exchange.py", "--plain", "--with-parent",
+             "--port", str(port)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.port = json.loads(self.process.stdout.readline())["port"]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Program:
+    """A running example, and the lines that it prints."""
+
+    def __init__(self, command):
+        environment = dict(os.environ, LD_LIBRARY_PATH=str(LIBRARY), PYTHONPATH=str(ROOT / "bindings" / "python"))
+        self.lines = queue.Queue()
+        self.process = subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True)
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put("")
+
+    def wait_for(self, text):
+        while text not in (line := self.lines.get(timeout=PATIENCE)):
+            assert line, f"it has ended, with {self.process.wait()}"
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def running():
+    """Started exchanges and programs, which end with the test."""
+    found = []
+    yield found
+    for one in found:
+        one.stop() if isinstance(one, Program) else one.kill()
+
+
+def check_that_it_comes_back(running, exchange, command, wanted):
+    """`wanted` is printed once on every connection."""
+    program = Program(command)
+    running.append(program)
+    program.wait_for(wanted)
+    running.remove(exchange)
+    exchange.kill()
+    running.append(Exchange(exchange.port))
+    program.wait_for(wanted)
+
+
+@pytest.mark.parametrize("build", [build_c, build_python, build_go], ids=["C", "Python", "Go"])
+def test_the_example_comes_back(build, tmp_path, running):
+    exchange = Exchange()
+    running.append(exchange)
+    command = build(tmp_path, f"ws://127.0.0.1:{exchange.port}/ws")
+    check_that_it_comes_back(running, exchange, command, '"u":1,')  # each connection's first tick
+
+
+def test_the_manager_comes_back(running):
+    exchange = Exchange()
+    running.append(exchange)
+    command = [sys.executable, ROOT / "examples" / "python" / "manager.py", f"ws://127.0.0.1:{exchange.port}/ws"]
+    check_that_it_comes_back(running, exchange, command, "ready: 3 subscriptions")
 
 
 def test_its_links_lead_somewhere():

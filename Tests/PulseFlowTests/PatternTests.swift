@@ -171,3 +171,16 @@ private func matches(_ pattern: String, _ message: String) -> Bool {
     #expect(!built.isEmpty && matches(built, "abc") == true)
   }
 }
+
+struct PatternNeedleTests {
+  @Test(arguments: [
+    (#"{"type":"pong"}"#, #"{"type":"p\u006fng"}"#, true), (#"{"type":"pong"}"#, #"{"typ\u0065":"pong"}"#, true),
+    (#"{"type":"pong"}"#, #"{"type":"ping","note":"\\"}"#, false), (#"{"a":1}"#, #"{"b":1}"#, false),
+    (#"{"a":1}"#, #"{"\u0061":1}"#, true), (#"{"a":"x/y"}"#, #"{"a":"x\/y"}"#, true), ("{}", "{}", true), ("[]", "[1]", true),
+    (#"{"":""}"#, #"{"":""}"#, true), (#"{"a":"*"}"#, #"{"b":2}"#, false), (#"["é"]"#, #"["é"]"#, true),
+  ])
+  func theQuickLookChangesNothing(pattern: String, message: String, isMatch: Bool) throws {
+    let pattern = try Pattern.parse(Array(pattern.utf8)).get()
+    #expect(Array(message.utf8).withUnsafeBytes { pattern.matches($0) } == isMatch)
+  }
+}

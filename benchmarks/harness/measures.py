@@ -22,6 +22,7 @@ class Measure:
     most: int = 40_000_000
     preload: bool = False
     baseline: str = "raw C"
+    against: str = ""  # a measure that each round is followed by, as "plain" in the result
 
 
 def rate(r: dict) -> float:
@@ -48,6 +49,10 @@ P99 = ("p99 us", get("p99_us"), "{:,.1f}")
 WRITES = ("write calls per message", writes, "{:.4f}")
 BURST_WRITES = ("write calls per 64 messages", writes, "{:.2f}")
 MEMORY = ("KiB per connection", get("kib_each"), "{:,.2f}")
+RATE_TO_PLAIN = ("messages/s, x flood", lambda r: rate(r) / rate(r["plain"]), "{:.2f}")
+CPU_TO_PLAIN = ("CPU, x flood", lambda r: cpu_ns(r) / cpu_ns(r["plain"]), "{:.2f}")
+DRAIN = ("drained, messages/s", lambda r: r["messages"] / max(r["drain_seconds"], 1e-9), "{:,.0f}")
+DRAIN_CPU = ("CPU ns to drain one", lambda r: r["drain_cpu"] * 1e9 / r["messages"], "{:,.1f}")
 ALLOCATIONS = ("allocations", get("allocations"), "{:,.0f}")
 
 FLOOD = "/flood?size={size}&count={count}"
@@ -65,6 +70,11 @@ MEASURES = {
     "burst": Measure("Send 64 in a row, receive their 64 echoes", "burst", "/echo", (P50, P99, CPU_US, BURST_WRITES),
                      first=200, most=20_000),
     "connect": Measure("Connect until open", "connect", "/idle", (P50, P99, CPU_US), count=200),
+    "queue": Measure("Accept 128-byte texts before there is a connection, then connect and send them", "queue",
+                     "/sink?count={count}", (RATE, CPU, DRAIN, DRAIN_CPU), ("PulseWS C",), most=2_000_000),
+    "patterns": Measure("Receive 128-byte texts, each of which is looked at: heartbeat_reply and stale_timeout are set",
+                        "patterns", FLOOD, (RATE, CPU, RATE_TO_PLAIN, CPU_TO_PLAIN), ("PulseWS C", "PulseWS Python"),
+                        against="flood"),
     "idle": Measure("1,000 idle connections", "idle", "/idle", (MEMORY,), count=1000),
 }
 

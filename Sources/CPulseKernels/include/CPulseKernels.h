@@ -89,4 +89,10 @@ static inline void pulse_memory_move(void *target, const void *source, size_t co
     if (count != 0) memmove(target, source, count);
 }
 
+/* ---- Search ----------------------------------------------------------------------------------------------------- */
+
+/* 1 if `part` is somewhere in `bytes`. NULL goes with a count of 0. */
+int32_t pulse_contains(const void *bytes, size_t count, const void *part, size_t part_count);
+int32_t pulse_contains_byte(const void *bytes, size_t count, uint8_t byte);
+
 #endif

@@ -23,6 +23,7 @@ int main(int argc, char **argv) {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
 
+    status = pulsews_config_set(config, "reconnect", "false", why, sizeof why);
     for (int i = 1; i < argc && status == PULSEWS_OK; i++) {
         if (strcmp(argv[i], "--ca") == 0 && i + 1 < argc)
             status = pulsews_config_set(config, "ca_file", argv[++i], why, sizeof why);

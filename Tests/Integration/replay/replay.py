@@ -16,7 +16,7 @@ def main():
     parser.add_argument("--times", action="store_true")
     options = parser.parse_args()
     digest, count, size, ended = hashlib.sha256(), 0, 0, None
-    with pulsews.connect(options.url, ca_file=options.ca) as ws:
+    with pulsews.connect(options.url, ca_file=options.ca, reconnect=False) as ws:
         try:
             while True:
                 # recv_batch is the faster way, and --times wants the time of each message.

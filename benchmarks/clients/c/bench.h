@@ -11,9 +11,12 @@
  *   burst      COUNT times: 64 messages in a row, then their 64 echoes
  *   connect    COUNT times: connect, open, close
  *   idle       hold COUNT open connections
+ *   queue      accept COUNT messages of SIZE bytes before connecting, connect, and wait for the server's confirmation
+ *   patterns   flood with heartbeat_reply and stale_timeout set, so that every message is looked at
  *
  * One line of JSON: messages, seconds and cpu (seconds of this process) for all but idle; p50_us and p99_us of what is
- * repeated; kib_each for idle; writes where the client counts its system calls; allocations where somebody counts them. */
+ * repeated; kib_each for idle; for queue the seconds and cpu of accepting, and drain_seconds and drain_cpu of the rest;
+ * writes where the client counts its system calls; allocations where somebody counts them. */
 #ifndef BENCH_H
 #define BENCH_H
 #ifndef _GNU_SOURCE
@@ -113,6 +116,15 @@ static inline void bench_print(const bench_task *task, bench_clock start, long m
     bench_clock end = bench_start();
     printf("{\"measure\":\"%s\",\"messages\":%ld,\"seconds\":%.6f,\"cpu\":%.6f%s}\n", task->measure, messages,
            (double)(end.wall - start.wall) / 1e9, end.cpu - start.cpu, more);
+    fflush(stdout);
+}
+
+static inline void bench_print_queue(const bench_task *task, bench_clock start, bench_clock accepted,
+                                     bench_clock end, long messages) {
+    printf("{\"measure\":\"%s\",\"messages\":%ld,\"seconds\":%.6f,\"cpu\":%.6f,"
+           "\"drain_seconds\":%.6f,\"drain_cpu\":%.6f}\n", task->measure, messages,
+           (double)(accepted.wall - start.wall) / 1e9, accepted.cpu - start.cpu,
+           (double)(end.wall - accepted.wall) / 1e9, end.cpu - accepted.cpu);
     fflush(stdout);
 }
 

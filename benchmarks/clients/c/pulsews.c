@@ -9,10 +9,16 @@ enum { BATCH = 1024, COUNTED_FROM = 100000, COUNTED_TO = 1000000 };
 static const bench_task *task;
 static pulsews_config *config;
 
-static pulsews_client *open_client(void) {
+static pulsews_client *create_client(void) {
     char why[PULSEWS_ERROR_SIZE];
     pulsews_client *client = NULL;
     if (pulsews_client_create(task->url, config, NULL, &client, why, sizeof why) != PULSEWS_OK) bench_fail(why);
+    return client;
+}
+
+static pulsews_client *open_client(void) {
+    char why[PULSEWS_ERROR_SIZE];
+    pulsews_client *client = create_client();
     if (pulsews_open(client, PULSEWS_SECONDS(10), why, sizeof why) != PULSEWS_OK) bench_fail(why);
     return client;
 }
@@ -30,6 +36,21 @@ static long status_number(pulsews_client *client, const char *key) {
     snprintf(quoted, sizeof quoted, "\"%s\":", key);
     const char *at = strstr(status, quoted);
     return at ? atol(at + strlen(quoted)) : -1;
+}
+
+/* Accepts n messages while there is no connection, then connects and lets them go. */
+static void queue(pulsews_client *client, const char *text, long n) {
+    char why[PULSEWS_ERROR_SIZE];
+    pulsews_message message;
+    bench_clock start = bench_start();
+    for (long i = 0; i < n; i++)
+        if (pulsews_send(client, PULSEWS_TEXT, text, task->size, 0) != PULSEWS_OK) bench_fail("send failed");
+    bench_clock accepted = bench_start();
+    if (status_number(client, "queue_size") != n) bench_fail("not all are in the outbox");
+    if (pulsews_open(client, PULSEWS_SECONDS(10), why, sizeof why) != PULSEWS_OK) bench_fail(why);
+    if (pulsews_recv(client, &message, PULSEWS_SECONDS(60)) != PULSEWS_OK) bench_fail("the server did not get all");
+    bench_clock end = bench_start();
+    bench_print_queue(task, start, accepted, end, n);
 }
 
 static void flood(pulsews_client *client, int batches) {
@@ -73,7 +94,19 @@ int main(int count, char **arguments) {
     bench_task given = bench_arguments(count, arguments);
     task = &given;
     config = pulsews_config_create();
-    set("compression", "false"); set("reconnect", "false"); set("message_queue_policy", "block");
+    set("compression", "false");
+    set("reconnect", "false");
+    set("message_queue_policy", "block");
+    set("host_connect_rate", "100000/s");
+    if (bench_is(task, "patterns")) { /* what looks at every message that comes */
+        set("heartbeat_reply", "{\"type\":\"pong\"}");
+        set("stale_timeout", "30s");
+    }
+    if (bench_is(task, "queue")) {
+        set("message_queue_size", "100000000");
+        set("message_queue_bytes", "16GiB");
+        set("backlog_interval", "0");
+    }
     if (given.secure) set("ca_file", given.ca);
     long n = given.count;
     int64_t *times = calloc((size_t)n + 1, sizeof *times);
@@ -102,8 +135,14 @@ int main(int count, char **arguments) {
         bench_print_times(task, start, times, n, "");
         return 0;
     }
+    if (bench_is(task, "queue")) {
+        pulsews_client *client = create_client();
+        queue(client, text, n);
+        pulsews_client_free(client);
+        return 0;
+    }
     pulsews_client *client = open_client();
-    if (bench_is(task, "flood")) {
+    if (bench_is(task, "flood") || bench_is(task, "patterns")) {
         flood(client, 1);
     } else if (bench_is(task, "flood-one")) {
         flood(client, 0);

@@ -15,8 +15,19 @@ import pulsews.aio  # noqa: E402
 BATCH = 1024
 
 
+def options_of(task: Task) -> dict:
+    """One connection, no pacing, and a send that waits for room: what the other clients do, too."""
+    options = {"compression": False, "reconnect": False, "message_queue_policy": "block",
+               "host_connect_rate": "100000/s"}
+    if task.secure:
+        options["ca_file"] = task.ca
+    if task.measure == "patterns":
+        options.update(heartbeat_reply={"type": "pong"}, stale_timeout=30)
+    return options
+
+
 def blocking(task: Task) -> None:
-    options = {"compression": False, **({"ca_file": task.ca} if task.secure else {})}
+    options = options_of(task)
     text, times, received = "a" * task.size, [], 0
     if task.measure == "idle":
         clients = [pulsews.connect(task.url, **options)]
@@ -33,7 +44,7 @@ def blocking(task: Task) -> None:
         task.done(task.count, times)
     client = pulsews.connect(task.url, **options)
     task.start()
-    if task.measure == "flood":
+    if task.measure in ("flood", "patterns"):
         try:
             while True:
                 received += len(client.recv_batch(BATCH))
@@ -76,11 +87,11 @@ def blocking(task: Task) -> None:
 
 
 async def asynchronous(task: Task) -> None:
-    options = {"compression": False, **({"ca_file": task.ca} if task.secure else {})}
+    options = options_of(task)
     text, times, received = "a" * task.size, [], 0
     client = await pulsews.aio.connect(task.url, **options)
     task.start()
-    if task.measure == "flood":
+    if task.measure in ("flood", "patterns"):
         try:
             while True:
                 received += len(await client.recv_batch(BATCH))

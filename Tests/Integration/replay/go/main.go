@@ -20,7 +20,7 @@ func main() {
 	ca := flag.String("ca", "", "")
 	times := flag.Bool("times", false, "")
 	flag.Parse()
-	var options []pulsews.Option
+	options := []pulsews.Option{pulsews.WithReconnect(false)}
 	if *ca != "" {
 		options = append(options, pulsews.WithCAFile(*ca))
 	}

@@ -47,7 +47,9 @@ func (c client) Close() { c.Conn.Close() }
 
 func main() {
 	harness.Run(func(url, ca string) (harness.Client, error) {
-		options := []pulsews.Option{pulsews.WithCompression(false)}
+		// One connection, no pacing, and a send that waits for room: what the other clients do, too.
+		options := []pulsews.Option{pulsews.WithCompression(false), pulsews.WithReconnect(false),
+			pulsews.WithMessageQueuePolicy(pulsews.Block), pulsews.WithHostConnectRate("100000/s")}
 		if strings.HasPrefix(url, "wss:") {
 			options = append(options, pulsews.WithCAFile(ca))
 		}
