@@ -103,7 +103,7 @@ enum {
     PULSEWS_EPEERCLOSED = -203,  /* the peer closed the connection with a close frame */
     PULSEWS_EQUEUEFULL = -204,   /* the outbox is full */
     PULSEWS_ERATE = -205,        /* the rate limits left no room in time */
-    PULSEWS_EMOVED = -206,       /* this side left the connection for a new one: pulsews_reconnect, preferred endpoint */
+    PULSEWS_EMOVED = -206,       /* this side left the connection for a new one: pulsews_reconnect, endpoint_return */
 
     /* -300: the peer broke the WebSocket protocol. */
     PULSEWS_EPROTOCOL = -300,    /* a frame that RFC 6455 forbids; closed with 1002 */
@@ -234,8 +234,8 @@ typedef struct pulsews_message {
 int32_t pulsews_client_create(const char *url, const pulsews_config *config, pulsews_loop *loop,
                               pulsews_client **client, char *error, size_t error_size);
 
-/* Connects, and waits until the connection is open or the attempt has failed. PULSEWS_OK when it is or was open, also if
- * the server has closed it again by then, perhaps with messages to receive; PULSEWS_ETIMEOUT when `timeout_ns` is over,
+/* Connects, and waits until the connection is open or the attempt has failed. PULSEWS_OK when it is or was open, also
+ * if the server has closed it again by then, perhaps with messages to receive; PULSEWS_ETIMEOUT when `timeout_ns` is over,
  * the attempt going on (option open_timeout bounds the attempt itself); else why it failed, with the sentence. The
  * client stays valid in every case, and with option reconnect (the default) it goes on trying after a failure that a
  * retry can mend: call again to wait for the next attempt (each failed one is told once), or look at the state. With
@@ -275,7 +275,7 @@ int32_t pulsews_disconnect(pulsews_client *client, int64_t timeout_ns);
  * until they have left. No thread may begin a call on it from here on. */
 void pulsews_client_free(pulsews_client *client);
 
-/* ---- Staying connected -------------------------------------------------------------------------------------------- */
+/* ---- Staying connected ------------------------------------------------------------------------------------------ */
 
 /* Connects anew at once, from any state but a pulsews_close: leaves the open connection (with close code 1000), skips
  * the delay before the next attempt, leaves PULSEWS_ERROR, or starts. The count of attempts begins again. Returns at
@@ -307,7 +307,7 @@ int32_t pulsews_subscribe(pulsews_client *client, const char *key, const char *m
 /* Removes it, and ends it at the server. PULSEWS_OK also if the key is not known. */
 int32_t pulsews_unsubscribe(pulsews_client *client, const char *key);
 
-/* ---- Sending with more to say -------------------------------------------------------------------------------------- */
+/* ---- Sending with more to say ------------------------------------------------------------------------------------ */
 
 enum {
     PULSEWS_LIVE_ONLY = 1,       /* only over the connection that is open and ready now: PULSEWS_ENOTCONNECTED if none
@@ -377,7 +377,7 @@ int32_t pulsews_statistics(const pulsews_client *client, double *values, size_t 
  * `client` NULL: those of all clients of the process, each metric once. */
 int64_t pulsews_prometheus(const pulsews_client *client, char *buffer, size_t size);
 
-/* ---- The log ------------------------------------------------------------------------------------------------------- */
+/* ---- The log ----------------------------------------------------------------------------------------------------- */
 
 /* One log for the process, off at first; the environment variable PULSEWS_LOG=debug (info, warning, error) turns it on
  * to standard error before the first client. The last of the three calls below wins. Credentials are never logged:
