@@ -242,3 +242,29 @@ private func drain(_ outbox: Outbox, now: Int64 = 0) -> [UInt64] {
     #expect(drain(outbox) == [1])
   }
 }
+
+struct OutboxLowestIDTests {
+  @Test func messagesThatHadOvertakenAndCameBackDoNotHideLowerOnes() {
+    let outbox = Outbox()
+    func message(_ id: UInt64, flags: UInt32 = 0, expiresAt: Int64 = .max) -> OutboxMessage {
+      OutboxMessage(
+        id: id, kind: 1, flags: flags, payload: UnsafeRawBufferPointer(start: nil, count: 0), expiresAt: expiresAt,
+        acceptedAt: 0)
+    }
+    #expect(outbox.lowestID(now: 0) == nil)
+    for id in 3...5 as ClosedRange<UInt64> {
+      _ = outbox.append(
+        id: id, kind: 1, flags: 0, payload: UnsafeRawBufferPointer(start: nil, count: 0), expiresAt: .max, acceptedAt: 0)
+    }
+    outbox.beginPutBack()
+    outbox.putBack(message(9, flags: OutboxFlag.liveOnly, expiresAt: 10))
+    outbox.putBack(message(10, flags: OutboxFlag.liveOnly))
+    outbox.endPutBack()
+    #expect(outbox.front(now: 0)?.id == 9)
+    #expect(outbox.lowestID(now: 0) == 3)
+    #expect(outbox.lowestID(now: 20) == 3)
+    outbox.removeFront()
+    outbox.removeFront()
+    #expect(outbox.lowestID(now: 20) == 4)
+  }
+}

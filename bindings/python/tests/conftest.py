@@ -8,6 +8,7 @@ import inspect
 import os
 import socket
 import struct
+import signal
 import subprocess
 import sys
 import threading
@@ -299,6 +300,8 @@ def python():
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            # A shell starts what runs in the background with Ctrl-C ignored, and so would this program be.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         processes.append(process)
         return process
