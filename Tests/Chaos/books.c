@@ -251,7 +251,10 @@ static void close_all(void) {
     for (int i = 0; i < booked_count; i++) {
         struct client_record *books = &world->client[i];
         int is_gone = COMES(atomic_load(&books->open) == 0, 5);
-        const struct connection_record *last = &books->connection[atomic_load(&books->connections)];
+        /* An attempt that the client gave up, for reconnect() was called, may reach the server after the next one. */
+        uint32_t number = atomic_load(&books->connections);
+        while (number > 1 && !books->connection[number].ready && !books->connection[number].has_close) number--;
+        const struct connection_record *last = &books->connection[number];
         if (is_gone && last->has_close && last->ready) continue;
         note("client %d: its last connection is %s, with%s close frame, %s", i, is_gone ? "gone" : "still there",
              last->has_close ? "" : "out", last->ready ? "subscribed" : "deaf");
