@@ -192,3 +192,25 @@ TEST(heartbeats_are_no_data) {
     IS((int64_t)statistic(client, "connections"), 1);
     pulsews_client_free(client);
 }
+
+/* A close that is not answered ends in time, though the server's heartbeats are overdue long before, and the other
+ * clients of the loop keep their timers. */
+TEST(an_overdue_heartbeat_does_not_hold_up_a_close) {
+    server *s = scripted(SCRIPTS("accept"));
+    pulsews_client *other = open_client(port_of(s), OPTIONS("heartbeat_interval=50ms"));
+    pulsews_client *client = open_client(start_server("ignores-close"), OPTIONS("server_heartbeat=hb",
+                                                                                "server_heartbeat_timeout=300ms",
+                                                                                "close_timeout=1s"));
+    int64_t begin = now_ns();
+    IS(pulsews_close(client, 1000, NULL, 0), PULSEWS_ETIMEOUT);
+    int pings = count_records(s, 1, "ping", NULL);
+    for (int i = 0; i < pings + 12; i++) await_record(s, 1, "ping", NULL); /* 0.6 s */
+    IS(pulsews_close(client, 1000, NULL, SHORT), PULSEWS_OK);
+    CHECK(now_ns() - begin >= PULSEWS_MILLISECONDS(990) && now_ns() - begin < PULSEWS_SECONDS(8));
+    IS(pulsews_client_state(client), PULSEWS_DISCONNECTED);
+    pings = count_records(s, 1, "ping", NULL);
+    rewind_records(s);
+    for (int i = 0; i < pings + 3; i++) await_record(s, 1, "ping", NULL);
+    pulsews_client_free(client);
+    pulsews_client_free(other);
+}

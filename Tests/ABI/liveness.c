@@ -192,3 +192,79 @@ TEST(no_frame_is_cut_by_the_close_frame) {
     pulsews_client_free(client);
     close(listener);
 }
+
+/* Takes a connection and answers its request. */
+static peer take_peer(int listener) {
+    peer p = {.descriptor = accept(listener, NULL, NULL)};
+    while (!p.is_open) {
+        grow(&p.in, &p.in_room, p.in_count + 4096);
+        ssize_t got = recv(p.descriptor, p.in + p.in_count, 4096, 0);
+        CHECK(got > 0);
+        p.in_count += (size_t)got;
+        answer_request(&p);
+    }
+    CHECK(send(p.descriptor, p.out, p.out_count, MSG_NOSIGNAL) == (ssize_t)p.out_count);
+    return p;
+}
+
+static void *good_and_bad(void *listener) {
+    static const char both[] = "\x81\x04good\xff\xff", later[] = "\x81\x05later";
+    peer first = take_peer((int)(intptr_t)listener);
+    CHECK(send(first.descriptor, both, sizeof both - 1, MSG_NOSIGNAL) == sizeof both - 1);
+    peer second = take_peer((int)(intptr_t)listener);
+    CHECK(send(second.descriptor, later, sizeof later - 1, MSG_NOSIGNAL) == sizeof later - 1);
+    sem_wait(&client_is_done);
+    close(first.descriptor), close(second.descriptor);
+    free(first.in), free(first.out), free(second.in), free(second.out);
+    return NULL;
+}
+
+/* A bad frame behind a message ends the connection when that message was taken; who waits for the next one goes on
+ * waiting, since the client comes back. */
+TEST(a_consumer_waits_beyond_a_bad_frame) {
+    int listener, port = bind_port(1, &listener);
+    CHECK(sem_init(&client_is_done, 0, 0) == 0);
+    pthread_t server = run_thread(good_and_bad, (void *)(intptr_t)listener);
+    pulsews_client *client = open_client(port, OPTIONS("reconnect_base_delay=100ms", "jitter=0"));
+    await_text(client, "good");
+    await_text(client, "later");
+    IS((int64_t)statistic(client, "connections"), 2);
+    sem_post(&client_is_done);
+    pthread_join(server, NULL);
+    pulsews_client_free(client);
+    close(listener);
+}
+
+enum { ARRIVED = 40 };
+
+static void await_pause(const pulsews_client *client) {
+    static char status[1 << 16];
+    int64_t end = now_ns() + SHORT;
+    for (;; poll(NULL, 0, 1)) {
+        CHECK(pulsews_status_json(client, status, sizeof status) > 0);
+        if (strstr(status, "\"reading_paused\":true")) return;
+        CHECK(now_ns() < end);
+    }
+}
+
+/* The consumer is away and reading pauses: the loss of the connection is noticed all the same, and all that had arrived
+ * is delivered. */
+TEST(an_end_is_noticed_while_reading_pauses) {
+    static char text[1001], script[ARRIVED * 1010 + 100];
+    memset(text, 'x', sizeof text - 1);
+    strcpy(script, "accept");
+    for (int i = 0; i < ARRIVED; i++) strcat(strcat(script, " | text "), text);
+    strcat(script, " | go | cut");
+    server *s = scripted(SCRIPTS(script, "accept | text back"));
+    pulsews_client *client = open_client(port_of(s), OPTIONS("compression=false", "receive_queue_bytes=4KiB",
+                                                             "reconnect_base_delay=10ms", "jitter=0"));
+    await_pause(client);
+    tell_server(s, "go");
+    await_statistic(client, "connections", 2);
+    send_text(client, "an order");
+    expect_at_server(s, 2, "an order");
+    for (int i = 0; i < ARRIVED; i++) await_text(client, text);
+    await_text(client, "back");
+    check_account(client);
+    pulsews_client_free(client);
+}

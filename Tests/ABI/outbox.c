@@ -2,6 +2,7 @@
  *
  * What becomes of messages: limits and their policies, times to live, reports, and the account that is always right. */
 #include "harness.h"
+#include <poll.h>
 
 #define FAST "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "backlog_interval=0"
 
@@ -277,4 +278,32 @@ TEST(flush_waits_for_every_fate) {
     IS(pulsews_flush(client, SHORT), PULSEWS_OK);
     check_account(client);
     pulsews_client_free(client);
+}
+
+/* A loop that is driven late sends nothing whose time to live is over, also not what stood ready to be written. */
+TEST(a_late_loop_sends_nothing_too_late) {
+    enum { COUNT = 200 };
+    const int64_t ttl = PULSEWS_MILLISECONDS(100);
+    server *s = scripted(SCRIPTS("accept"));
+    pulsews_loop *loop = NULL;
+    pulsews_client *client = NULL;
+    IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0), PULSEWS_OK);
+    IS(pulsews_client_create(url_of(s), NULL, loop, &client, NULL, 0), PULSEWS_OK);
+    ready(client);
+    for (int i = 0; i < COUNT; i++)
+        IS(pulsews_send_with(client, PULSEWS_TEXT, "short-lived", 11, 0, ttl, 0, NULL), PULSEWS_OK);
+    for (int64_t end = now_ns() + ttl; now_ns() <= end;) poll(NULL, 0, 20); /* until the last is too old */
+    int written = (int)statistic(client, "messages_sent");
+    for (int i = 0; i < written; i++) await_record(s, 1, "text", "short-lived");
+    IS(count_records(s, 1, "text", NULL), written);
+    for (int i = 0; i < 5; i++) IS(pulsews_loop_run_once(loop, 0), PULSEWS_OK);
+    send_text(client, "last");
+    IS(pulsews_flush(client, SHORT), PULSEWS_OK);
+    await_record(s, 1, "text", "last");
+    fprintf(stderr, "%d of %d in time\n", written, COUNT);
+    IS(count_records(s, 1, "text", NULL), written + 1);
+    IS((int64_t)statistic(client, "messages_expired"), COUNT - written);
+    check_account(client);
+    pulsews_client_free(client);
+    pulsews_loop_free(loop);
 }

@@ -360,3 +360,22 @@ TEST(nothing_is_sent_twice) {
     CHECK(arrived <= (int)statistic(client, "messages_sent") && connections == 6);
     pulsews_client_free(client);
 }
+
+/* What the limits hold back when the time is over fails, and the close frame leaves: the server is told. */
+TEST(a_disconnect_that_a_limit_holds_up_still_says_goodbye) {
+    server *s = scripted(SCRIPTS("accept"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS("rate_limit=1/60s", "close_timeout=2s",
+                                                             "backlog_interval=0"));
+    ready(client);
+    for (int i = 0; i < 3; i++) send_text(client, "x");
+    expect_at_server(s, 1, "x");
+    int64_t begin = now_ns();
+    pulsews_disconnect(client, PULSEWS_MILLISECONDS(100)); /* the answer may come in time or not */
+    CHECK(now_ns() - begin < PULSEWS_SECONDS(5));
+    await_record(s, 1, "close", "1000");
+    IS(count_records(s, 1, "text", NULL), 1);
+    IS((int64_t)statistic(client, "messages_sent"), 1);
+    IS((int64_t)statistic(client, "messages_failed"), 2);
+    check_account(client);
+    pulsews_client_free(client);
+}

@@ -321,3 +321,52 @@ TEST(the_close_code_is_that_of_the_last_connection) {
     IS(pulsews_handshake_status(client), 503);
     pulsews_client_free(client);
 }
+
+/* open() tells of the present attempts, not of a connection that was good before them. */
+TEST(open_tells_that_coming_back_failed) {
+    server *s = scripted(SCRIPTS("accept | text one | go | cut"));
+    char why[PULSEWS_ERROR_SIZE] = "";
+    pulsews_message message;
+    pulsews_client *client = open_client(port_of(s), OPTIONS("reconnect=false"));
+    await_text(client, "one");
+    tell_server(s, "go");
+    IS(pulsews_recv(client, &message, SHORT), PULSEWS_EEOF);
+    tell_server(s, "down");
+    await_record(s, 0, "down", NULL);
+    IS(pulsews_reconnect(client), PULSEWS_OK);
+    IS(pulsews_open(client, SHORT, why, sizeof why), PULSEWS_EREFUSED);
+    CHECK(strstr(why, "127.0.0.1"));
+    IS(pulsews_client_state(client), PULSEWS_ERROR);
+    pulsews_client_free(client);
+}
+
+TEST(open_tells_that_the_attempts_are_used_up) {
+    server *s = scripted(SCRIPTS("accept | got 1 | text no"));
+    char why[PULSEWS_ERROR_SIZE] = "";
+    pulsews_message message;
+    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "login=in", "login_confirm=yes", "login_reject=no",
+                                                             "max_reconnect_attempts=2"));
+    int32_t status;
+    IS(pulsews_start(client), PULSEWS_OK);
+    while ((status = pulsews_recv(client, &message, SHORT)) == PULSEWS_OK) {}
+    IS(status, PULSEWS_ELOGIN);
+    IS(pulsews_client_state(client), PULSEWS_ERROR);
+    IS(pulsews_open(client, SHORT, why, sizeof why), PULSEWS_ELOGIN);
+    CHECK(strncmp(why, "gave up after ", 14) == 0);
+    pulsews_client_free(client);
+}
+
+/* An attempt that is under way does not keep reconnect() from using what was set just before. */
+TEST(reconnect_leaves_an_attempt_with_the_old_header) {
+    server *s = scripted(SCRIPTS("go | accept", "accept"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS("headers=X-Token: old", "open_timeout=60s"));
+    IS(pulsews_start(client), PULSEWS_OK);
+    CHECK(strstr(await_record(s, 1, "request", NULL)->text, "X-Token: old"));
+    IS(pulsews_set_header(client, "X-Token", "new", NULL, 0), PULSEWS_OK);
+    IS(pulsews_reconnect(client), PULSEWS_OK);
+    const char *request = await_record(s, 2, "request", NULL)->text;
+    CHECK(strstr(request, "X-Token: new") && !strstr(request, "old"));
+    IS(pulsews_wait_ready(client, SHORT, NULL, 0), PULSEWS_OK);
+    IS((int64_t)statistic(client, "connections"), 1);
+    pulsews_client_free(client);
+}

@@ -188,3 +188,68 @@ TEST(statistics_of_a_busy_client) {
     }
     pulsews_client_free(client);
 }
+
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Clients with the same name and endpoint are different series all the same. */
+TEST(no_series_is_told_twice) {
+    enum { MOST = 1024 };
+    static char text[1 << 18];
+    char *series[MOST], *rest = text;
+    size_t count = 0, of_one = 0;
+    pulsews_client *clients[3];
+    for (int i = 0; i < 3; i++) clients[i] = make_client(1, OPTIONS("name=same"));
+    while (pulsews_statistic_at(of_one, NULL, NULL, NULL, NULL) == PULSEWS_OK) of_one++;
+    int64_t length = pulsews_prometheus(NULL, text, sizeof text);
+    CHECK(length > 0 && length < (int64_t)sizeof text);
+    for (char *line; (line = strtok_r(rest, "\n", &rest)) != NULL;) {
+        char *value = strrchr(line, ' ');
+        if (*line == '#') continue;
+        CHECK(value != NULL && count < MOST);
+        *value = 0;
+        series[count++] = line;
+    }
+    IS((int64_t)count, 3 * (int64_t)of_one);
+    qsort(series, count, sizeof *series, by_text);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(series[i - 1], series[i]) == 0) fprintf(stderr, "twice: %s\n", series[i]);
+        CHECK(strcmp(series[i - 1], series[i]) != 0);
+    }
+    for (int i = 0; i < 3; i++) pulsews_client_free(clients[i]);
+}
+
+static volatile int scrapes_are_done;
+
+static void *send_all_the_time(void *client) {
+    while (!scrapes_are_done) IS(pulsews_send(client, PULSEWS_TEXT, "x", 1, SHORT), PULSEWS_OK);
+    return NULL;
+}
+
+static int64_t scraped(const char *text, const char *metric) {
+    char start[100];
+    snprintf(start, sizeof start, "\npulsews_%s{", metric);
+    const char *at = strstr(text, start), *value = at ? strstr(at, "} ") : NULL;
+    if (!value) fprintf(stderr, "no %s\n", metric);
+    CHECK(value != NULL);
+    return (int64_t)strtod(value + 2, NULL);
+}
+
+/* The numbers of one scrape are of one moment, however busy the client is. */
+TEST(the_account_holds_within_a_scrape) {
+    static char text[1 << 18];
+    pulsews_client *client = open_client(start_server("ignores-close"),
+                                         OPTIONS("compression=false", "message_queue_size=100"));
+    pthread_t sender = run_thread(send_all_the_time, client);
+    await_statistic(client, "messages_accepted", 1000);
+    for (int i = 0; i < 300; i++) {
+        CHECK(pulsews_prometheus(client, text, sizeof text) < (int64_t)sizeof text);
+        int64_t accepted = scraped(text, "messages_accepted_total");
+        int64_t fates = scraped(text, "messages_sent_total") + scraped(text, "messages_dropped_total") +
+                        scraped(text, "messages_expired_total") + scraped(text, "messages_failed_total") +
+                        scraped(text, "queue_size");
+        IS(fates, accepted);
+    }
+    scrapes_are_done = 1;
+    pthread_join(sender, NULL);
+    pulsews_client_free(client);
+}
