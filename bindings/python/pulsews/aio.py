@@ -191,7 +191,7 @@ class Client(Core):
                 await self._wait_for_attempt()
             while self._logs_in and not self.is_ready:
                 if self.state != "connected":
-                    await self._wait_for_attempt()
+                    await self._wait_for_attempt(opened=True)
                 else:
                     await self._wait_a_little(None)
                 if self._hook_problem is not None:
@@ -199,9 +199,12 @@ class Client(Core):
         finally:
             self._connecting = False
 
-    async def _wait_for_attempt(self) -> None:
-        """Waits for something new of the first attempt; raises why it failed when it has."""
+    async def _wait_for_attempt(self, opened: bool = False) -> None:
+        """Waits for something new of the first attempt; raises why it failed when it has. A connection that was open
+        and has ended since is no failed attempt, unless ``opened`` says that this was seen already."""
         problem = self._failed_attempt()
+        if problem is not None and not opened and self._mark() > 0:
+            return
         if problem is None and self._hook_problem is None:
             await self._wait(None)
         if self._hook_problem is not None:

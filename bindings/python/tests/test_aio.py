@@ -269,6 +269,25 @@ def test_events(arun, peer):
     arun(main())
 
 
+def test_a_connection_that_ends_between_two_looks_was_open(arun, peer, monkeypatch):
+    real = aio.Client._opened
+    looks = []
+
+    def look(client, status):
+        looks.append(real(client, status))
+        deadline = time.monotonic() + 20
+        while not looks[-1] and client.state in ("connecting", "connected") and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return looks[-1]
+
+    async def main():
+        monkeypatch.setattr(aio.Client, "_opened", look)
+        async with aio.connect(peer.url("/push?n=2&close=1000"), reconnect=False) as ws:
+            assert [message async for message in ws] == ["0", "1"]
+
+    arun(main())
+
+
 def test_many_clients_on_one_loop(arun, peer):
     async def one(number):
         async with aio.connect(peer.url("/echo")) as ws:
