@@ -103,7 +103,9 @@ enum {
     PULSEWS_EPEERCLOSED = -203,  /* the peer closed the connection with a close frame */
     PULSEWS_EQUEUEFULL = -204,   /* the outbox is full */
     PULSEWS_ERATE = -205,        /* the rate limits left no room in time */
-    PULSEWS_EMOVED = -206,       /* this side left the connection for a new one: pulsews_reconnect, endpoint_return */
+    PULSEWS_EMOVED = -206,       /* this side left the connection for a new one: pulsews_reconnect,
+                                    endpoint_return, max_age, a redirect */
+    PULSEWS_EJOURNAL = -207,     /* the journal can't be used */
 
     /* -300: the peer broke the WebSocket protocol. */
     PULSEWS_EPROTOCOL = -300,    /* a frame that RFC 6455 forbids; closed with 1002 */
@@ -120,12 +122,23 @@ enum {
     PULSEWS_EDEAD = -406,        /* no byte from the peer within heartbeat_timeout */
     PULSEWS_EIO = -407,          /* another error of the operating system */
     PULSEWS_ESTALE = -408,       /* no data within stale_timeout, or no server heartbeat in time */
+    PULSEWS_EPROXY = -409,       /* the proxy refused, or is none */
+    PULSEWS_EPROXYAUTH = -410,   /* the proxy wants other credentials */
+    PULSEWS_ESLOW = -411,        /* the queue of received messages was full (receive_queue_policy=disconnect) */
 
     /* -500: TLS failed. */
     PULSEWS_ETLS = -500,         /* the TLS handshake or record layer failed */
     PULSEWS_ECERTIFICATE = -501, /* the certificate does not verify */
     PULSEWS_EHOSTNAME = -502,    /* the certificate is for another host */
     PULSEWS_ETRUST = -503,       /* the trusted certificates can't be loaded */
+    PULSEWS_EEXPIRED = -504,     /* a certificate of the server has expired */
+    PULSEWS_ENOTYETVALID = -505, /* a certificate of the server is not valid yet */
+    PULSEWS_EUNKNOWNCA = -506,   /* the server's certificate comes from an authority that is not trusted */
+    PULSEWS_EPURPOSE = -507,     /* the server's certificate is not meant for servers */
+    PULSEWS_EPIN = -508,         /* no key of the server is one of pin_sha256 */
+    PULSEWS_ETLSVERSION = -509,  /* the server has no version of TLS that is accepted */
+    PULSEWS_ETRUNCATED = -510,   /* the TLS stream was cut: it ended without close_notify */
+    PULSEWS_ECLIENTCERT = -511,  /* the server wants a client certificate, or does not accept the one it got */
 
     /* -600: the WebSocket handshake failed. */
     PULSEWS_EHANDSHAKE = -600,   /* the server answered with a status other than 101 */
@@ -133,6 +146,7 @@ enum {
     PULSEWS_EHEADERS = -602,     /* the server's headers are malformed or too large */
     PULSEWS_ELOGIN = -603,       /* the login was rejected, or not confirmed in time */
     PULSEWS_ESUBSCRIBE = -604,   /* a subscription was rejected, or not confirmed in time */
+    PULSEWS_EREDIRECT = -605,    /* a redirect of the server can't be followed */
 
     /* -700: a limit was reached. */
     PULSEWS_ETOOBIG = -700,      /* a message is larger than max_message_size */
@@ -196,6 +210,11 @@ int32_t pulsews_transition_at(size_t index, int32_t *from, const char **event, i
 int32_t pulsews_statistic_at(size_t index, const char **name, const char **type, const char **unit,
                              const char **meaning);
 
+/* The presets: options for known feeds. Entry `index` from 0 on: the name for option preset, which feed it is for, and the
+ * options it sets as lines "name=value\n". A pointer that you pass as NULL is not filled. PULSEWS_EINVAL behind the last
+ * entry. docs/PRESETS.md lists them. */
+int32_t pulsews_preset_at(size_t index, const char **name, const char **text, const char **options);
+
 /* ---- Configuration --------------------------------------------------------------------------------------------- */
 
 /* A set of options; one may serve any number of clients, also after it was changed or freed. One thread at a time. */
@@ -205,7 +224,7 @@ typedef struct pulsews_config pulsews_config;
 pulsews_config *pulsews_config_create(void);
 /* Sets one option from text, e.g. ("heartbeat_interval", "30s"), ("max_message_size", "16MiB"), ("verify", "false").
  * Options of type "header" and "list" take one value a call and add it: `headers` ("Name: value"), `endpoints`,
- * `rate_limit` and others.
+ * `rate_limit` and others. Option `preset` sets the options of a known feed that were not and will not be set singly.
  * PULSEWS_EOPTION, PULSEWS_EVALUE or PULSEWS_EINVAL with a sentence; the configuration is then unchanged. */
 int32_t pulsews_config_set(pulsews_config *config, const char *name, const char *value, char *error,
                            size_t error_size);

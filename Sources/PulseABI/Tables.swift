@@ -75,3 +75,15 @@ public func pulsews_statistic_at(
   meaning?.pointee = constant(entry.meaning)
   return StatusCode.ok.rawValue
 }
+
+@c @implementation
+public func pulsews_preset_at(
+  _ index: Int, _ name: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
+  _ text: UnsafeMutablePointer<UnsafePointer<CChar>?>?, _ options: UnsafeMutablePointer<UnsafePointer<CChar>?>?
+) -> Int32 {
+  guard index >= 0, let entry = PresetTable.entry(index) else { return StatusCode.invalidArgument.rawValue }
+  name?.pointee = constant(entry.name)
+  text?.pointee = constant(entry.text)
+  options?.pointee = constant(entry.options)
+  return StatusCode.ok.rawValue
+}

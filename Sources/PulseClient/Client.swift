@@ -128,6 +128,11 @@ package final class Client: EventHandler, @unchecked Sendable {
   var staleTimer: TimerID?
   var roundTrips = RoundTripTimes()
 
+  // Counted elsewhere
+  var keyCount: Int { 0 }
+  var sidesConnected: Int { isOpen ? 1 : 0 }
+  var journalBytes: Int { 0 }
+
   // Waking
   var wakeDescriptor: Int32 = -1
 

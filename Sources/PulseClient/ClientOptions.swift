@@ -75,6 +75,49 @@ package struct ClientOptions: Sendable {
   package var subscribeReject = PatternList()
   package var subscribeTimeout: Int64 = 10_000_000_000
 
+  // The outbox on disk
+  package var journal: String? = nil
+  package var journalSize = 64 << 20
+
+  // Delivery
+  package var receiveQueuePolicy = ReceivePolicy.pause
+  package var keyPath: [JSONPath] = []
+  package var sequencePath: [JSONPath] = []
+  package var sequencePrevious: JSONPath? = nil
+  package var sequenceKey: [JSONPath] = []
+  package var sequenceIncreases = false
+  package var sequenceOfConnection = false
+  package var staleKeyTimeout: Int64 = 0
+
+  // Two connections at once
+  package var maxAge: Int64 = 0
+  package var rotateOn = PatternList()
+  package var rotationOverlap: Int64 = 1_000_000_000
+  package var twin: WebSocketURL? = nil
+  package var twinWait: Int64 = 50_000_000
+
+  // TLS
+  package var clientCertificate: String? = nil
+  package var clientKey: String? = nil
+  package var clientKeyPassword: String? = nil
+  /// SHA-256 values of 32 bytes.
+  package var pins: [[UInt8]] = []
+  package var requiresTLS13 = false
+  package var serverName: String? = nil
+  package var tlsResumption = true
+
+  // The way
+  /// As given: a URL, "none", or nil for what the environment says.
+  package var proxy: String? = nil
+  package var proxyCAFile: String? = nil
+  package var maxRedirects = 5
+
+  /// Of the table of presets; -1 for none.
+  package var preset = -1
+  /// By index of the table: set by the caller, and set by a preset.
+  var chosen = OptionMask()
+  var preselected = OptionMask()
+
   package init() {}
 
   package enum Problem {
@@ -86,13 +129,13 @@ package struct ClientOptions: Sendable {
   package mutating func set(_ name: String, _ value: String) -> Problem? {
     var index = 0
     while let entry = OptionTable.entry(index) {
-      if equal(entry.name, name) { return set(entry, value) }
+      if equal(entry.name, name) { return choose(entry, index, value) }
       index += 1
     }
     return .unknownOption(sentence("unknown option \"\(quoted(name))\"\(suggestion(for: name))"))
   }
 
-  private mutating func set(_ entry: OptionEntry, _ value: String) -> Problem? {
+  mutating func set(_ entry: OptionEntry, _ value: String) -> Problem? {
     switch entry.kind {
     case .header: return addHeader(value)
     case .list: return add(entry, value)
@@ -129,8 +172,11 @@ package struct ClientOptions: Sendable {
     entry.range.utf8CodeUnitCount > 1 && entry.range.utf8Start[0] == 0x30 && entry.range.utf8Start[1] == 0x20
   }
 
-  private func problem(_ entry: OptionEntry, _ value: String) -> Problem {
+  func problem(_ entry: OptionEntry, _ value: String) -> Problem {
     switch entry.key {
+    case .clientKeyPassword, .proxy:
+      // It may hold a password.
+      return .badValue(sentence("option \(entry.name) does not take this; allowed: \(entry.range)"))
     case .login, .heartbeatMessage, .heartbeatAnswer, .subscribeMessage, .unsubscribeMessage:
       // The text may hold a key.
       return .badValue(
@@ -143,7 +189,7 @@ package struct ClientOptions: Sendable {
       sentence("option \(entry.name) does not take \"\(quoted(value))\"; allowed: \(entry.range)\(what)"))
   }
 
-  private func problem(_ entry: OptionEntry, _ problem: PatternProblem) -> Problem {
+  func problem(_ entry: OptionEntry, _ problem: PatternProblem) -> Problem {
     .badValue(sentence("option \(entry.name): \(problem.text)"))
   }
 
@@ -159,6 +205,7 @@ package struct ClientOptions: Sendable {
     case .rateLimitControl: rateLimitControl = flag
     case .holdLogin: holdLogin = flag
     case .holdConnect: holdConnect = flag
+    case .tlsResumption: tlsResumption = flag
     default: break
     }
   }
@@ -182,6 +229,10 @@ package struct ClientOptions: Sendable {
     case .loginTimeout: loginTimeout = time
     case .subscribeInterval: subscribeInterval = time
     case .subscribeTimeout: subscribeTimeout = time
+    case .staleKeyTimeout: staleKeyTimeout = time
+    case .maxAge: maxAge = time
+    case .rotationOverlap: rotationOverlap = time
+    case .twinWait: twinWait = time
     default: break
     }
   }
@@ -199,6 +250,8 @@ package struct ClientOptions: Sendable {
     case .breakerFailures: breakerFailures = number
     case .hostConnects: hostConnects = number
     case .subscribeBatch: subscribeBatch = number
+    case .journalSize: journalSize = number
+    case .maxRedirects: maxRedirects = number
     default: break
     }
   }
@@ -222,7 +275,7 @@ package struct ClientOptions: Sendable {
       }
       return true
     default:
-      return false
+      return setFeedChoice(key, value)
     }
   }
 
@@ -238,6 +291,9 @@ package struct ClientOptions: Sendable {
     case .hostConnectRate:
       guard let window = RateLimiter.parse(value) else { return problem(entry, value) }
       hostConnectRate = window
+    case .journal, .clientCertificate, .clientKey, .clientKeyPassword, .serverName, .proxy, .proxyCAFile, .twin,
+      .sequencePath, .sequencePrevious:
+      return setFeedText(entry, value)
     default:
       return setTemplate(entry, value)
     }
@@ -282,6 +338,8 @@ package struct ClientOptions: Sendable {
     case .rateLimit:
       guard rateLimits.count < 8, let window = RateLimiter.parse(value) else { return problem(entry, value) }
       rateLimits.append(window)
+    case .keyPath, .sequenceKey, .pinSHA256:
+      return addFeedValue(entry, value)
     default:
       return addPattern(entry, value)
     }
@@ -302,6 +360,7 @@ package struct ClientOptions: Sendable {
     case .loginReject: loginReject.append(pattern)
     case .subscribeConfirm: subscribeConfirm.append(pattern)
     case .subscribeReject: subscribeReject.append(pattern)
+    case .rotateOn: rotateOn.append(pattern)
     default: break
     }
     return nil

@@ -47,6 +47,27 @@ struct ClientStatistics {
   var failuresConnect: UInt64 = 0
   var failuresTLS: UInt64 = 0
   var failuresHandshake: UInt64 = 0
+  var receiveDropped: UInt64 = 0
+  var receiveConflated: UInt64 = 0
+  var slowDisconnects: UInt64 = 0
+  var sequenceGaps: UInt64 = 0
+  var sequenceMissing: UInt64 = 0
+  var sequenceRepeats: UInt64 = 0
+  var sequenceStepsBack: UInt64 = 0
+  var duplicatesDiscarded: UInt64 = 0
+  var staleKeys: UInt64 = 0
+  var rotations: UInt64 = 0
+  var rotationsFailed: UInt64 = 0
+  var firstByURL: UInt64 = 0
+  var firstByTwin: UInt64 = 0
+  var twinConnections: UInt64 = 0
+  var journalRecovered: UInt64 = 0
+  var journalInDoubt: UInt64 = 0
+  var tlsHandshakes: UInt64 = 0
+  var tlsResumed: UInt64 = 0
+  var redirects: UInt64 = 0
+  var failuresProxy: UInt64 = 0
+  var tlsTime: Int64 = -1
   /// Of connections that have ended.
   var connectedTime: Int64 = 0
   /// Of the last connection: until it was open, and from then until the first message; -1 for none.
@@ -66,14 +87,18 @@ extension Client {
       case .stale: statistics.reconnectsStale &+= 1
       case .protocolError, .invalidPayload, .deflate, .tooBig: statistics.reconnectsProtocol &+= 1
       case .login, .subscribe: statistics.reconnectsLogin &+= 1
+      case .slowConsumer: statistics.slowDisconnects &+= 1
       default: statistics.reconnectsNetwork &+= 1
       }
       return
     }
     switch failure.code {
     case .resolve: statistics.failuresResolve &+= 1
-    case .tls, .certificate, .hostname, .trust: statistics.failuresTLS &+= 1
-    case .handshake, .upgrade, .headers: statistics.failuresHandshake &+= 1
+    case .tls, .certificate, .hostname, .trust, .expired, .notYetValid, .unknownCA, .purpose, .pin, .tlsVersion,
+      .truncated, .clientCertificate:
+      statistics.failuresTLS &+= 1
+    case .proxy, .proxyLogin: statistics.failuresProxy &+= 1
+    case .handshake, .upgrade, .headers, .redirect: statistics.failuresHandshake &+= 1
     case .login: statistics.reconnectsLogin &+= 1
     default: statistics.failuresConnect &+= 1
     }

@@ -212,7 +212,7 @@ extension OptionTable {
         meaning: "How long a message that subscribes may wait for its confirmation.",
         minimum: 10_000_000, maximum: 3600 * second)
     default:
-      return nil
+      return feedEntry(index)
     }
   }
 }

@@ -44,6 +44,10 @@ package enum OptionKey: Sendable {
   case login, loginConfirm, loginReject, loginTimeout, holdLogin, holdConnect
   case subscribeMessage, unsubscribeMessage, subscribeBatch, subscribeInterval, subscribeConfirm, subscribeReject
   case subscribeTimeout
+  case journal, journalSize, receiveQueuePolicy, keyPath, sequencePath, sequencePrevious, sequenceKey, sequenceRule
+  case sequenceScope, staleKeyTimeout, maxAge, rotateOn, rotationOverlap, twin, twinWait
+  case clientCertificate, clientKey, clientKeyPassword, pinSHA256, tlsMinVersion, serverName, tlsResumption
+  case proxy, proxyCAFile, maxRedirects, preset
 }
 
 package enum OptionTable {
@@ -92,7 +96,7 @@ package enum OptionTable {
     case 7:
       return OptionEntry(
         key: .receiveQueueBytes, name: "receive_queue_bytes", kind: .size, defaultValue: "4MiB", range: "4KiB to 16GiB",
-        meaning: "When received messages wait with this many bytes, 40 for each message included, reading pauses until they are taken, so that a slow consumer slows the peer.",
+        meaning: "When received messages wait with this many bytes, 40 for each message included, the queue is full; receive_queue_policy says what then happens.",
         minimum: 4096, maximum: 16 << 30)
     case 8:
       return OptionEntry(

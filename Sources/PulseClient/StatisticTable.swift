@@ -92,11 +92,35 @@ package enum StatisticTable {
     case 68: return gauge("connected", "boolean", "1 while the connection is open")
     case 69: return gauge("ready", "boolean", "1 while messages flow: open, logged in, subscribed")
     case 70: return gauge("state", "state", "0 disconnected, 1 connecting, 2 connected, 3 reconnecting, 4 error")
+    case 71: return counter("receive_dropped", "messages", "received, and dropped from the full queue: receive_queue_policy=drop_oldest")
+    case 72: return counter("receive_conflated", "messages", "received, and replaced in the full queue by a later one with the same key")
+    case 73: return counter("slow_disconnects", "events", "connections left because the queue of received messages was full")
+    case 74: return counter("sequence_gaps", "events", "messages ahead of their sequence")
+    case 75: return counter("sequence_missing", "messages", "sequence numbers that were left out in these gaps, where numbers are consecutive")
+    case 76: return counter("sequence_repeats", "events", "messages with the sequence number of the one before")
+    case 77: return counter("sequence_steps_back", "events", "messages with a lower sequence number than the one before")
+    case 78: return counter("duplicates_discarded", "messages", "copies that a second connection brought, told by sequence_path")
+    case 79: return counter("stale_keys", "events", "times a key went stale (stale_key_timeout)")
+    case 80: return gauge("keys", "keys", "keys of key_path and sequence_key that were seen")
+    case 81: return counter("rotations", "connections", "connections that were replaced: max_age, rotate_on, code 1012")
+    case 82: return counter("rotations_failed", "events", "replacements that were not ready in time; they are tried again")
+    case 83: return counter("first_by_url", "messages", "with option twin: messages that the connection to the URL brought first")
+    case 84: return counter("first_by_twin", "messages", "with option twin: messages that the connection to the twin brought first")
+    case 85: return counter("twin_connections", "connections", "handshakes of the twin that succeeded")
+    case 86: return gauge("sides_connected", "connections", "with option twin: of the two, those that are open")
+    case 87: return counter("journal_recovered", "messages", "found in the journal, to be sent")
+    case 88: return counter("journal_in_doubt", "messages", "found in the journal, begun to be written when the process ended: not sent again, counted as failed")
+    case 89: return gauge("journal_bytes", "bytes", "of the journal that are in use")
+    case 90: return counter("tls_handshakes", "connections", "TLS handshakes that succeeded")
+    case 91: return counter("tls_resumed", "connections", "of these: resumed sessions")
+    case 92: return gauge("tls_time", "seconds", "how long the last TLS handshake took")
+    case 93: return counter("redirects", "events", "redirects that were followed")
+    case 94: return counter("failures_proxy", "events", "attempts that failed: the proxy")
     default: return nil
     }
   }
 
-  package static var count: Int { 71 }
+  package static var count: Int { 95 }
 }
 
 extension Client {
@@ -174,6 +198,30 @@ extension Client {
     case 68: isOpen ? 1 : 0
     case 69: stage == .ready ? 1 : 0
     case 70: Double(state.rawValue)
+    case 71: Double(statistics.receiveDropped)
+    case 72: Double(statistics.receiveConflated)
+    case 73: Double(statistics.slowDisconnects)
+    case 74: Double(statistics.sequenceGaps)
+    case 75: Double(statistics.sequenceMissing)
+    case 76: Double(statistics.sequenceRepeats)
+    case 77: Double(statistics.sequenceStepsBack)
+    case 78: Double(statistics.duplicatesDiscarded)
+    case 79: Double(statistics.staleKeys)
+    case 80: Double(keyCount)
+    case 81: Double(statistics.rotations)
+    case 82: Double(statistics.rotationsFailed)
+    case 83: Double(statistics.firstByURL)
+    case 84: Double(statistics.firstByTwin)
+    case 85: Double(statistics.twinConnections)
+    case 86: Double(sidesConnected)
+    case 87: Double(statistics.journalRecovered)
+    case 88: Double(statistics.journalInDoubt)
+    case 89: Double(journalBytes)
+    case 90: Double(statistics.tlsHandshakes)
+    case 91: Double(statistics.tlsResumed)
+    case 92: known(statistics.tlsTime)
+    case 93: Double(statistics.redirects)
+    case 94: Double(statistics.failuresProxy)
     default: .nan
     }
   }

@@ -20,6 +20,7 @@ package enum StatusCode: Int32, Sendable {
   case queueFull = -204
   case rateLimited = -205
   case moved = -206
+  case journal = -207
   case protocolError = -300
   case invalidPayload = -301
   case deflate = -302
@@ -32,15 +33,27 @@ package enum StatusCode: Int32, Sendable {
   case dead = -406
   case io = -407
   case stale = -408
+  case proxy = -409
+  case proxyLogin = -410
+  case slowConsumer = -411
   case tls = -500
   case certificate = -501
   case hostname = -502
   case trust = -503
+  case expired = -504
+  case notYetValid = -505
+  case unknownCA = -506
+  case purpose = -507
+  case pin = -508
+  case tlsVersion = -509
+  case truncated = -510
+  case clientCertificate = -511
   case handshake = -600
   case upgrade = -601
   case headers = -602
   case login = -603
   case subscribe = -604
+  case redirect = -605
   case tooBig = -700
   case noMemory = -701
   case noFiles = -702
@@ -76,30 +89,43 @@ extension StatusCode {
     case 11: return line(.queueFull, "PULSEWS_EQUEUEFULL", "the outbox is full", retry: true)
     case 12: return line(.rateLimited, "PULSEWS_ERATE", "the rate limits left no room in time", retry: true)
     case 13: return line(.moved, "PULSEWS_EMOVED", "this side left the connection for a new one", retry: true)
-    case 14: return line(.protocolError, "PULSEWS_EPROTOCOL", "the peer broke the WebSocket protocol", retry: true)
-    case 15: return line(.invalidPayload, "PULSEWS_EPAYLOAD", "the peer sent a text that is not UTF-8", retry: true)
-    case 16: return line(.deflate, "PULSEWS_EDEFLATE", "the peer sent compressed data that does not inflate", retry: true)
-    case 17: return line(.resolve, "PULSEWS_ERESOLVE", "the host name has no address", retry: true)
-    case 18: return line(.refused, "PULSEWS_EREFUSED", "the connection was refused", retry: true)
-    case 19: return line(.unreachable, "PULSEWS_EUNREACHABLE", "there is no route to the host", retry: true)
-    case 20: return line(.reset, "PULSEWS_ERESET", "the connection was reset", retry: true)
-    case 21: return line(.endOfStream, "PULSEWS_EEOF", "the connection ended without a close frame", retry: true)
-    case 22: return line(.openTimeout, "PULSEWS_EOPENTIMEOUT", "the connection was not open in time", retry: true)
-    case 23: return line(.dead, "PULSEWS_EDEAD", "the peer sent nothing within heartbeat_timeout", retry: true)
-    case 24: return line(.io, "PULSEWS_EIO", "the operating system reported an error", retry: true)
-    case 25: return line(.stale, "PULSEWS_ESTALE", "the server sent no data, or no heartbeat, in time", retry: true)
-    case 26: return line(.tls, "PULSEWS_ETLS", "TLS failed", retry: true)
-    case 27: return line(.certificate, "PULSEWS_ECERTIFICATE", "the server's certificate does not verify")
-    case 28: return line(.hostname, "PULSEWS_EHOSTNAME", "the server's certificate is for another host")
-    case 29: return line(.trust, "PULSEWS_ETRUST", "the trusted certificates can't be loaded")
-    case 30: return line(.handshake, "PULSEWS_EHANDSHAKE", "the server refused the WebSocket handshake", retry: true)
-    case 31: return line(.upgrade, "PULSEWS_EUPGRADE", "the server's answer to the WebSocket handshake is not valid", retry: true)
-    case 32: return line(.headers, "PULSEWS_EHEADERS", "the server's headers are malformed or too large", retry: true)
-    case 33: return line(.login, "PULSEWS_ELOGIN", "the login was rejected, or not confirmed in time", retry: true)
-    case 34: return line(.subscribe, "PULSEWS_ESUBSCRIBE", "a subscription was rejected, or not confirmed in time", retry: true)
-    case 35: return line(.tooBig, "PULSEWS_ETOOBIG", "a message is larger than allowed", retry: true)
-    case 36: return line(.noMemory, "PULSEWS_ENOMEM", "there is no memory", retry: true)
-    case 37: return line(.noFiles, "PULSEWS_EFILES", "there is no file descriptor or thread", retry: true)
+    case 14: return line(.journal, "PULSEWS_EJOURNAL", "the journal can't be used")
+    case 15: return line(.protocolError, "PULSEWS_EPROTOCOL", "the peer broke the WebSocket protocol", retry: true)
+    case 16: return line(.invalidPayload, "PULSEWS_EPAYLOAD", "the peer sent a text that is not UTF-8", retry: true)
+    case 17: return line(.deflate, "PULSEWS_EDEFLATE", "the peer sent compressed data that does not inflate", retry: true)
+    case 18: return line(.resolve, "PULSEWS_ERESOLVE", "the host name has no address", retry: true)
+    case 19: return line(.refused, "PULSEWS_EREFUSED", "the connection was refused", retry: true)
+    case 20: return line(.unreachable, "PULSEWS_EUNREACHABLE", "there is no route to the host", retry: true)
+    case 21: return line(.reset, "PULSEWS_ERESET", "the connection was reset", retry: true)
+    case 22: return line(.endOfStream, "PULSEWS_EEOF", "the connection ended without a close frame", retry: true)
+    case 23: return line(.openTimeout, "PULSEWS_EOPENTIMEOUT", "the connection was not open in time", retry: true)
+    case 24: return line(.dead, "PULSEWS_EDEAD", "the peer sent nothing within heartbeat_timeout", retry: true)
+    case 25: return line(.io, "PULSEWS_EIO", "the operating system reported an error", retry: true)
+    case 26: return line(.stale, "PULSEWS_ESTALE", "the server sent no data, or no heartbeat, in time", retry: true)
+    case 27: return line(.proxy, "PULSEWS_EPROXY", "the proxy refused, or is none", retry: true)
+    case 28: return line(.proxyLogin, "PULSEWS_EPROXYAUTH", "the proxy wants other credentials")
+    case 29: return line(.slowConsumer, "PULSEWS_ESLOW", "the queue of received messages was full (receive_queue_policy=disconnect)", retry: true)
+    case 30: return line(.tls, "PULSEWS_ETLS", "TLS failed", retry: true)
+    case 31: return line(.certificate, "PULSEWS_ECERTIFICATE", "the server's certificate does not verify")
+    case 32: return line(.hostname, "PULSEWS_EHOSTNAME", "the server's certificate is for another host")
+    case 33: return line(.trust, "PULSEWS_ETRUST", "the trusted certificates can't be loaded")
+    case 34: return line(.expired, "PULSEWS_EEXPIRED", "a certificate of the server has expired")
+    case 35: return line(.notYetValid, "PULSEWS_ENOTYETVALID", "a certificate of the server is not valid yet")
+    case 36: return line(.unknownCA, "PULSEWS_EUNKNOWNCA", "the server's certificate comes from an authority that is not trusted")
+    case 37: return line(.purpose, "PULSEWS_EPURPOSE", "the server's certificate is not meant for servers")
+    case 38: return line(.pin, "PULSEWS_EPIN", "no key of the server is one of pin_sha256")
+    case 39: return line(.tlsVersion, "PULSEWS_ETLSVERSION", "the server has no version of TLS that is accepted")
+    case 40: return line(.truncated, "PULSEWS_ETRUNCATED", "the TLS stream was cut: it ended without close_notify", retry: true)
+    case 41: return line(.clientCertificate, "PULSEWS_ECLIENTCERT", "the server wants a client certificate, or does not accept the one it got")
+    case 42: return line(.handshake, "PULSEWS_EHANDSHAKE", "the server refused the WebSocket handshake", retry: true)
+    case 43: return line(.upgrade, "PULSEWS_EUPGRADE", "the server's answer to the WebSocket handshake is not valid", retry: true)
+    case 44: return line(.headers, "PULSEWS_EHEADERS", "the server's headers are malformed or too large", retry: true)
+    case 45: return line(.login, "PULSEWS_ELOGIN", "the login was rejected, or not confirmed in time", retry: true)
+    case 46: return line(.subscribe, "PULSEWS_ESUBSCRIBE", "a subscription was rejected, or not confirmed in time", retry: true)
+    case 47: return line(.redirect, "PULSEWS_EREDIRECT", "a redirect of the server can't be followed")
+    case 48: return line(.tooBig, "PULSEWS_ETOOBIG", "a message is larger than allowed", retry: true)
+    case 49: return line(.noMemory, "PULSEWS_ENOMEM", "there is no memory", retry: true)
+    case 50: return line(.noFiles, "PULSEWS_EFILES", "there is no file descriptor or thread", retry: true)
     default: return nil
     }
   }
@@ -137,6 +163,8 @@ package struct Failure: Sendable {
   var isFatal: Bool {
     switch code {
     case .certificate, .hostname, .trust, .badURL, .invalidArgument: true
+    case .expired, .notYetValid, .unknownCA, .purpose, .pin, .tlsVersion, .clientCertificate: true
+    case .proxyLogin, .redirect: true
     case .handshake: httpStatus == 401 || httpStatus == 403 || httpStatus == 404
     default: false
     }
