@@ -21,7 +21,7 @@ LIBRARY := $(DIST)/libpulsews.so.$(VERSION)
 SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh
 
 PYTHON := $(BUILD)/venv/bin/python
-SUITES := abi python go chaos unit fuzz-replay integration asan tsan
+SUITES := abi python go chaos exchanges unit fuzz-replay integration asan tsan
 
 export BUILD DIST VERSION
 # Only here: a `make install PREFIX=...` inside a test must not find the LIBDIR of the make around it.
@@ -48,6 +48,7 @@ test-abi: library ## header, exports, linkage, installation, the C interface's b
 test-python: library ## the Python binding's tests
 test-go: library ## the Go binding's tests, under the race detector
 test-chaos: library ## the fault proxy, storms and simulated weeks, short
+test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s
 test-integration: library ## against other people's servers, bad servers, captured traffic
 test-fuzz-replay: setup ## the fuzzing corpora, replayed
 $(addprefix test-,$(SUITES)):
@@ -88,6 +89,16 @@ fuzz: setup ## fuzz TARGET=name for SECONDS=600
 .PHONY: chaos
 chaos: library ## faults of all kinds and books to the message, a storm, half a year in 90 s: SECONDS=300 SEED=n
 	@Tests/Chaos/run.sh "$(if $(filter file,$(origin SECONDS)),300,$(SECONDS))" "$(SEED)"
+
+DAYS ?= 30
+.PHONY: exchanges
+exchanges: library ## 100 clients with each preset against simulated exchanges: DAYS=30 SCALE=4320 EXCHANGE=kraken SEED=n CLIENTS=n
+	@PATH="$(BUILD)/venv/bin:$$PATH" Tests/Exchanges/run.sh "$(DAYS)" "$(SCALE)" "$(EXCHANGE)" "$(SEED)" "$(CLIENTS)"
+
+COUNT ?= 1000
+.PHONY: crashes
+crashes: library ## kills a sender with a journal again and again, and counts what arrived: COUNT=1000 SEED=n
+	@Tests/Chaos/crashes.sh "$(COUNT)" "$(SEED)"
 
 CASES ?= *
 ROLES ?= client server

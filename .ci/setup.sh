@@ -18,6 +18,7 @@ need() { # need PACKAGE COMMAND...: the package is missing unless the command su
   shift
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
+has_daemon() { PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$1"; } # often not on a user's PATH
 has_header() { printf '#include <%s>\n' "$1" | gcc -E - ; }
 need gcc command -v gcc
 need g++ command -v g++
@@ -27,10 +28,17 @@ need pkg-config command -v pkg-config
 need libssl-dev pkg-config --exists openssl
 need zlib1g-dev pkg-config --exists zlib
 need openssl command -v openssl
+need nginx-light has_daemon nginx
+need haproxy has_daemon haproxy
+need stunnel4 has_daemon stunnel
 need binutils command -v readelf
 need iproute2 command -v ip
 need xz-utils command -v xz
 need golang-github-gorilla-websocket-dev test -d /usr/share/gocode/src/github.com/gorilla/websocket
+need squid has_daemon squid
+need tinyproxy command -v tinyproxy
+need dante-server has_daemon danted
+need microsocks command -v microsocks
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip, venv'
 
@@ -39,6 +47,13 @@ if [ "${#missing[@]}" -gt 0 ]; then
     say "installing with apt: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
+    # Packages of servers would start them at once; the tests start their own.
+    policy=/usr/sbin/policy-rc.d
+    if ! [ -e "$policy" ]; then
+      trap 'rm -f "$policy"' EXIT
+      printf '#!/bin/sh\nexit 101\n' >"$policy"
+      chmod 755 "$policy"
+    fi
     apt-get install -y -qq --no-install-recommends "${missing[@]}"
   else
     die "missing: ${missing[*]}; install them (Debian: apt-get install ${missing[*]}), or run as root"

@@ -20,10 +20,16 @@ tsan) TSAN_OPTIONS=halt_on_error=1 swift_tests --sanitize=thread ;;
 abi) tests Tests/ABI ;;
 python) tests bindings/python/tests ;;
 integration) tests Tests/Integration ;;
-chaos) Tests/Chaos/run.sh short ;;
+chaos)
+  status=0
+  Tests/Chaos/run.sh short || status=1
+  Tests/Chaos/crashes.sh 100 || status=1
+  exit $status
+  ;;
+exchanges) Tests/Exchanges/run.sh short ;;
 go)
   cd bindings/go
-  unformatted=$("$(go env GOROOT)/bin/gofmt" -l . ../../examples/go ../../Tests/Integration)
+  unformatted=$("$(go env GOROOT)/bin/gofmt" -l . ../../examples/go ../../Tests/Integration ../../Tests/Exchanges)
   if [ -n "$unformatted" ]; then echo "gofmt would change: $unformatted"; exit 1; fi
   go vet ./...
   go test -v -race -count=1 -timeout 300s ./...

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/OPTIONS.md, ERRORS.md, STATES.md and STATISTICS.md from the tables in the library.
+"""Writes docs/OPTIONS.md, ERRORS.md, STATES.md, STATISTICS.md and PRESETS.md from the tables in the library.
 
     PULSEWS_LIBRARY=dist/libpulsews.so.0 docs/generate.py           writes the pages
     PULSEWS_LIBRARY=dist/libpulsews.so.0 docs/generate.py --check   exits with 1 if they are not up to date
@@ -16,27 +16,32 @@ MADE = "Made from the table in the library by `docs/generate.py`; "
 
 # The order of the page. An option that stands nowhere is an error.
 GROUPS = {
-    "Connection": "headers subprotocols open_timeout close_timeout max_message_size",
+    "Presets": "preset",
+    "Connection": "headers subprotocols open_timeout close_timeout max_message_size max_redirects",
     "Staying connected": "reconnect max_reconnect_attempts reconnect_base_delay reconnect_max_delay jitter stable_time "
                          "restart_delay retry_fatal",
     "Endpoints": "endpoints endpoint_return breaker_failures breaker_timeout host_connects host_connect_rate",
     "Heartbeats and staleness": "heartbeat_interval heartbeat_timeout heartbeat_message heartbeat_reply heartbeat_request "
                                 "heartbeat_answer server_heartbeat server_heartbeat_timeout deliver_heartbeats "
-                                "stale_timeout stale_action",
+                                "stale_timeout stale_action key_path stale_key_timeout",
+    "Sequence numbers": "sequence_path sequence_previous sequence_key sequence_rule sequence_scope",
+    "Replacing a connection, and two at a time": "max_age rotate_on rotation_overlap twin twin_wait",
     "Outbox and limits": "message_queue_size message_queue_bytes message_queue_policy message_ttl backlog_interval "
-                         "rate_limit rate_limit_control",
+                         "rate_limit rate_limit_control journal journal_size",
     "Login and subscriptions": "login login_confirm login_reject login_timeout hold_login hold_connect subscribe_message "
                                "unsubscribe_message subscribe_batch subscribe_interval subscribe_confirm "
                                "subscribe_reject subscribe_timeout",
-    "The queue of received messages": "receive_queue_bytes",
+    "The queue of received messages": "receive_queue_bytes receive_queue_policy",
     "Compression": "compression compression_threshold compression_context_takeover compression_window_bits",
-    "TLS": "ca_file verify",
+    "TLS": "ca_file verify client_certificate client_key client_key_password pin_sha256 tls_min_version server_name "
+           "tls_resumption",
+    "Proxies": "proxy proxy_ca_file",
     "Other": "events name",
 }
 
 CHAPTERS = r"""The name is the key of `pulsews_config_set` in C and the keyword argument in Python; in Go it is the function `With...`
-(`open_timeout` is `WithOpenTimeout`), and `WithOption(name, text)` takes the text of a configuration file. [RECIPES.md](RECIPES.md)
-has sets of options for known exchanges.
+(`open_timeout` is `WithOpenTimeout`), and `WithOption(name, text)` takes the text of a configuration file. [PRESETS.md](PRESETS.md)
+has sets of options for known exchanges, [RECIPES.md](RECIPES.md) for what trading programs need.
 
 ## Values
 
@@ -224,11 +229,37 @@ def statistic_page(library):
     return lines
 
 
+def preset_page(library):
+    kinds = {row[0]: row[1] for row in options(library)}
+    lines = [
+        "# Presets", "",
+        MADE + "`pulsews_preset_at` gives the same to a program, `pulsews.presets()` in Python, `pulsews.Presets()` in Go.", "",
+        "Option `preset` sets the options of a known feed: its heartbeats, limits, lifetime, keys and sequence numbers. Options "
+        "that you set yourself win, whatever comes first; of an option that takes several values the first of your own takes "
+        "the place of all of the preset's.", "",
+        "| language | |", "|---|---|",
+        '| C | `pulsews_config_set(config, "preset", "kraken", why, sizeof why);` |',
+        '| Python | `pulsews.connect("wss://ws.kraken.com/v2", preset="kraken")` |',
+        '| Go | `pulsews.Dial(ctx, "wss://ws.kraken.com/v2", pulsews.WithPreset("kraken"))` |', "",
+        "The numbers are the exchanges' own of mid 2026, with some room below limits of a second; they change, and a library "
+        "does not. `make exchanges` holds the presets against simulators that ban whoever breaks a rule.", "",
+        "`stale_timeout` has to be longer than the longest silence that is normal for what you subscribe: a quiet market at "
+        "night wants more than the presets have, or `0`.", ""]
+    for name, text, settings in rows(library.pulsews_preset_at, ["c_char_p"] * 3):
+        lines += [f"## {name}", "", text, "", "```ini"]
+        for line in settings.splitlines():
+            option, _, value = line.partition("=")
+            assert option in kinds, option
+            lines.append(f"{option} = {value}")
+        lines += ["```", ""]
+    return lines
+
+
 def main():
     library = ctypes.CDLL(os.environ["PULSEWS_LIBRARY"])
     stale = []
     for name, make in (("OPTIONS.md", option_page), ("ERRORS.md", error_page), ("STATES.md", state_page),
-                       ("STATISTICS.md", statistic_page)):
+                       ("STATISTICS.md", statistic_page), ("PRESETS.md", preset_page)):
         path, page = HERE / name, "\n".join(make(library)).rstrip("\n") + "\n"
         if path.exists() and path.read_text() == page:
             continue

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,7 +82,17 @@ static int32_t log_level;
 int32_t psys_log_level(void) { return __atomic_load_n(&log_level, __ATOMIC_RELAXED); }
 void psys_log_set_level(int32_t level) { __atomic_store_n(&log_level, level, __ATOMIC_RELAXED); }
 
-int32_t psys_readable_path(const char *path) { return access(path, R_OK) == 0; }
+void psys_file_identity(const char *path, void *bytes) {
+    struct stat found;
+    int64_t numbers[4] = {0};
+    if (stat(path, &found) == 0) {
+        numbers[0] = (int64_t)found.st_dev;
+        numbers[1] = (int64_t)found.st_ino;
+        numbers[2] = (int64_t)found.st_size;
+        numbers[3] = (int64_t)found.st_mtim.tv_sec * 1000000000 + found.st_mtim.tv_nsec;
+    }
+    memcpy(bytes, numbers, sizeof numbers);
+}
 
 /* ---- Errors ---- */
 

@@ -1,31 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "CPulseSys.h"
 
-#include <dirent.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The once-only parts; psys_tls_initialise is called from a lazy global of Swift, so by one thread. */
 static psys_tls_read read_below;
 static psys_tls_write write_below;
+static psys_tls_news tell_session;
 static BIO_METHOD *method;
-static int names_index = -1;
+static int bio_type;
 static BIO_METHOD *make_method(void);
-static void free_names(void *parent, void *names, CRYPTO_EX_DATA *data, int index, long number, void *pointer);
 
-int32_t psys_tls_initialise(psys_tls_read read, psys_tls_write write) {
+int32_t psys_tls_initialise(psys_tls_read read, psys_tls_write write, psys_tls_news session) {
     /* Without the exit handler: a thread may be inside OpenSSL while another ends the process. */
     if (OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL) != 1) return 0;
     read_below = read;
     write_below = write;
+    tell_session = session;
     method = make_method();
-    names_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_names);
-    return method != NULL;
+    return method != NULL && psys_tls_peer_initialise();
 }
 
 void psys_tls_context_defaults(SSL_CTX *context, size_t read_buffer) {
@@ -40,19 +37,75 @@ void psys_tls_context_defaults(SSL_CTX *context, size_t read_buffer) {
     SSL_CTX_set_default_read_buffer_len(context, read_buffer);
 }
 
-static int folder_has_files(const char *path) {
-    DIR *folder = opendir(path);
-    int found = 0;
-    if (!folder) return 0;
-    for (struct dirent *entry; !found && (entry = readdir(folder));) found = entry->d_name[0] != '.';
-    closedir(folder);
-    return found;
+void psys_tls_require_13(SSL_CTX *context) { SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION); }
+
+/* ---- The client's certificate ---- */
+
+typedef struct { const char *password; int asked; } secret;
+
+/* Without this OpenSSL would ask at the terminal. */
+static int give_password(char *buffer, int size, int writing, void *argument) {
+    secret *own = argument;
+    (void)writing;
+    if (!own) return -1;
+    own->asked = 1;
+    size_t length = strlen(own->password);
+    if (length == 0 || length > (size_t)size) return -1;
+    memcpy(buffer, own->password, length);
+    return (int)length;
 }
-int32_t psys_tls_has_default_trust(void) {
-    /* The variables count as in SSL_CTX_set_default_verify_paths. */
-    const char *file = getenv(X509_get_default_cert_file_env()), *folder = getenv(X509_get_default_cert_dir_env());
-    return access(file ? file : X509_get_default_cert_file(), R_OK) == 0 ||
-           folder_has_files(folder ? folder : X509_get_default_cert_dir());
+static const char *no_pem(void) {
+    unsigned long error = ERR_peek_error();
+    int lib = ERR_GET_LIB(error), reason = ERR_GET_REASON(error);
+    int is_none = (lib == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE) ||
+                  (lib == ERR_LIB_OSSL_DECODER && reason == ERR_R_UNSUPPORTED);
+    return is_none ? "it holds nothing of that kind in PEM" : "";
+}
+const char *psys_tls_use_certificate(SSL_CTX *context, const char *path) {
+    SSL_CTX_set_default_passwd_cb(context, give_password);
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
+    return SSL_CTX_use_certificate_chain_file(context, path) == 1 ? NULL : no_pem();
+}
+const char *psys_tls_use_key(SSL_CTX *context, const char *path, const char *password) {
+    static const char other[] = "it is not the key of client_certificate";
+    secret own = {password, 0};
+    SSL_CTX_set_default_passwd_cb_userdata(context, &own);
+    int fine = SSL_CTX_use_PrivateKey_file(context, path, SSL_FILETYPE_PEM) == 1;
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
+    /* A key of the same kind that does not fit is refused in the same call, one of another kind only by the check. */
+    if (fine) return SSL_CTX_check_private_key(context) == 1 ? NULL : other;
+    unsigned long error = ERR_peek_error();
+    if (ERR_GET_LIB(error) == ERR_LIB_X509 && ERR_GET_REASON(error) == X509_R_KEY_VALUES_MISMATCH) return other;
+    if (!own.asked) return no_pem();
+    if (password[0]) return "client_key_password is not its password";
+    return "it is encrypted, and client_key_password is not set";
+}
+
+/* ---- Sessions ---- */
+
+static int session_came(SSL *ssl, SSL_SESSION *session) {
+    BIO *bio = SSL_get_rbio(ssl);
+    if (bio && method && BIO_method_type(bio) == bio_type) tell_session(BIO_get_data(bio), session);
+    return 0; /* no reference was kept */
+}
+void psys_tls_keep_sessions(SSL_CTX *context, int32_t keep) {
+    if (keep) {
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(context, session_came);
+    } else {
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+        SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    }
+}
+int32_t psys_tls_session_is_usable(SSL_SESSION *session) {
+    X509 *certificate = SSL_SESSION_get0_peer(session);
+    int64_t now = psys_realtime_ns() / 1000000000, made = SSL_SESSION_get_time(session);
+    if (!SSL_SESSION_is_resumable(session) || now < made || now - made >= SSL_SESSION_get_timeout(session)) return 0;
+    /* No certificate is shown in a resumed handshake: one that has expired since would go unseen. */
+    return !certificate || X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
+}
+int32_t psys_tls_session_is_13(SSL_SESSION *session) {
+    return SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
 }
 
 int32_t psys_tls_set_server_name(SSL *ssl, const char *name) { return SSL_set_tlsext_host_name(ssl, name) == 1; }
@@ -107,7 +160,8 @@ static long bio_control(BIO *bio, int command, long number, void *pointer) {
 static int bio_create(BIO *bio) { BIO_set_init(bio, 1); return 1; }
 
 static BIO_METHOD *make_method(void) {
-    BIO_METHOD *made = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "pulsews stream");
+    bio_type = BIO_TYPE_SOURCE_SINK | BIO_get_new_index();
+    BIO_METHOD *made = BIO_meth_new(bio_type, "pulsews stream");
     if (!made) return NULL;
     BIO_meth_set_read(made, bio_read);
     BIO_meth_set_write(made, bio_write);
@@ -146,63 +200,3 @@ int32_t psys_tls_take_error(char *buffer, size_t size) {
     return (int32_t)ERR_GET_REASON(error);
 }
 int32_t psys_tls_is_unexpected_eof(int32_t reason) { return reason == SSL_R_UNEXPECTED_EOF_WHILE_READING; }
-
-/* ---- Verification ---- */
-
-static void free_names(void *parent, void *names, CRYPTO_EX_DATA *data, int index, long number, void *pointer) {
-    (void)parent, (void)data, (void)index, (void)number, (void)pointer;
-    OPENSSL_free(names);
-}
-
-enum { NAMES_SIZE = 256 };
-
-/* Only printable ASCII of the certificate reaches an error sentence. */
-static void append(char *names, const unsigned char *bytes, size_t length) {
-    size_t used = strlen(names);
-    if (used + (used ? 2 : 0) + length + 1 > NAMES_SIZE) return;
-    for (size_t i = 0; i < length; i++)
-        if (bytes[i] <= 0x20 || bytes[i] >= 0x7f) return;
-    if (used) { memcpy(names + used, ", ", 2); used += 2; }
-    memcpy(names + used, bytes, length);
-    names[used + length] = 0;
-}
-
-static int verified(int fine, X509_STORE_CTX *store) {
-    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    X509 *certificate = X509_STORE_CTX_get0_cert(store);
-    int error = X509_STORE_CTX_get_error(store);
-    if (fine || !ssl || !certificate || names_index < 0) return fine;
-    if (error != X509_V_ERR_HOSTNAME_MISMATCH && error != X509_V_ERR_IP_ADDRESS_MISMATCH) return fine;
-    char *names = OPENSSL_zalloc(NAMES_SIZE);
-    if (!names) return fine;
-    GENERAL_NAMES *list = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    for (int i = 0; list && i < sk_GENERAL_NAME_num(list); i++) {
-        int kind = 0;
-        void *value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(list, i), &kind);
-        if (kind == GEN_DNS) {
-            append(names, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
-        } else if (kind == GEN_IPADD) {
-            char *text = i2s_ASN1_OCTET_STRING(NULL, value);
-            const unsigned char *bytes = ASN1_STRING_get0_data(value);
-            char dotted[16] = "";
-            if (ASN1_STRING_length(value) == 4)
-                BIO_snprintf(dotted, sizeof dotted, "%d.%d.%d.%d", bytes[0], bytes[1], bytes[2], bytes[3]);
-            const char *shown = dotted[0] ? dotted : text;
-            if (shown) append(names, (const unsigned char *)shown, strlen(shown));
-            OPENSSL_free(text);
-        }
-    }
-    GENERAL_NAMES_free(list);
-    OPENSSL_free(SSL_get_ex_data(ssl, names_index));
-    SSL_set_ex_data(ssl, names_index, names);
-    return fine;
-}
-
-void psys_tls_verify_peer(SSL *ssl) { SSL_set_verify(ssl, SSL_VERIFY_PEER, verified); }
-
-void psys_tls_refused_names(SSL *ssl, char *buffer, size_t size) {
-    const char *names = names_index >= 0 ? SSL_get_ex_data(ssl, names_index) : NULL;
-    if (size == 0) return;
-    buffer[0] = 0;
-    if (names) { strncpy(buffer, names, size - 1); buffer[size - 1] = 0; }
-}

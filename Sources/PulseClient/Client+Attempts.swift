@@ -12,6 +12,10 @@ extension Client {
   /// The delay is over, or there is none.
   func beginAttempt() {
     guard life == .trying, connection == nil, !closeStarted else { return }
+    if waitsForConsumer {
+      attemptWaitsForConsumer = true
+      return
+    }
     guard let index = endpoints.choose(Clock.monotonic()) else {
       stopTrying(failure ?? Failure(.refused, "no endpoint is left"))
       return
@@ -66,9 +70,16 @@ extension Client {
   func connectionOpened(_ opened: Connection) {
     giveBackTicket(of: opened)
     let now = Clock.monotonic()
-    if opened === successor { changeOver(to: opened) }
     endpoints.succeeded(opened.endpoint, now)
     statistics.connections &+= 1
+    if opened === successor {
+      statistics.successors &+= 1
+      if rotation.purpose == .replacement {
+        beginReplacement(opened)
+        return
+      }
+      changeOver(to: opened)
+    }
     statistics.connectTime = now &- opened.startedAt
     statistics.firstMessageTime = -1
     statistics.awaitsFirstMessage = true
@@ -78,6 +89,7 @@ extension Client {
     move(.opened, cause: "connected")
     log(.info) { "connected to \(opened.url.redacted) in \(seconds: self.statistics.connectTime) s" }
     scheduleStale()
+    restartKeys()
     scheduleReturn()
     beginSession(on: opened)
     wake()
@@ -106,6 +118,10 @@ extension Client {
       return
     }
     guard ended === connection else { return }
+    if let successor, rotation.purpose == .replacement, successor.phase == .open, !closeStarted {
+      takeOver(successor, after: failure)
+      return
+    }
     connection = nil
     self.failure = failure
     lastAttemptOpened = ended.openedAt > 0
@@ -163,7 +179,10 @@ extension Client {
       let asked = Int64(min(seconds, 86_400)) &* 1_000_000_000
       if asked > delay { delay = asked }
     }
-    if !failsOver && (failure.closeCode == 1012 || failure.closeCode == 1013) {
+    if failure.closeCode == 1012 && wasOpen && backoff.attempt == 1 && replaces {
+      // A restart that was to be expected; others take over at once.
+      delay = 0
+    } else if !failsOver && (failure.closeCode == 1012 || failure.closeCode == 1013) {
       let least = Backoff.restartDelay(
         options.restartDelay, jitterPermille: options.jitterPermille, random: random.next64())
       if least > delay { delay = least }
@@ -192,7 +211,18 @@ extension Client {
     wake()
   }
 
+  /// Half of the queue of received messages is free.
+  func consumerCaughtUp() {
+    resumeTwin()
+    resumeSuccessor()
+    guard attemptWaitsForConsumer else { return }
+    attemptWaitsForConsumer = false
+    beginAttempt()
+    host.hurry()
+  }
+
   func stopAttempts() {
+    attemptWaitsForConsumer = false
     cancel(&attemptTimer)
     cancel(&holdTimer)
     cancel(&homewardTimer)
@@ -224,7 +254,12 @@ extension Client {
       self, tag: Signal.hold, deadline: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
     report(
       "{\"event\":\"hold\",\"at\":\"\(kind == .connect ? "connect" : "login")\",\"attempt\":\(attemptNumber),"
-        + "\"endpoint\":\(json: endpoint.redacted)}")
+        + "\"endpoint\":\(json: endpoint.redacted),\"successor\":\(isForSuccessor(kind) ? "true" : "false")}")
+  }
+
+  /// Another connection serves meanwhile.
+  private func isForSuccessor(_ kind: Hold) -> Bool {
+    kind == .login ? heldConnection !== connection : connection != nil
   }
 
   /// The application has done its part.
@@ -238,10 +273,12 @@ extension Client {
     switch kind {
     case .connect:
       holdIsOver = true
-      if connection == nil { askGate() } else { returnToPreferred() }
+      if connection == nil { askGate() } else { connectSuccessor() }
       host.hurry()
     case .login:
-      advanceSession()
+      let held = heldConnection
+      heldConnection = nil
+      if let held { advanceSession(on: held) }
     }
     return .ok
   }
@@ -253,80 +290,17 @@ extension Client {
       .login,
       "\(url.redacted): the application did not release the hold within login_timeout (\(seconds: options.loginTimeout) s)")
     if kind == .login {
-      connection?.leave(failure)
+      let held = heldConnection
+      heldConnection = nil
+      held?.leave(failure)
     } else if connection != nil {
       log(.warning) { "\(failure.text)" }
-      scheduleReturn()
+      successorIsNotComing(failure)
     } else {
       failedAttempts &+= 1
       lost(failure, endpoint: chosenEndpoint, wasOpen: false, Clock.monotonic())
     }
   }
-
-  // MARK: Back to a preferred endpoint
-
-  func scheduleReturn() {
-    guard let connection, connection.endpoint > 0, options.endpointReturn > 0, homewardTimer == nil else { return }
-    homewardTimer = host.loop.schedule(
-      self, tag: Signal.homeward, deadline: Clock.deadline(Clock.monotonic(), after: options.endpointReturn))
-  }
-
-  /// The present connection goes on serving until the other one is open.
-  func returnToPreferred() {
-    guard let connection, stage == .ready, !closeStarted, successor == nil else {
-      scheduleReturn()
-      return
-    }
-    let now = Clock.monotonic()
-    guard let index = endpoints.better(than: connection.endpoint, now, quiet: options.endpointReturn) else {
-      scheduleReturn()
-      return
-    }
-    if options.holdConnect && !holdIsOver {
-      beginHold(.connect, endpoint: urls[index])
-      return
-    }
-    holdIsOver = false
-    guard let ticket = HostGate.takeAtOnce(self, urls[index])
-    else {
-      scheduleReturn()
-      return
-    }
-    statistics.attempts &+= 1
-    let target = urls[index]
-    let made = Connection(client: self, endpoint: index, url: target, tlsContext: target.isSecure ? tlsContext : nil)
-    made.ticket = ticket
-    successor = made
-    log(.debug) { "trying the preferred endpoint \(target.redacted)" }
-    made.start()
-  }
-
-  private func changeOver(to opened: Connection) {
-    successor = nil
-    let old = connection
-    connection = opened
-    chosenEndpoint = opened.endpoint
-    endSession()
-    old?.leave(Failure(.moved, "\(url.redacted): left for the preferred endpoint"))
-    if let old { endpoints.cancelled(old.endpoint) }
-    outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
-    tellDiscarded("left for the preferred endpoint")
-    endpoints.began(opened.endpoint, Clock.monotonic())
-    report(
-      "{\"event\":\"endpoint\",\"endpoint\":\(json: opened.url.redacted),"
-        + "\"cause\":\"back to the preferred endpoint\"}")
-    log(.info) { "back to the preferred endpoint \(opened.url.redacted)" }
-  }
-
-  private func successorFailed(_ ended: Connection, _ failure: Failure, _ now: Int64) {
-    if !closeStarted && failure.code != .moved {
-      endpoints.failed(ended.endpoint, now)
-      log(.info) { "the preferred endpoint can't be used yet: \(failure.text)" }
-    }
-    scheduleReturn()
-  }
-
-  func leaveSuccessor() { successor?.end(Failure(.moved, "not needed any more")) }
 
   /// 1 for the first attempt since the last stable connection.
   var attemptNumber: Int { backoff.attempt + 1 }

@@ -9,7 +9,7 @@ extension Client {
   var hasPatterns: Bool {
     !options.heartbeatReply.isEmpty || !options.heartbeatRequest.isEmpty || !options.serverHeartbeat.isEmpty
       || !options.loginConfirm.isEmpty || !options.loginReject.isEmpty || !options.subscribeConfirm.isEmpty
-      || !options.subscribeReject.isEmpty
+      || !options.subscribeReject.isEmpty || !options.rotateOn.isEmpty
   }
 
   /// True if the message is not for the application. It may end the connection.
@@ -37,7 +37,10 @@ extension Client {
       }
       return swallow(message)
     }
-    return connection === self.connection && inspectSession(message, on: connection)
+    if !options.rotateOn.isEmpty && connection === self.connection && options.rotateOn.matches(payload) {
+      rotate("notice")
+    }
+    return inspectSession(message, on: connection)
   }
 
   private func swallow(_ message: WireMessage) -> Bool {
@@ -61,20 +64,24 @@ extension Client {
 
   private func inspectSession(_ message: WireMessage, on connection: Connection) -> Bool {
     // A server that tells only failures may do so at any time.
-    let loginIsOpen = stage == .login || stage == .confirming
+    let loginIsOpen = connection.session.stage == .login || connection.session.stage == .confirming
     if (loginIsOpen || options.loginConfirm.isEmpty) && options.loginReject.matches(message.payload) {
       statistics.loginsRejected &+= 1
-      leave(connection, because: message, Failure(.login, "\(url.redacted): the server rejected the login"))
+      leave(connection, because: message, Failure(.login, "\(connection.url.redacted): the server rejected the login"))
       return true
     }
     if loginIsOpen {
-      if !loginIsConfirmed && options.loginConfirm.matches(message.payload) { loginConfirmed() }
+      if !connection.session.loginIsConfirmed && options.loginConfirm.matches(message.payload) {
+        loginConfirmed(on: connection)
+      }
     } else {
       if options.subscribeReject.matches(message.payload) {
-        leave(connection, because: message, Failure(.subscribe, "\(url.redacted): the server rejected a subscription"))
+        leave(connection, because: message, Failure(.subscribe, "\(connection.url.redacted): the server rejected a subscription"))
         return true
       }
-      if confirmsAwaited > 0 && options.subscribeConfirm.matches(message.payload) { subscriptionConfirmed() }
+      if connection.session.confirmsAwaited > 0 && options.subscribeConfirm.matches(message.payload) {
+        subscriptionConfirmed(on: connection)
+      }
     }
     return false
   }
@@ -90,6 +97,7 @@ extension Client {
   /// Data came with the last chunk.
   @inline(__always)
   func dataArrived(at time: Int64, on connection: Connection) {
+    if connection === successor { return }
     lastDataAt = time
     if statistics.awaitsFirstMessage {
       statistics.awaitsFirstMessage = false

@@ -10,8 +10,10 @@ extension Client {
   /// Starts to connect; does nothing when that was done before.
   package func start() -> StatusCode {
     mutex.lock()
-    defer { mutex.unlock() }
-    return startLocked()
+    let status = startLocked()
+    mutex.unlock()
+    if status == .ok { _ = twin?.partner.start() }
+    return status
   }
 
   private func startLocked() -> StatusCode {
@@ -22,6 +24,7 @@ extension Client {
 
   private func begin(_ event: SessionEvent, cause: StaticString) {
     life = .trying
+    keepsQueued = false
     failure = nil
     backoff.reset()
     endpoints.resetRuledOut()
@@ -38,6 +41,7 @@ extension Client {
   /// Starts, and waits for the outcome of an attempt. Each failed one is told once.
   package func open(timeout: Int64) -> Failure? {
     let deadline = Client.deadline(after: timeout)
+    if twin != nil { _ = start() }
     mutex.lock()
     defer { mutex.unlock() }
     if closeStarted { return closedByCaller() }
@@ -45,7 +49,7 @@ extension Client {
     let opened = statistics.connections
     func isDecided() -> Bool {
       // With several endpoints each has its turn before this is a failure.
-      isOpen || life == .ended || closeStarted || statistics.connections != opened
+      isConnected || isOver || closeStarted || statistics.connections != opened
         || failedAttempts &- toldAttempts >= UInt64(urls.count)
     }
     if timeout == 0 && !isDecided() { driveBriefly() }
@@ -53,7 +57,7 @@ extension Client {
       return Failure(.timeout, "not connected to \(url.redacted) yet")
     }
     if closeStarted { return closedByCaller() }
-    if isOpen || statistics.connections != opened { return nil }
+    if isConnected || statistics.connections != opened { return nil }
     toldAttempts = failedAttempts
     // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
     if life == .ended && lastAttemptOpened && !options.reconnect { return nil }
@@ -65,21 +69,23 @@ extension Client {
   /// Waits until messages flow.
   package func waitReady(timeout: Int64) -> Failure? {
     let deadline = Client.deadline(after: timeout)
+    if twin != nil { _ = start() }
     mutex.lock()
     defer { mutex.unlock() }
     if closeStarted { return closedByCaller() }
     _ = startLocked()
-    func isDecided() -> Bool { stage == .ready || life == .ended || closeStarted }
+    func isDecided() -> Bool { isReady || isOver || closeStarted }
     if timeout == 0 && !isDecided() { driveBriefly() }
     guard block(until: deadline, isDecided) else {
       return Failure(.timeout, "the connection to \(url.redacted) is not ready yet")
     }
     if closeStarted { return closedByCaller() }
-    return stage == .ready ? nil : failure
+    return isReady ? nil : failure
   }
 
   /// Connects anew at once, whatever the state, unless the client was closed.
   package func reconnect() -> StatusCode {
+    _ = twin?.partner.reconnect()
     mutex.lock()
     defer { mutex.unlock() }
     if isClosedForGood { return .closed }
@@ -114,6 +120,7 @@ extension Client {
   /// Closes and waits for the peer's answer. `forGood`: `reconnect` does not open it again.
   package func close(code: UInt16?, reason: [UInt8], timeout: Int64, forGood: Bool) -> StatusCode {
     let deadline = Client.deadline(after: timeout)
+    if let twin { _ = twin.partner.close(code: code, reason: reason, timeout: timeout, forGood: forGood) }
     mutex.lock()
     defer { mutex.unlock() }
     if forGood { isClosedForGood = true }
@@ -121,7 +128,7 @@ extension Client {
     if life != .ended && timeout == 0 { driveBriefly() }
     if block(until: deadline, { self.life == .ended || !self.closeStarted }) { return .ok }
     if !forGood && closeStarted {
-      // What could not leave in time fails now; the rest of the close goes on by itself.
+      // What could not leave in time fails now, or stays in the journal; the rest of the close goes on by itself.
       failQueued()
       if let connection, !connection.writeIsBlocked { connection.flush() }
     }
@@ -156,6 +163,8 @@ extension Client {
 
   /// Ends the client at once and waits until no call is inside it.
   package func finish() {
+    twin?.partner.finish()
+    twin?.partner.primary = nil
     mutex.lock()
     closeStarted = true
     isClosedForGood = true
@@ -164,6 +173,7 @@ extension Client {
     connection?.end(closedByCaller())
     if life != .ended { finishClosing(closedByCaller()) }
     cancel(&flowTimer)
+    releaseJournal()
     wake()
     while blockedCalls > 0 {
       let epoch = host.epoch(of: waiter)
@@ -181,7 +191,15 @@ extension Client {
     guard let next = StateTable.next(state, event) else { return }
     let previous = state
     state = next
-    reportState(event, from: previous, cause: cause, code: code)
+    if let primary {
+      primary.twinMoved(event, to: next, hasEnded: life == .ended, cause: cause, code: code)
+    } else if twin != nil {
+      if next != .connected { sideEnded(.url) }
+      tellSide(.url, next, cause)
+      showState(event, cause: cause, code: code)
+    } else {
+      reportState(event, from: previous, cause: cause, code: code)
+    }
   }
 }
 

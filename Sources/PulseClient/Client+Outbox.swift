@@ -11,18 +11,20 @@ extension Client {
 
   /// Frames what may go now on a connection whose frames are all written. True if there is something to write.
   func refill(_ connection: Connection) -> Bool {
-    guard connection === self.connection else { return false }
     let before = connection.output.count
-    if (subscriptions?.pending ?? 0) > 0 && (stage == .subscribing || stage == .ready) && connection.phase == .open {
+    let stage = connection.session.stage
+    if (subscriptions(of: connection)?.pending ?? 0) > 0 && (stage == .subscribing || stage == .ready)
+      && connection.phase == .open
+    {
       let isComplete = sendSubscriptions(on: connection)
-      if isComplete && stage == .subscribing { advanceSession() }
+      if isComplete && stage == .subscribing { advanceSession(on: connection) }
     }
-    if !outbox.isEmpty { frameQueued(on: connection) }
+    if !outbox.isEmpty && connection === self.connection { frameQueued(on: connection) }
     return connection.output.count > before
   }
 
   private func frameQueued(on connection: Connection) {
-    guard stage == .ready, connection.brokenWrite == nil else { return }
+    guard stage == .ready, connection.brokenWrite == nil, !keepsQueued else { return }
     let isClosing = connection.phase == .closing
     guard isClosing ? connection.pendingClose != nil : connection.phase == .open else { return }
     let now = Clock.monotonic()
@@ -49,19 +51,19 @@ extension Client {
 
   /// A close has to wait: messages that were accepted before may still go.
   func holdsBackMessages(for connection: Connection) -> Bool {
-    connection === self.connection && stage == .ready && !outbox.isEmpty
+    connection === self.connection && stage == .ready && !outbox.isEmpty && !keepsQueued
   }
 
   /// The outbox has room again for those who wait.
-  private func giveRoom() {
+  func giveRoom() {
     if sendersWait && outbox.hasRoom(for: 0) {
       sendersWait = false
       host.notify(waiter)
     }
     // Who has to be told through the descriptor learns it when it is worth the while.
-    guard roomIsAwaited, outbox.count <= options.messageQueueSize / 2 && outbox.bytes <= options.messageQueueBytes / 2 else {
-      return
-    }
+    guard roomIsAwaited, outbox.count <= options.messageQueueSize / 2 && outbox.bytes <= options.messageQueueBytes / 2,
+      journalIsHalfFree
+    else { return }
     canSendChanged()
   }
 
@@ -98,6 +100,7 @@ extension Client {
     giveRoom()
     tellDiscarded("")
     if let connection, !connection.writeIsBlocked { connection.flush() }
+    if let successor, successor.phase == .open, !successor.writeIsBlocked { successor.flush() }
     rescheduleFlow()
   }
 
@@ -162,10 +165,14 @@ extension Client {
     if reportsEvents { wake() }
   }
 
-  /// What is still queued fails.
+  /// What is still queued fails, unless there is a journal to keep it.
   func failQueued() {
-    outbox.removeAll(withFlags: 0, cause: .connection)
-    tellDiscarded("the client has ended")
+    if journal != nil {
+      keepQueued()
+    } else {
+      outbox.removeAll(withFlags: 0, cause: .connection)
+      tellDiscarded("the client has ended")
+    }
     reportDiscarded()
     outbox.trim()
     canSendChanged()

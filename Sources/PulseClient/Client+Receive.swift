@@ -31,9 +31,9 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     if let used = batch.empty() { inbox.giveBack(used) }
-    if inbox.isEmpty && life != .ended && !closeStarted {
+    if inbox.isEmpty && !isOver && !closeStarted {
       if let connection, connection.heldFailure != nil { connection.failHeld() }
-      if inbox.isEmpty && life != .ended && !closeStarted { awaitMessage(timeout) }
+      if inbox.isEmpty && !isOver && !closeStarted { awaitMessage(timeout) }
     }
     if let slice = inbox.take(max < 1 << 30 ? max : 1 << 30) {
       batch.fill(slice)
@@ -41,10 +41,12 @@ extension Client {
         // Reading goes on when half of the queue is free.
         connection.resumeReading()
       }
+      if inbox.bytes <= options.receiveQueueBytes / 2 { consumerCaughtUp() }
+      if handles { tellDropped() }
       return Int32(truncatingIfNeeded: batch.count)
     }
     if closeStarted { return StatusCode.closed.rawValue }
-    if life == .ended { return (failure?.code ?? .closed).rawValue }
+    if isOver { return (failure?.code ?? .closed).rawValue }
     if life == .idle { return StatusCode.notConnected.rawValue }
     return StatusCode.timeout.rawValue
   }
@@ -73,7 +75,7 @@ extension Client {
       driveBriefly()
     } else {
       _ = block(until: Client.deadline(after: timeout)) {
-        !self.inbox.isEmpty || self.life == .ended || self.closeStarted
+        !self.inbox.isEmpty || self.isOver || self.closeStarted
       }
     }
   }

@@ -121,8 +121,10 @@ extension Client {
     _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
     following: UInt64? = nil
   ) -> StatusCode {
-    if isDirect, flags == 0, let connection, connection.takesNow(expiresAt: expiresAt), outbox.isEmpty, !closeStarted {
-      frame(kind, payload, flags: 0, expiresAt: expiresAt, on: connection)
+    if isDirect, flags == 0, let connection, connection.takesNow(expiresAt: expiresAt), outbox.isEmpty, !closeStarted,
+      journalMark == 0 || keep(kind, payload, flags: journalMark, expiresAt: expiresAt)
+    {
+      frame(kind, payload, flags: journalMark, expiresAt: expiresAt, on: connection)
       connection.flushSoon()
       return .ok
     }
@@ -151,14 +153,21 @@ extension Client {
     if life == .ended { return .notConnected }
     if flags & SendFlag.report != 0 { tellsFates = true }
     // The outbox knows two of the flags, by the same bits.
-    let kept = flags & (OutboxFlag.liveOnly | OutboxFlag.report)
+    var kept = flags & (OutboxFlag.liveOnly | OutboxFlag.report)
     if flags & SendFlag.first != 0 {
       // A login for a hold that is over: the next one asks for its own.
-      guard let connection, connection.takesMessages, hold == .login || !options.holdLogin else { return .notConnected }
+      guard let connection = heldConnection ?? connection, connection.takesMessages,
+        hold == .login || !options.holdLogin
+      else { return .notConnected }
+      journal?.skip(lastID &+ 1)
       frame(kind, payload, flags: kept | OutboxFlag.liveOnly | SendFlag.first, expiresAt: .max, on: connection)
       noteMessage()
       connection.flushSoon()
       return .ok
+    }
+    if let journal, flags & SendFlag.liveOnly == 0 {
+      if !journal.fits(payload.count) { return .tooBig }
+      kept |= OutboxFlag.journaled
     }
     if flags & SendFlag.liveOnly != 0 && (stage != .ready || connection?.takesMessages != true) { return .notConnected }
     if flags & (SendFlag.inLimit | SendFlag.liveOnly) != 0 && stage == .ready && limiter != nil {
@@ -167,7 +176,9 @@ extension Client {
     }
     // A backlog that leaves one by one must not make it late.
     let overtakes = outbox.isEmpty || (flags & SendFlag.liveOnly != 0 && isPacing)
-    if isDirect, overtakes, let connection, connection.takesNow(expiresAt: expiresAt) {
+    if isDirect, overtakes, let connection, connection.takesNow(expiresAt: expiresAt),
+      keep(kind, payload, flags: kept, expiresAt: expiresAt)
+    {
       frame(kind, payload, flags: kept, expiresAt: expiresAt, on: connection)
       connection.flushSoon()
       return .ok
@@ -187,9 +198,15 @@ extension Client {
     while true {
       guard stage == .ready, let connection, connection.takesMessages, !closeStarted else { return sendProblem() }
       if let following, lastID != following { return .rateLimited }
+      if !journalHasRoom(flags, payload.count) {
+        statistics.messagesRejected &+= 1
+        roomIsAwaited = true
+        return .queueFull
+      }
       let now = Clock.monotonic()
       let isNext = outbox.isEmpty || flags & OutboxFlag.liveOnly != 0
       if isNext && connection.takesNow(expiresAt: expiresAt) && limiter?.admit(now) != false {
+        _ = keep(kind, payload, flags: flags, expiresAt: expiresAt)
         frame(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
         connection.flushSoon()
         return .ok
@@ -208,9 +225,9 @@ extension Client {
     _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
     following: UInt64?
   ) -> StatusCode {
-    if options.messageQueuePolicy == .block && !outbox.hasRoom(for: payload.count) && timeout != 0 {
+    if options.messageQueuePolicy == .block && !hasRoom(flags, payload.count) && timeout != 0 {
       _ = block(until: Client.deadline(after: timeout)) {
-        if self.outbox.hasRoom(for: payload.count) || self.closeStarted || self.life == .ended { return true }
+        if self.hasRoom(flags, payload.count) || self.closeStarted || self.life == .ended { return true }
         // Each time anew: what came free may have gone to another sender.
         self.sendersWait = true
         return false
@@ -221,8 +238,12 @@ extension Client {
       if let following, lastID != following { return .queueFull }
     }
     let now = Clock.monotonic()
-    let admission = outbox.append(
-      id: lastID &+ 1, kind: kind, flags: flags, payload: payload, expiresAt: expiresAt, acceptedAt: now)
+    var admission = makeJournalRoom(flags, payload.count, now: now)
+    if admission == .accepted {
+      admission = outbox.append(
+        id: lastID &+ 1, kind: kind, flags: flags, payload: payload, expiresAt: expiresAt, acceptedAt: now)
+      if admission == .accepted { _ = keep(kind, payload, flags: flags, expiresAt: expiresAt) }
+    }
     if admission == .full {
       statistics.messagesRejected &+= 1
       roomIsAwaited = true
@@ -271,6 +292,8 @@ extension Client {
   package func purge() -> Int {
     mutex.lock()
     defer { mutex.unlock() }
+    // They belong to the next client.
+    if keepsQueued && isClosedForGood { return 0 }
     let count = outbox.purge()
     tellDiscarded("")
     canSendChanged()

@@ -10,46 +10,56 @@ extension Client {
   // MARK: Steps
 
   func beginSession(on connection: Connection) {
-    subscriptions?.beginConnection()
-    confirmsAwaited = 0
-    nextSubscribeAt = 0
-    loginIsConfirmed = false
-    stage = .login
+    subscriptions(of: connection)?.beginConnection()
+    connection.session.stage = .login
     for template in options.login { sendOwn(render(template), on: connection) }
-    if options.holdLogin { beginHold(.login, endpoint: connection.url) }
-    advanceSession()
+    if options.holdLogin {
+      heldConnection = connection
+      beginHold(.login, endpoint: connection.url)
+    }
+    advanceSession(on: connection)
+  }
+
+  func subscriptions(of connection: Connection) -> SubscriptionSet? {
+    connection === self.connection ? subscriptions : connection.session.subscriptions
   }
 
   /// Goes as far as it can now.
-  func advanceSession() {
-    guard let connection, connection.phase == .open else { return }
-    if stage == .login && hold == nil {
-      stage = options.loginConfirm.isEmpty || loginIsConfirmed ? .subscribing : .confirming
-      if stage == .confirming { watchSession(options.loginTimeout) }
+  func advanceSession(on connection: Connection) {
+    guard connection.phase == .open else { return }
+    let isHeld = hold == .login && heldConnection === connection
+    if connection.session.stage == .login && !isHeld {
+      let isConfirmed = options.loginConfirm.isEmpty || connection.session.loginIsConfirmed
+      connection.session.stage = isConfirmed ? .subscribing : .confirming
+      if !isConfirmed { watchSession(connection, options.loginTimeout) }
     }
-    if stage == .subscribing && sendSubscriptions(on: connection) && confirmsAwaited == 0 { becomeReady(connection) }
+    if connection.session.stage == .subscribing && sendSubscriptions(on: connection)
+      && connection.session.confirmsAwaited == 0
+    {
+      becomeReady(connection)
+    }
     if !connection.writeIsBlocked { connection.flush() }
   }
 
-  private func watchSession(_ timeout: Int64) {
-    cancel(&sessionTimer)
-    sessionTimer = host.loop.schedule(
-      self, tag: Signal.session, deadline: Clock.deadline(Clock.monotonic(), after: timeout))
+  private func watchSession(_ connection: Connection, _ timeout: Int64) {
+    connection.cancel(&connection.session.timer)
+    connection.session.timer = host.loop.schedule(
+      connection, tag: Connection.Signal.session, deadline: Clock.deadline(Clock.monotonic(), after: timeout))
   }
 
   private func becomeReady(_ connection: Connection) {
-    stage = .ready
-    readyAt = Clock.monotonic()
-    cancel(&sessionTimer)
-    if options.backlogInterval > 0 && !outbox.isEmpty {
-      backlogEnd = lastID
-      nextBacklogAt = readyAt
+    connection.session.stage = .ready
+    connection.session.readyAt = Clock.monotonic()
+    connection.cancel(&connection.session.timer)
+    if connection === successor {
+      successorIsReady(connection)
     } else {
-      backlogEnd = 0
+      becomeServing(connection)
     }
-    isDirect = limiter == nil
-    stableTimer = host.loop.schedule(
-      self, tag: Signal.stable, deadline: Clock.deadline(readyAt, after: options.stableTime))
+  }
+
+  private func becomeServing(_ connection: Connection) {
+    serve(connection)
     report(
       "{\"event\":\"ready\",\"endpoint\":\(json: connection.url.redacted),\"attempt\":\(attemptNumber),"
         + "\"subscriptions\":\(subscriptions?.count ?? 0),\"seconds\":\(seconds: readyAt &- connection.openedAt)}")
@@ -57,16 +67,35 @@ extension Client {
     wake()
   }
 
+  /// The client's messages go over this connection from now on.
+  func serve(_ connection: Connection) {
+    let now = Clock.monotonic()
+    if options.backlogInterval > 0 && !outbox.isEmpty {
+      backlogEnd = lastID
+      nextBacklogAt = now
+    } else {
+      backlogEnd = 0
+    }
+    isDirect = limiter == nil
+    cancel(&stableTimer)
+    stableTimer = host.loop.schedule(
+      self, tag: Signal.stable, deadline: Clock.deadline(readyAt, after: options.stableTime))
+    scheduleRotation()
+    sideIsReady(.url)
+    primary?.twinIsReady()
+  }
+
   /// The connection is over.
   func endSession() {
-    stage = .none
     isDirect = false
     backlogEnd = 0
-    cancel(&sessionTimer)
     cancel(&stableTimer)
     cancel(&staleTimer)
+    cancel(&rotation.timer)
+    rotation.isAsked = false
     // One for the login, or for an attempt at a preferred endpoint.
     hold = nil
+    heldConnection = nil
     holdIsOver = false
     cancel(&holdTimer)
     cancel(&homewardTimer)
@@ -74,20 +103,22 @@ extension Client {
     rescheduleFlow()
   }
 
-  func sessionTimedOut() {
-    guard let connection, connection.phase == .open else { return }
-    switch stage {
+  func sessionTimedOut(on connection: Connection) {
+    guard connection.phase == .open else { return }
+    switch connection.session.stage {
     case .confirming:
       connection.leave(
         Failure(
           .login,
-          "\(url.redacted): no message confirmed the login within login_timeout (\(seconds: options.loginTimeout) s)"))
+          "\(connection.url.redacted): no message confirmed the login within login_timeout (\(seconds: options.loginTimeout) s)"
+        ))
     case .subscribing, .ready:
-      if confirmsAwaited == 0 { return }
+      let awaited = connection.session.confirmsAwaited
+      if awaited == 0 { return }
       connection.leave(
         Failure(
           .subscribe,
-          "\(url.redacted): \(confirmsAwaited) messages that subscribe were not confirmed within subscribe_timeout (\(seconds: options.subscribeTimeout) s)"
+          "\(connection.url.redacted): \(awaited) messages that subscribe were not confirmed within subscribe_timeout (\(seconds: options.subscribeTimeout) s)"
         ))
     case .none, .login:
       break
@@ -95,21 +126,21 @@ extension Client {
   }
 
   /// This may be before the application has released its hold.
-  func loginConfirmed() {
-    loginIsConfirmed = true
+  func loginConfirmed(on connection: Connection) {
+    connection.session.loginIsConfirmed = true
     log(.debug) { "the login is confirmed" }
-    guard stage == .confirming else { return }
-    cancel(&sessionTimer)
-    stage = .subscribing
-    advanceSession()
+    guard connection.session.stage == .confirming else { return }
+    connection.cancel(&connection.session.timer)
+    connection.session.stage = .subscribing
+    advanceSession(on: connection)
   }
 
-  func subscriptionConfirmed() {
-    guard confirmsAwaited > 0 else { return }
-    confirmsAwaited -= 1
-    if confirmsAwaited > 0 { return }
-    cancel(&sessionTimer)
-    if stage == .subscribing { advanceSession() }
+  func subscriptionConfirmed(on connection: Connection) {
+    guard connection.session.confirmsAwaited > 0 else { return }
+    connection.session.confirmsAwaited -= 1
+    if connection.session.confirmsAwaited > 0 { return }
+    connection.cancel(&connection.session.timer)
+    if connection.session.stage == .subscribing { advanceSession(on: connection) }
   }
 
   // MARK: Texts of the library's own
@@ -139,11 +170,11 @@ extension Client {
 
   /// Sends what is to be sent, as far as limits and room allow. True when nothing is left.
   func sendSubscriptions(on connection: Connection) -> Bool {
-    guard let subscriptions, subscriptions.pending > 0 else { return true }
+    guard let subscriptions = subscriptions(of: connection), subscriptions.pending > 0 else { return true }
     while connection.takesMessages && connection.hasRoom {
       let now = Clock.monotonic()
-      if now < nextSubscribeAt {
-        scheduleFlow(at: nextSubscribeAt)
+      if now < connection.session.nextSubscribeAt {
+        scheduleFlow(at: connection.session.nextSubscribeAt)
         return false
       }
       if limiter?.admit(now) == false {
@@ -162,10 +193,12 @@ extension Client {
         isSubscribe = !isUnsubscribe
         if !text.isEmpty { connection.encodeOwn(text) }
       }
-      if options.subscribeInterval > 0 { nextSubscribeAt = Clock.deadline(now, after: options.subscribeInterval) }
+      if options.subscribeInterval > 0 {
+        connection.session.nextSubscribeAt = Clock.deadline(now, after: options.subscribeInterval)
+      }
       if isSubscribe && !options.subscribeConfirm.isEmpty {
-        confirmsAwaited += 1
-        watchSession(options.subscribeTimeout)
+        connection.session.confirmsAwaited += 1
+        watchSession(connection, options.subscribeTimeout)
       }
       if subscriptions.pending == 0 { return true }
     }
@@ -173,6 +206,12 @@ extension Client {
   }
 
   package func subscribe(key: [UInt8], message: [UInt8]?, unsubscribe: [UInt8]?) -> Failure? {
+    let failure = subscribeHere(key: key, message: message, unsubscribe: unsubscribe)
+    if failure == nil { _ = twin?.partner.subscribe(key: key, message: message, unsubscribe: unsubscribe) }
+    return failure
+  }
+
+  private func subscribeHere(key: [UInt8], message: [UInt8]?, unsubscribe: [UInt8]?) -> Failure? {
     if message == nil && options.subscribeMessage == nil {
       return Failure(.invalidArgument, "message is NULL; allowed only with option subscribe_message")
     }
@@ -185,6 +224,7 @@ extension Client {
     let ending = message != nil && unsubscribe == nil ? [] : unsubscribe
     switch set.add(key: key, subscribe: message, unsubscribe: ending) {
     case .changed:
+      _ = successor?.session.subscriptions?.add(key: key, subscribe: message, unsubscribe: ending)
       subscriptionsChanged()
     case .unchanged:
       break
@@ -199,8 +239,10 @@ extension Client {
   }
 
   package func unsubscribe(key: [UInt8]) -> StatusCode {
+    _ = twin?.partner.unsubscribe(key: key)
     mutex.lock()
     defer { mutex.unlock() }
+    _ = successor?.session.subscriptions?.remove(key: key)
     guard let subscriptions, subscriptions.remove(key: key) else { return .ok }
     subscriptionsChanged()
     return .ok
@@ -208,7 +250,7 @@ extension Client {
 
   /// The loop sends them, so that many calls in a row make few messages.
   private func subscriptionsChanged() {
-    guard stage == .ready || stage == .subscribing else { return }
+    guard stage == .ready || stage == .subscribing || successor != nil else { return }
     host.loop.post(self, tag: Signal.flow)
     host.hurry()
   }
@@ -216,6 +258,7 @@ extension Client {
   // MARK: What changes between connects
 
   package func setHeader(_ name: String, _ value: String?) -> Failure? {
+    if let failure = twin?.partner.setHeader(name, value) { return failure }
     mutex.lock()
     defer { mutex.unlock() }
     var changed: [HTTPHeader] = []

@@ -7,7 +7,7 @@ import PulseWire
 /// What the user can see of a client.
 extension Client {
   /// As the number of the ABI.
-  package var currentState: Int32 { mutex.withLock { state.rawValue } }
+  package var currentState: Int32 { mutex.withLock { shownState.rawValue } }
 
   /// Why the last connection or attempt ended; nil while none has.
   package var currentFailure: Failure? { mutex.withLock { failure } }
@@ -46,7 +46,8 @@ extension Client {
   func report(_ json: Sentence) {
     guard reportsEvents else { return }
     // Nobody takes anything: events must not fill the memory.
-    if inbox.bytes >= options.receiveQueueBytes {
+    let isBounded = options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate
+    if inbox.bytes >= options.receiveQueueBytes && !isBounded {
       statistics.eventsDropped &+= 1
       return
     }
@@ -64,6 +65,12 @@ extension Client {
       _ = inbox.append(
         kind: MessageCode.event, flags: 0, payload: bytes, receivedAt: Clock.realtime(), expected: bytes.count)
     }
+    if handles && !isTellingDropped {
+      // Telling of it is an event, too.
+      isTellingDropped = true
+      boundQueue()
+      isTellingDropped = false
+    }
   }
 
   func reportState(_ event: SessionEvent, from previous: SessionState, cause: String, code: StatusCode) {
@@ -72,7 +79,7 @@ extension Client {
     if code != .ok, let entry = StatusCode.entry(code: code.rawValue) { error = text(entry.name) }
     var json = JSONObject()
     json.add("event", string: "state")
-    json.add("state", string: text(state.name))
+    json.add("state", string: text(shownState.name))
     json.add("previous", string: text(previous.name))
     json.add("trigger", string: text(event.name))
     json.add("cause", string: cause)
@@ -102,8 +109,8 @@ extension Client {
     defer { mutex.unlock() }
     let now = Clock.monotonic()
     var json = JSONObject()
-    json.add("state", string: text(state.name))
-    json.add("ready", raw: stage == .ready ? "true" : "false")
+    json.add("state", string: text(shownState.name))
+    json.add("ready", raw: isReady ? "true" : "false")
     json.add("name", string: options.name)
     json.add("url", string: urls[0].redacted)
     json.add("endpoint", string: url.redacted)

@@ -24,16 +24,22 @@ package final class Client: EventHandler, @unchecked Sendable {
     static let attempt = 101
     static let gate = 102
     static let hold = 103
-    static let session = 104
     static let flow = 105
     static let stable = 106
     static let stale = 107
     static let homeward = 108
+    static let rotation = 109
+    static let keys = 110
+    static let merge = 111
+    static let room = 112
   }
 
   package let options: ClientOptions
   package let host: LoopHost
   let tlsContext: TLSContext?
+  /// Set before anybody else knows the client.
+  var proxies = ProxyRules()
+  var proxyTLS: TLSContext?
   let mutex = Mutex()
   let waiter = LoopHost.Waiter()
   let random = SecureRandom()
@@ -53,8 +59,12 @@ package final class Client: EventHandler, @unchecked Sendable {
   var isClosedForGood = false
   var blockedCalls = 0
   var connection: Connection?
-  /// A connection to a preferred endpoint that is being made while `connection` serves.
+  /// A connection that is being made while `connection` serves.
   var successor: Connection?
+  var rotation = Rotation()
+  /// The second session of the application's client; that session's client has `primary` in its place. Constant.
+  var twin: Twin?
+  var primary: Client?
   /// The last attempt led to an open connection, whatever became of that.
   var lastAttemptOpened = false
   /// For `open`: each failed attempt is told once.
@@ -73,26 +83,33 @@ package final class Client: EventHandler, @unchecked Sendable {
   var nextDelay: Int64 = 0
   var ticket: ConnectGate.Ticket?
   var attemptTimer: TimerID?
+  /// The delay is over, and the queue of received messages too full; see `receive_queue_policy`.
+  var attemptWaitsForConsumer = false
   var hold: Hold?
   /// The hold before this attempt was released.
   var holdIsOver = false
   var holdTimer: TimerID?
+  /// The connection that the hold of a login is for.
+  var heldConnection: Connection?
   var homewardTimer: TimerID?
 
   // Session
-  var stage = Stage.none
-  var readyAt: Int64 = 0
-  var sessionTimer: TimerID?
+  var stage: Stage { connection?.session.stage ?? .none }
+  var readyAt: Int64 { connection?.session.readyAt ?? 0 }
   var stableTimer: TimerID?
   var subscriptions: SubscriptionSet?
-  var loginIsConfirmed = false
-  var confirmsAwaited = 0
-  var nextSubscribeAt: Int64 = 0
   var messageCounter: UInt64 = 0
   /// Messages are looked at, since there are patterns for them.
   var inspects = false
 
   // Receiving
+  var feed: Feed?
+  /// What `handlesMessages` says.
+  var handles = false
+  var keysTimer: TimerID?
+  var isTellingDropped = false
+  /// The client's owner has no room; see `Twin`.
+  var pausesForPrimary = false
   let inbox = MessageQueue()
   /// So long a bad frame waits for the consumer to answer the messages before it (ns).
   var answerGrace: Int64 = 100_000_000
@@ -104,6 +121,13 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // Sending
   let outbox = Outbox()
+  /// The outbox on disk, if there is one; its messages have `OutboxFlag.journaled`.
+  var journal: Journal?
+  var journalFile: JournalFile?
+  /// `OutboxFlag.journaled` with a journal, else 0.
+  var journalMark: UInt32 = 0
+  /// What is in the outbox stays in the journal; nothing more is sent.
+  var keepsQueued = false
   var limiter: RateLimiter?
   /// A message may be framed as it comes: ready, and nothing paces.
   var isDirect = false
@@ -129,9 +153,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   var roundTrips = RoundTripTimes()
 
   // Counted elsewhere
-  var keyCount: Int { 0 }
-  var sidesConnected: Int { isOpen ? 1 : 0 }
-  var journalBytes: Int { 0 }
+  var journalBytes: Int { journal?.usedBytes ?? 0 }
 
   // Waking
   var wakeDescriptor: Int32 = -1
@@ -160,6 +182,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     if !options.rateLimits.isEmpty { limiter = RateLimiter(windows: options.rateLimits) }
     super.init()
     inspects = hasPatterns
+    prepareDelivery()
   }
 
   deinit {
@@ -188,9 +211,6 @@ package final class Client: EventHandler, @unchecked Sendable {
     case Signal.hold:
       holdTimer = nil
       holdTimedOut()
-    case Signal.session:
-      sessionTimer = nil
-      sessionTimedOut()
     case Signal.flow:
       flowTimer = nil
       flowTimerAt = Int64.max
@@ -204,6 +224,15 @@ package final class Client: EventHandler, @unchecked Sendable {
     case Signal.homeward:
       homewardTimer = nil
       returnToPreferred()
+    case Signal.rotation:
+      rotation.timer = nil
+      rotationIsDue()
+    case Signal.keys:
+      keysTimer = nil
+      keysAreDue()
+    case Signal.merge:
+      twin?.timer = nil
+      releaseMerged()
     default:
       break
     }
@@ -216,6 +245,9 @@ package final class Client: EventHandler, @unchecked Sendable {
     // The news may be old: its ticket was used, or given back.
     case Signal.gate: if ticket != nil { askGate() }
     case Signal.flow: flow()
+    case Signal.room:
+      pausesForPrimary = false
+      if let connection, connection.readingPaused { connection.resumeReading() }
     default: break
     }
   }
@@ -277,7 +309,7 @@ package final class Client: EventHandler, @unchecked Sendable {
       if wakeDescriptor < 0 {
         return StatusCode.noFiles.rawValue
       }
-      if !inbox.isEmpty || life == .ended || state == .connected { signalDescriptor() }
+      if !inbox.isEmpty || life == .ended || shownState == .connected { signalDescriptor() }
     }
     return wakeDescriptor
   }

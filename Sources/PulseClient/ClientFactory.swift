@@ -23,9 +23,28 @@ package enum ClientFactory {
       return .failure(
         Failure(.badURL, "option endpoints has \(other.redacted); allowed: \(isSecure ? "wss" : "ws"), as the client's URL"))
     }
+    let proxies = ProxyRules(option: options.proxy)
+    if let problem = proxies.problem(isSecure: isSecure) { return .failure(Failure(.badValue, text: problem)) }
+    if options.clientCertificate == nil && (options.clientKey != nil || options.clientKeyPassword != nil) {
+      return .failure(
+        Failure(.badValue, "option \(options.clientKey != nil ? "client_key" : "client_key_password") needs client_certificate"))
+    }
+    if let problem = Client.twinProblem(options, isSecure: isSecure) { return .failure(problem) }
     if let host, host.isForked { return .failure(Failure(.forked, "the loop was made before fork()")) }
     do throws(TransportError) {
-      let context = isSecure ? try TLSContextCache.context(caFile: options.caFile, verify: options.verify) : nil
+      let context = isSecure ? try tlsContext(options) : nil
+      var proxyTLS: TLSContext?
+      if proxies.hasSecureProxy {
+        proxyTLS = try TLSContextCache.context(caFile: options.proxyCAFile, verify: options.verify)
+      }
+      var journal: OpenJournal?
+      if let path = options.journal, !path.utf8.isEmpty {
+        do throws(TransportError) {
+          journal = try OpenJournal.open(path, size: options.journalSize)
+        } catch {
+          return .failure(Failure(.journal, text: error.text))
+        }
+      }
       let chosen: LoopHost
       if let host {
         try host.addUser()
@@ -34,11 +53,26 @@ package enum ClientFactory {
         chosen = try DefaultHost.acquire()
       }
       let client = Client(urls: urls, options: completed(options), host: chosen, tlsContext: context)
+      client.proxies = proxies
+      client.proxyTLS = proxyTLS
+      if let twin = options.twin {
+        do throws(TransportError) {
+          try client.addTwin(twin)
+        } catch {
+          DefaultHost.release(chosen)
+          throw error
+        }
+      }
+      if let journal { client.take(journal) }
       ClientRegistry.add(client)
       return .success(client)
     } catch {
       return .failure(Failure(error))
     }
+  }
+
+  static func tlsContext(_ options: ClientOptions) throws(TransportError) -> TLSContext {
+    try TLSContextCache.context(options.tlsSettings)
   }
 
   /// The two heartbeats with a usual answer have it without being told.

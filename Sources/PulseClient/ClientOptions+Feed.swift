@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
 import PulseText
+import PulseTransport
 import PulseWire
 
 /// What a full queue of received messages does.
@@ -66,6 +67,7 @@ extension ClientOptions {
     while let preset = PresetTable.entry(index) {
       if equal(preset.name, value) {
         changed.preset = index
+        changed.removePreselectedLists()
         if let problem = changed.apply(preset) { return problem }
         self = changed
         return nil
@@ -73,6 +75,15 @@ extension ClientOptions {
       index += 1
     }
     return problem(entry, value)
+  }
+
+  /// What a preset before has put into lists: the two would not mean anything together.
+  private mutating func removePreselectedLists() {
+    var index = 0
+    while let entry = OptionTable.entry(index) {
+      if preselected[index] { removeAll(entry.key) }
+      index += 1
+    }
   }
 
   private mutating func apply(_ preset: PresetEntry) -> Problem? {
@@ -144,8 +155,12 @@ extension ClientOptions {
     case .clientCertificate: clientCertificate = value
     case .clientKey: clientKey = value
     case .clientKeyPassword: clientKeyPassword = value
-    case .serverName: serverName = value
-    case .proxy: proxy = value
+    case .serverName:
+      guard ClientOptions.isHostName([UInt8](value.utf8)) else { return problem(entry, value) }
+      serverName = value
+    case .proxy:
+      if case .bad(let wrong) = ProxyRules.choice(value, "option proxy") { return .badValue(wrong) }
+      proxy = value
     case .proxyCAFile: proxyCAFile = value
     case .twin:
       switch WebSocketURL.parse(value) {
@@ -194,6 +209,16 @@ extension ClientOptions {
     case .success(let path): if entry.key == .keyPath { keyPath.append(path) } else { sequenceKey.append(path) }
     }
     return nil
+  }
+
+  /// Letters, digits, and what addresses have besides; other alphabets come as A-labels (RFC 5890 §2.3.2.1).
+  private static func isHostName(_ text: [UInt8]) -> Bool {
+    for byte in text {
+      let isLetter = byte | 0x20 >= UInt8(ascii: "a") && byte | 0x20 <= UInt8(ascii: "z")
+      let isOther = byte >= UInt8(ascii: "-") && byte <= UInt8(ascii: ":") && byte != UInt8(ascii: "/")
+      if !isLetter && !isOther && byte != UInt8(ascii: "_") { return false }
+    }
+    return true
   }
 
   /// 32 bytes from base64, with or without "sha256/" or "sha256//" before.

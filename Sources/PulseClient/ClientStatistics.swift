@@ -31,6 +31,8 @@ struct ClientStatistics {
   var eventsDropped: UInt64 = 0
   var eventsDroppedTold: UInt64 = 0
   var connections: UInt64 = 0
+  /// Of these: made while another one served.
+  var successors: UInt64 = 0
   var attempts: UInt64 = 0
   var errors: UInt64 = 0
   var staleEpisodes: UInt64 = 0
@@ -47,8 +49,11 @@ struct ClientStatistics {
   var failuresConnect: UInt64 = 0
   var failuresTLS: UInt64 = 0
   var failuresHandshake: UInt64 = 0
-  var receiveDropped: UInt64 = 0
-  var receiveConflated: UInt64 = 0
+  /// How many discarded messages, and bytes, events have told, and when the next may.
+  var receiveDiscardTold: UInt64 = 0
+  var receiveDiscardBytesTold: UInt64 = 0
+  var nextReceiveTelling: Int64 = 0
+  var keysAreFullTold = false
   var slowDisconnects: UInt64 = 0
   var sequenceGaps: UInt64 = 0
   var sequenceMissing: UInt64 = 0
@@ -58,8 +63,6 @@ struct ClientStatistics {
   var staleKeys: UInt64 = 0
   var rotations: UInt64 = 0
   var rotationsFailed: UInt64 = 0
-  var firstByURL: UInt64 = 0
-  var firstByTwin: UInt64 = 0
   var twinConnections: UInt64 = 0
   var journalRecovered: UInt64 = 0
   var journalInDoubt: UInt64 = 0

@@ -10,7 +10,7 @@ extension Connection {
   /// Begins the close handshake; what was accepted before goes out first.
   func beginClose(_ code: UInt16?, _ reason: [UInt8]) {
     switch phase {
-    case .resolving, .connecting, .securing, .upgrading:
+    case .resolving, .connecting, .proxying, .securing, .upgrading:
       end(client.closedByCaller())
     case .open where heldFailure != nil:
       failHeld()
@@ -65,11 +65,13 @@ extension Connection {
     cancel(&closeTimer)
     cancel(&heartbeatTimer)
     cancel(&flushTimer)
+    cancel(&session.timer)
     connector?.cancel()
     connector = nil
     if let registration { host.loop.unregister(registration) }
     registration = nil
     if wasOpen { returnUnwritten() }
+    tls = nil
     if let stream {
       self.stream = nil
       // TLS may hold a record with frames that are put back: a goodbye would push it out.
@@ -143,6 +145,7 @@ extension Connection {
       if isEnding && entry.flags & OutboxFlag.liveOnly != 0 {
         client.outbox.book.discard(id: entry.id, flags: entry.flags, cause: .notLive)
       } else {
+        if entry.flags & OutboxFlag.journaled != 0 { client.journal?.queuedAgain(entry.id) }
         client.outbox.putBack(
           OutboxMessage(
             id: entry.id, kind: entry.kind, flags: entry.flags, payload: payload, expiresAt: entry.expiresAt,

@@ -60,7 +60,7 @@ extension Connection {
     heartbeatCounter &+= 1
     if let template = client.options.heartbeatMessage {
       // A second one behind one that the peer does not take tells nothing more.
-      guard hasRoom, client.stage == .ready || client.stage == .subscribing else { return }
+      guard hasRoom, session.stage == .ready || session.stage == .subscribing else { return }
       encodeOwn(client.render(template))
       client.noteMessage()
     } else {

@@ -11,13 +11,7 @@ extension Connection {
     let options = client.options
     openTimer = host.loop.schedule(
       self, tag: Signal.openDeadline, deadline: Clock.deadline(startedAt, after: options.openTimeout))
-    if let address = AddressResolver.literal(url.host, port: url.port) {
-      addresses = .success([address])
-      host.loop.post(self, tag: Signal.resolved)
-      host.hurry()
-    } else if !ResolverPool.submit(host: url.host, port: url.port, for: self) {
-      end(Failure(.noFiles, "can't start a thread to resolve \(url.host)"))
-    }
+    findWay()
   }
 
   /// Whether an answer of the resolver is still wanted. Called by its thread, without the lock.
@@ -38,60 +32,6 @@ extension Connection {
     host.hurry()
   }
 
-  func connectToAddresses() {
-    guard let answer = addresses else { return }
-    addresses = nil
-    switch answer {
-    case .failure(let error):
-      end(Failure(error))
-    case .success(let list):
-      phase = .connecting
-      client.log(.debug) { "connecting to \(self.url.host):\(self.url.port), \(list.count) addresses" }
-      let connector = Connector(
-        loop: host.loop, addresses: list, name: sentence("\(url.host):\(url.port)"), deadline: Int64.max,
-        report: { outcome in self.connected(outcome) })
-      self.connector = connector
-      connector.start()
-      host.hurry()
-    }
-  }
-
-  /// Called by the driver, with no lock held.
-  private func connected(_ outcome: Result<Connector.Connected, TransportError>) {
-    client.mutex.lock()
-    defer { client.mutex.unlock() }
-    guard phase == .connecting else {
-      if case .success(let winner) = outcome { psys_close(winner.descriptor) }
-      return
-    }
-    connector = nil
-    switch outcome {
-    case .failure(let error):
-      end(Failure(error))
-    case .success(let winner):
-      let tcp = winner.makeStream()
-      do throws(TransportError) {
-        if let tlsContext {
-          stream = tlsContext.makeStream(over: tcp, host: url.host)
-        } else {
-          stream = tcp
-        }
-        registration = try host.loop.registerForChanges(winner.descriptor, self)
-      } catch {
-        if stream == nil { tcp.close() }
-        end(Failure(error))
-        return
-      }
-      if url.isSecure {
-        phase = .securing
-        client.log(.debug) { "TCP is connected, TLS begins" }
-        continueSecuring()
-      } else {
-        sendUpgradeRequest()
-      }
-    }
-  }
-
   func continueSecuring() {
     guard let stream else { return }
     var progress = stream.handshake()
@@ -99,6 +39,7 @@ extension Connection {
     if case .wouldBlock = progress, inputIsEnding { progress = stream.handshake() }
     switch progress {
     case .bytes:
+      tlsIsOpen()
       sendUpgradeRequest()
       // What came behind the handshake had its event then.
       if phase == .upgrading { readInput() }
@@ -111,7 +52,7 @@ extension Connection {
     }
   }
 
-  private func sendUpgradeRequest() {
+  func sendUpgradeRequest() {
     let options = client.options
     let key = handshakeKey()
     var offer: DeflateOffer? = nil
@@ -122,8 +63,8 @@ extension Connection {
         serverNoContextTakeover: !options.compressionContextTakeover,
         clientMaxWindowBits: bits == 15 ? 0 : bits, serverMaxWindowBits: bits == 15 ? nil : bits)
     }
-    var headers = client.headers
-    if let credentials = url.credentials, !hasHeader("authorization") {
+    var headers = headersToSend
+    if let credentials = credentialsToSend, !hasHeader("authorization") {
       let login = Base64.encode(("\(credentials.user):\(credentials.password)" as Sentence).bytes)
       headers.append(HTTPHeader(name: "Authorization", value: "Basic " + String(decoding: login, as: UTF8.self)))
     }
@@ -138,7 +79,7 @@ extension Connection {
       bytes.withUnsafeBytes { output.append($0) }
       ledger.skip(bytes: bytes.count)
       upgradeParser = UpgradeResponseParser(
-        key: key, subprotocols: options.subprotocols, offer: offer, maxSize: 64 << 10)
+        key: key, subprotocols: options.subprotocols, offer: offer, maxSize: 64 << 10, stopsAtRedirects: true)
       phase = .upgrading
       flush()
     }
@@ -197,9 +138,18 @@ extension Connection {
   }
 
   private func refuse(_ refusal: UpgradeRefusal) {
+    var problem: Sentence?
+    if follow(refusal, &problem) { return }
     if self === client.connection {
       client.refusal = refusal
       client.acceptance = nil
+    }
+    if let problem {
+      var failure = Failure(
+        .redirect, "\(url.redacted): the server's redirect (status \(refusal.status)) can't be followed: \(problem)")
+      failure.httpStatus = refusal.status
+      end(failure)
+      return
     }
     var why: Sentence = "\(url.redacted): the server refused the WebSocket handshake with status \(refusal.status)"
     if !refusal.reason.utf8.isEmpty { why.add(" \(quoted(refusal.reason))") }
@@ -238,14 +188,26 @@ extension Connection {
   }
 
   func openDeadlinePassed() {
-    let doing: StaticString
+    var doing: Sentence
     switch phase {
-    case .resolving: doing = "the host name was not resolved"
-    case .connecting: doing = "the TCP connection was not made"
+    case .resolving:
+      doing =
+        proxy == nil || resolvesTarget
+        ? "the host name was not resolved" : "the host name of the proxy was not resolved"
+    case .connecting:
+      doing = proxy == nil ? "the TCP connection was not made" : "the TCP connection to the proxy was not made"
+    case .proxying:
+      // It may have refused, and have owed no more than the page for that.
+      if let refusal = tunnel?.timedOut() {
+        end(Failure(refusal))
+        return
+      }
+      doing = "the proxy did not answer"
     case .securing: doing = "the TLS handshake was not finished"
     case .upgrading: doing = "the server did not answer the WebSocket handshake"
     case .open, .closing, .ended: return
     }
+    if let proxy, phase == .connecting || phase == .proxying { doing.add(" (\(proxy.name))") }
     let failure = Failure(
       .openTimeout, "\(url.redacted): \(doing) within open_timeout (\(seconds: client.options.openTimeout) s)")
     if phase == .upgrading { upgradeEnded(failure) } else { end(failure) }

@@ -43,7 +43,7 @@ extension Connection {
         inputEnded(Failure(error))
         return
       }
-      if !wasFull && !inputIsEnding && tlsContext == nil { return }
+      if !wasFull && !inputIsEnding && !overTLS { return }
       guard let stream = self.stream else { return }
       // A chunk that fills the buffer goes to the consumer while it is in the cache; the rest has its turn after that.
       chunks += wasFull ? Connection.chunksPerEvent : 1
@@ -91,10 +91,11 @@ extension Connection {
     var offset = 0
     var received: UInt64 = 0
     var payloadBytes = 0
+    var hasData = false
     defer {
       client.statistics.messagesReceived &+= received
       client.statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: payloadBytes)
-      if received > 0 && phase != .ended { client.dataArrived(at: lastReceivedAt, on: self) }
+      if (received > 0 || hasData) && phase != .ended { client.dataArrived(at: lastReceivedAt, on: self) }
     }
     reading: while true {
       switch wire.receive(chunk, from: &offset) {
@@ -105,21 +106,36 @@ extension Connection {
           client.statistics.receivedDiscarded &+= 1
           continue
         }
+        if client.handles { client.read(message.payload, on: self) }
         if client.inspects && client.inspect(message, on: self) {
+          if client.handles { client.passOver(on: self) }
           if phase == .ended { return }
           if inbox.bytes < limit { continue }
-          readingPaused = true
-          if offset < chunk.count { hold(chunk, from: offset) }
-          break reading
+        } else if client.successor === self {
+          client.hold(message, receivedAt: receivedAt, from: self)
+          if phase == .ended { return }
+          if readingPaused {
+            if offset < chunk.count { hold(chunk, from: offset) }
+            break reading
+          }
+          if inbox.bytes < limit { continue }
+        } else if client.handles {
+          hasData = true
+          client.accept(message, receivedAt: receivedAt)
+        } else {
+          received &+= 1
+          payloadBytes &+= message.payload.count
+          var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
+          if message.wasCompressed { flags |= MessageCode.wasCompressed }
+          inbox.append(
+            kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: receivedAt,
+            expected: chunk.count)
         }
-        received &+= 1
-        payloadBytes &+= message.payload.count
-        var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
-        if message.wasCompressed { flags |= MessageCode.wasCompressed }
-        inbox.append(
-          kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: receivedAt,
-          expected: chunk.count)
-        if inbox.bytes >= limit {
+        if inbox.bytes >= limit || client.pausesForPrimary {
+          if client.leavesSlowConsumer(self) { return }
+          if client.options.receiveQueuePolicy == .dropOldest || client.options.receiveQueuePolicy == .conflate {
+            continue
+          }
           readingPaused = true
           if offset < chunk.count { hold(chunk, from: offset) }
           break reading

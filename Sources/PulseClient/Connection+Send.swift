@@ -144,10 +144,12 @@ extension Connection {
           }
         }
         let before = output.count
+        if let journal = client.journal { ledger.begin(journal) }
         let goesOn = write(output.readable, to: stream, consume: { self.output.consume($0) })
         // A frame that was begun must be finished before anything else goes.
         if output.count < before { wroteOutput(before - output.count) }
         outputIsCut = output.count > 0
+        if outputIsCut, let journal = client.journal { ledger.takeBackBegun(journal, beyond: bytesInRecord) }
         if output.count == 0 { holdsExpiring = false }
         if goesOn { continue }
         if holdsExpiring { takeBackExpiring() }
@@ -169,7 +171,8 @@ extension Connection {
   @inline(__always)
   func wroteOutput(_ count: Int) {
     ledger.written(bytes: count)
-    client.statistics.messagesSent &+= ledger.settle()
+    client.statistics.messagesSent &+= ledger.settle(client.journal)
+    if client.journalMark != 0 { client.journalMoved() }
     if client.watchesSending { client.messagesLeft(self) }
     if let originals, originals.count > ledger.count { forget(originals) }
   }
@@ -237,7 +240,7 @@ extension Connection {
       return true
     case .wouldBlock:
       writeIsBlocked = true
-      recordIsPending = tlsContext != nil
+      recordIsPending = overTLS
       return false
     case .end:
       return false

@@ -12,7 +12,7 @@ import PulseWire
 /// functions, which lock.
 final class Connection: EventHandler, @unchecked Sendable {
   /// How far the connection is. Every phase but `ended` has a deadline or a heartbeat that ends it.
-  enum Phase { case resolving, connecting, securing, upgrading, open, closing, ended }
+  enum Phase { case resolving, connecting, proxying, securing, upgrading, open, closing, ended }
 
   /// What a timer or a post is about: the first argument of the handler functions.
   enum Signal {
@@ -23,12 +23,16 @@ final class Connection: EventHandler, @unchecked Sendable {
     static let resolved = 5
     static let readAgain = 6
     static let failure = 7
+    static let session = 8
+    static let resume = 9
   }
 
   let client: Client
   let endpoint: Int
-  let url: WebSocketURL
-  let tlsContext: TLSContext?
+  /// That of the endpoint; redirects lead from it to `url`.
+  let endpointURL: WebSocketURL
+  var url: WebSocketURL
+  var tlsContext: TLSContext?
   let startedAt: Int64
   /// The slot of the limits that all clients of the process share; given back when the attempt is decided.
   var ticket: ConnectGate.Ticket?
@@ -40,7 +44,21 @@ final class Connection: EventHandler, @unchecked Sendable {
   // Connecting
   var addresses: Result<[SocketAddress], TransportError>?
   var connector: Connector?
+  var proxy: ProxyURL?
+  var proxyAddress: SocketAddress?
+  /// The proxy's part of the stream, while it is being asked.
+  var tunnel: ProxyStream?
+  /// The server's addresses, for a proxy that is given addresses; the first is the one it is asked for.
+  var targets: [SocketAddress] = []
+  /// The name that is being resolved is the server's, though there is a proxy.
+  var resolvesTarget = false
+  /// There is TLS in the stream, to the server or to the proxy.
+  var overTLS = false
+  /// From where redirects have led away in this attempt.
+  var visited: [WebSocketURL] = []
   var stream: ByteStream?
+  /// The layer of `stream` that is TLS with the server.
+  var tls: TLSStream?
   var registration: Registration?
   /// The peer has ended its side, or the connection is broken: reading goes on until that shows.
   var inputIsEnding = false
@@ -86,6 +104,10 @@ final class Connection: EventHandler, @unchecked Sendable {
   var lastWriteAt: Int64 = 0
   var pendingClose: (code: UInt16?, reason: [UInt8])?
 
+  var session = Session()
+  /// With sequence_scope=connection.
+  var sequences: SequenceCheck?
+
   // Heartbeat
   var openedAt: Int64 = 0
   var lastReceivedAt: Int64 = 0
@@ -101,6 +123,7 @@ final class Connection: EventHandler, @unchecked Sendable {
   init(client: Client, endpoint: Int, url: WebSocketURL, tlsContext: TLSContext?) {
     self.client = client
     self.endpoint = endpoint
+    endpointURL = url
     self.url = url
     self.tlsContext = tlsContext
     startedAt = Clock.monotonic()
@@ -118,6 +141,8 @@ final class Connection: EventHandler, @unchecked Sendable {
       readToTheEnd()
     }
     switch phase {
+    case .proxying:
+      continueProxying()
     case .securing:
       continueSecuring()
     case .upgrading, .open, .closing:
@@ -126,7 +151,7 @@ final class Connection: EventHandler, @unchecked Sendable {
         if holdsExpired { return leaveLate() }
         flush()
       }
-      if (readable || hangup || tlsContext != nil) && !readsAgain { readInput() }
+      if (readable || hangup || overTLS) && !readsAgain { readInput() }
     case .resolving, .connecting, .ended:
       break
     }
@@ -151,6 +176,9 @@ final class Connection: EventHandler, @unchecked Sendable {
     case Signal.flush:
       flushTimer = nil
       flushForBurst()
+    case Signal.session:
+      session.timer = nil
+      client.sessionTimedOut(on: self)
     default:
       break
     }
@@ -162,6 +190,8 @@ final class Connection: EventHandler, @unchecked Sendable {
     switch signal {
     case Signal.flush:
       flushForBurst()
+    case Signal.resume:
+      if readingPaused && phase != .ended { resumeReading() }
     case Signal.resolved:
       if phase == .resolving { connectToAddresses() }
     case Signal.readAgain:

@@ -158,7 +158,7 @@ extension OptionTable {
         minimum: 0, maximum: 5)
     case 84:
       return OptionEntry(
-        key: .preset, name: "preset", kind: .choice, defaultValue: "",
+        key: .preset, name: "preset", kind: .text, defaultValue: "",
         range: "a name of docs/PRESETS.md, such as binance-futures",
         meaning: "Options for a known feed: heartbeats, limits, lifetime, keys, sequence numbers. Options that are set win, whatever comes first.",
         minimum: 0, maximum: 0)

@@ -185,7 +185,17 @@ package struct Failure: Sendable {
       case .tls: .tls
       case .certificate: .certificate
       case .hostname: .hostname
+      case .expired: .expired
+      case .notYetValid: .notYetValid
+      case .unknownCA: .unknownCA
+      case .purpose: .purpose
+      case .pin: .pin
+      case .tlsVersion: .tlsVersion
+      case .truncated: .truncated
+      case .clientCertificate: .clientCertificate
       case .trust: .trust
+      case .proxy: .proxy
+      case .proxyLogin: .proxyLogin
       }
     self.init(code, text: error.text)
   }

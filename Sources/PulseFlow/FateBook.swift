@@ -13,6 +13,9 @@ package struct FateBook {
   /// Whether `takeDiscarded` has something to tell.
   package private(set) var hasNews = false
 
+  /// Learns that a message is done.
+  package var journal: Journal?
+
   /// One for each cause, in the order of their raw values.
   private var recent: [Discarded] = []
   private var reports: [FateReport] = []
@@ -33,13 +36,24 @@ package struct FateBook {
     case .failed: failed &+= 1
     case .sent: break
     }
-    if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: fate)) }
+    if flags & (OutboxFlag.report | OutboxFlag.journaled) != 0 { tell(id, flags, fate) }
     if recent.isEmpty { makeRecent() }
     hasNews = true
     let place = Int(cause.rawValue)
     if recent[place].count == 0 || id < recent[place].firstID { recent[place].firstID = id }
     if recent[place].count == 0 || id > recent[place].lastID { recent[place].lastID = id }
     recent[place].count &+= 1
+  }
+
+  private mutating func tell(_ id: UInt64, _ flags: UInt32, _ fate: Fate) {
+    if flags & OutboxFlag.journaled != 0 { journal?.done(id) }
+    if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: fate)) }
+  }
+
+  /// A message of an earlier process, which another event tells of.
+  package mutating func failedBefore(id: UInt64, flags: UInt32) {
+    failed &+= 1
+    if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: .failed)) }
   }
 
   private mutating func makeRecent() {

@@ -40,6 +40,8 @@ package struct FrameLedger {
   private var appended: UInt64 = 0
   private var writtenBytes: UInt64 = 0
   private var reported: [UInt64] = []
+  /// Entries before this one, counted as `first` and `last` are, are marked as begun in the journal.
+  private var begunEnd = 0
 
   package init() {}
 
@@ -74,8 +76,9 @@ package struct FrameLedger {
   /// So many bytes of the stream were written.
   package mutating func written(bytes: Int) { writtenBytes &+= UInt64(truncatingIfNeeded: bytes) }
 
-  /// How many more messages are now wholly written. The ids of those whose fate is asked for go to `takeReported`.
-  package mutating func settle() -> UInt64 {
+  /// How many more messages are now wholly written. The ids of those whose fate is asked for go to `takeReported`; the
+  /// journal learns of those that are in it.
+  package mutating func settle(_ journal: Journal? = nil) -> UInt64 {
     let before = pending
     while first != last {
       let place = first & (entries.count &- 1)
@@ -83,9 +86,35 @@ package struct FrameLedger {
       first &+= 1
       guard entries[place].isMessage else { continue }
       pending &-= 1
-      if entries[place].flags & OutboxFlag.report != 0 { reported.append(entries[place].id) }
+      let flags = entries[place].flags
+      if flags & (OutboxFlag.report | OutboxFlag.journaled) == 0 { continue }
+      if flags & OutboxFlag.journaled != 0 { journal?.done(entries[place].id) }
+      if flags & OutboxFlag.report != 0 { reported.append(entries[place].id) }
     }
     return UInt64(before &- pending)
+  }
+
+  // MARK: The journal
+
+  /// All bytes of the stream are about to be given away: any message may be reached.
+  package mutating func begin(_ journal: Journal) {
+    var index = max(first, begunEnd)
+    while index < last {
+      let place = index & (entries.count &- 1)
+      if entries[place].flags & OutboxFlag.journaled != 0 { journal.begun(entries[place].id) }
+      index &+= 1
+    }
+    begunEnd = last
+  }
+
+  /// Not so many were taken: the messages that begin so many bytes or more behind the last written one are as before.
+  package mutating func takeBackBegun(_ journal: Journal, beyond bytes: Int) {
+    while begunEnd > first {
+      let entry = entries[(begunEnd &- 1) & (entries.count &- 1)]
+      if entry.start < writtenBytes || bytesBefore(entry) < bytes { return }
+      begunEnd &-= 1
+      if entry.flags & OutboxFlag.journaled != 0 { journal.queuedAgain(entry.id) }
+    }
   }
 
   /// The ids of messages with `OutboxFlag.report` that were settled since the last call, in order.
@@ -125,6 +154,7 @@ package struct FrameLedger {
       appended = entry.start
       if entry.isMessage { pending &-= 1 }
     }
+    if begunEnd > last { begunEnd = last }
   }
 
   /// Forgets the frames and begins a new stream, with the memory of the old one. What was reported stays to be taken.
@@ -134,5 +164,6 @@ package struct FrameLedger {
     appended = 0
     writtenBytes = 0
     pending = 0
+    begunEnd = 0
   }
 }

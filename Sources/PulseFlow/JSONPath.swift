@@ -23,6 +23,25 @@ package struct JSONPath: Sendable {
     text.withUnsafeBytes { JSONPath.value($0, message) }
   }
 
+  var size: Int { text.count }
+
+  var stepCount: Int {
+    var count = 0
+    forEachStep { _, _, _ in count &+= 1 }
+    return count
+  }
+
+  /// With the name, whether it may be a member's, and the number of the element; -1 for what is no number.
+  func forEachStep(_ body: (UnsafeRawBufferPointer, Bool, Int) -> Void) {
+    text.withUnsafeBytes { path in
+      var at = 0
+      while at < path.count {
+        guard let step = Step(path, &at) else { return }
+        body(step.name, step.isName, step.index)
+      }
+    }
+  }
+
   /// Where the path is not valid; -1 if it is.
   static func firstProblem(_ path: UnsafeRawBufferPointer) -> Int {
     if path.isEmpty { return 0 }

@@ -19,33 +19,66 @@ package struct MessageSlice {
 package final class MessageQueue {
   /// What a message costs besides its payload; counted in `bytes`, so that a queue of empty messages is bounded too.
   package static let overhead = MemoryLayout<MessageRecord>.size
+  /// The kind of what the owner puts between the messages: not data.
+  package static let event: UInt32 = 256
+  /// The kind of a record that is not in the queue any more, but was neither taken.
+  static let hole = UInt32.max
 
   static let smallestSegment = 4 << 10
   static let largestSegment = 256 << 10
   /// With the largest segments this is 4 MiB: a consumer that falls behind now and then costs no allocation each time.
-  static let spareLimit = 16
+  private static let usualSpareLimit = 16
 
-  private var head: MessageSegment?
+  var head: MessageSegment?
   // The last segment of the list that begins at `head`, which keeps it alive.
-  private var tail: Unmanaged<MessageSegment>?
+  var tail: Unmanaged<MessageSegment>?
   /// Drained segments to use again, linked by `next`.
   private var spare: MessageSegment?
   private var spareCount = 0
-  private var lastSequence: UInt64 = 0
+  private(set) var lastSequence: UInt64 = 0
 
   // Where the next message goes in `tail`, which learns of it in `noteWritten`: a message must not cost a reference
   // count.
   private var byteCursor: UnsafeMutableRawPointer
   private var bytesLeft = 0
-  private var recordCursor: UnsafeMutablePointer<MessageRecord>
+  private(set) var recordCursor: UnsafeMutablePointer<MessageRecord>
   private var recordsLeft = 0
 
   /// Messages in the queue, and their bytes with the overhead of each.
-  package private(set) var count = 0
-  package private(set) var bytes = 0
+  package internal(set) var count = 0
+  package internal(set) var bytes = 0
   /// The most that `count` and `bytes` have been.
-  package private(set) var highestCount = 0
-  package private(set) var highestBytes = 0
+  package var highestCount: Int { count > notedCount ? count : notedCount }
+  package var highestBytes: Int { bytes > notedBytes ? bytes : notedBytes }
+  // Noted before each time that messages leave.
+  private var notedCount = 0
+  private var notedBytes = 0
+
+  // MARK: What only a queue with a policy uses (MessageQueue+Policy.swift)
+
+  /// The memory of the segments in the list and of the spare ones.
+  package private(set) var heldBytes = 0
+  /// What the policy lets the queue hold; spare segments beyond it go.
+  var memoryLimit = Int.max
+  var segmentLimit = MessageQueue.largestSegment
+  var spareLimit = MessageQueue.usualSpareLimit
+  /// Records may be holes or have their key's number in the flags: `take` has to look at each.
+  var needsSifting = false
+  var isKeyed = false
+  var isConflating = false
+  /// Holes that `take` has not passed, and their bytes with the overhead.
+  var holes = 0
+  var holeBytes = 0
+  /// By the number of a key: its message in the queue, while conflating.
+  var latest: [LatestMessage] = []
+  /// Messages up to this one have been taken or dropped. Right only while conflating.
+  var passedSequence: UInt64 = 0
+  var dropCursor = DropCursor()
+  package internal(set) var droppedCount: UInt64 = 0
+  package internal(set) var droppedBytes: UInt64 = 0
+  package internal(set) var droppedEvents: UInt64 = 0
+  package internal(set) var conflatedCount: UInt64 = 0
+  package internal(set) var conflatedBytes: UInt64 = 0
 
   package init() {
     // Never written to: there is no room.
@@ -88,13 +121,13 @@ package final class MessageQueue {
   }
 
   /// Tells `tail` what was appended to it.
-  private func noteWritten() {
+  func noteWritten() {
     tail?._withUnsafeGuaranteedRef { segment in
       segment.recordCount = segment.recordCapacity &- recordsLeft
       segment.bytesUsed = segment.capacity &- bytesLeft
     }
-    if bytes > highestBytes { highestBytes = bytes }
-    if count > highestCount { highestCount = count }
+    if bytes > notedBytes { notedBytes = bytes }
+    if count > notedCount { notedCount = count }
   }
 
   private func pointCursors() {
@@ -130,13 +163,9 @@ package final class MessageQueue {
   @inline(never)
   private func makeRoom(for length: Int, expected: Int) {
     noteWritten()
-    if let only = head, only.next == nil, only.isDrained {
-      head = nil
-      tail = nil
-      recycle(only)
-    }
-    var wanted = MessageQueue.smallestSegment
-    while wanted < expected && wanted < MessageQueue.largestSegment { wanted &*= 2 }
+    if head?.isDrained == true, head?.next == nil { dropHead() }
+    var wanted = segmentLimit < MessageQueue.smallestSegment ? segmentLimit : MessageQueue.smallestSegment
+    while wanted < expected && wanted < segmentLimit { wanted &*= 2 }
     if wanted < length { wanted = length }
     let segment: MessageSegment
     if let reused = spare, reused.capacity >= length {
@@ -146,6 +175,7 @@ package final class MessageQueue {
       reused.next = nil
     } else {
       segment = MessageSegment(capacity: wanted)
+      heldBytes &+= segment.footprint
     }
     if let tail { tail._withUnsafeGuaranteedRef { $0.next = segment } } else { head = segment }
     tail = Unmanaged.passUnretained(segment)
@@ -155,12 +185,9 @@ package final class MessageQueue {
   /// Takes up to `max` messages from the front, all from one segment; nil if the queue is empty.
   package func take(_ max: Int) -> MessageSlice? {
     guard count > 0, max > 0 else { return nil }
+    if needsSifting { return takeSifted(max) }
     noteWritten()
-    while let first = head, first.isDrained, let second = first.next {
-      first.next = nil
-      head = second
-      recycle(first)
-    }
+    while head?.isDrained == true, head?.next != nil { dropHead() }
     guard let segment = head else { return nil }
     let available = segment.recordCount &- segment.recordsTaken
     let taken = available < max ? available : max
@@ -179,15 +206,61 @@ package final class MessageQueue {
     recycle(segment)
   }
 
-  private func recycle(_ segment: consuming MessageSegment) {
-    guard spareCount < MessageQueue.spareLimit, segment.capacity <= MessageQueue.largestSegment else { return }
-    var candidate = segment
+  /// Takes the first segment, which is drained, out of the list. A caller that refers to it hinders its use again.
+  @inline(never)
+  func dropHead() {
+    guard let first = head else { return }
+    head = first.next
+    first.next = nil
+    if head == nil {
+      tail = nil
+      bytesLeft = 0
+      recordsLeft = 0
+    }
+    heldBytes &-= first.footprint
+    recycle(consume first)
+  }
+
+  /// A segment that was in the list is not any more.
+  func leave(_ segment: consuming MessageSegment) {
+    heldBytes &-= segment.footprint
+    recycle(consume segment)
+  }
+
+  /// Takes all segments out of the list; `leave` is to follow for each.
+  func detach() -> MessageSegment? {
+    let first = head
+    head = nil
+    tail = nil
+    pointCursors()
+    return first
+  }
+
+  func recycle(_ segment: consuming MessageSegment) {
+    guard spareCount < spareLimit, segment.capacity <= segmentLimit,
+      heldBytes &+ segment.footprint <= memoryLimit
+    else { return }
+    var candidate = consume segment
     guard isKnownUniquelyReferenced(&candidate) else { return }
     afterLastRelease()
     candidate.reset()
+    heldBytes &+= candidate.footprint
     candidate.next = spare
     spare = candidate
     spareCount &+= 1
+  }
+
+  /// Moves a record with its payload to the end, as it is.
+  func place(_ record: MessageRecord, expected: Int) {
+    let length = record.length
+    if length > bytesLeft || recordsLeft == 0 { makeRoom(for: length, expected: expected) }
+    if length > 0 { byteCursor.copyMemory(from: record.data, byteCount: length) }
+    recordCursor.initialize(to: record)
+    recordCursor.pointee.data = UnsafeRawPointer(byteCursor)
+    byteCursor += length
+    bytesLeft &-= length
+    recordCursor += 1
+    recordsLeft &-= 1
   }
 
   /// A consumer on another thread has read the segment and then released it: what is written now must not overtake
@@ -197,16 +270,26 @@ package final class MessageQueue {
 
   /// Gives back memory that an empty queue keeps for later, but for a small segment.
   package func trim() {
-    spare = nil
-    spareCount = 0
+    dropSpare()
     guard count == 0, var only = head, only.next == nil else { return }
     head = nil
     tail = nil
+    heldBytes &-= only.footprint
     if only.capacity <= MessageQueue.smallestSegment, isKnownUniquelyReferenced(&only) {
       only.reset()
+      heldBytes &+= only.footprint
       spare = only
       spareCount = 1
     }
     pointCursors()
+  }
+
+  func dropSpare() {
+    while let first = spare {
+      heldBytes &-= first.footprint
+      spare = first.next
+      first.next = nil
+    }
+    spareCount = 0
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A block of message payloads, one behind another without gaps, with their records in a second block.
+/// A block of message payloads, one behind another, with their records in a second block.
 ///
 /// The queue appends at the end while a consumer reads records that it took before: both work on different bytes, so
 /// only the counters need the queue's lock. Whoever holds a reference keeps the memory.
@@ -20,7 +20,7 @@ package final class MessageSegment: @unchecked Sendable {
   init(capacity: Int) {
     self.capacity = capacity
     let wanted = capacity / MessageSegment.bytesPerRecord
-    recordCapacity = wanted < 32 ? 32 : (wanted > 8192 ? 8192 : wanted)
+    recordCapacity = wanted < 8 ? 8 : (wanted > 8192 ? 8192 : wanted)
     bytes = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 64)
     records = UnsafeMutablePointer<MessageRecord>.allocate(capacity: recordCapacity)
   }
@@ -29,6 +29,9 @@ package final class MessageSegment: @unchecked Sendable {
     bytes.deallocate()
     records.deallocate()
   }
+
+  /// The memory it takes.
+  var footprint: Int { capacity &+ recordCapacity &* MessageQueue.overhead }
 
   var isDrained: Bool { recordsTaken == recordCount }
 

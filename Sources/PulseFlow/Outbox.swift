@@ -225,6 +225,9 @@ package final class Outbox {
     if count == 0 { becameEmpty() }
   }
 
+  /// Makes room by discarding the first message, though the limits do not ask for it.
+  package func dropOldest(now: Int64) { _ = discardFront(now: now) }
+
   private func discardFront(now: Int64) -> Bool {
     guard let record = frontRecord() else { return false }
     let isExpired = record.pointee.expiresAt <= now

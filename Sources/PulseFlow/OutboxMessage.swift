@@ -70,6 +70,8 @@ package enum OutboxFlag {
   package static let liveOnly: UInt32 = 1
   /// The fate of this very message is asked for.
   package static let report: UInt32 = 2
+  /// The message is in the journal, which has to learn of its fate. Out of reach of the flags of a send.
+  package static let journaled: UInt32 = 1 << 16
 }
 
 /// A message in the outbox; the payload belongs to whoever made this value.

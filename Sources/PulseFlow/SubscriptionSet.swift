@@ -93,6 +93,18 @@ package final class SubscriptionSet {
     return all
   }
 
+  /// What the application wants, for a connection beside the present one; nothing of it was sent.
+  package func copy() -> SubscriptionSet {
+    let made = SubscriptionSet()
+    var place = order.first
+    while place >= 0 {
+      let entry = entries[Int(place)]
+      if entry.isWanted { _ = made.add(key: entry.key, subscribe: entry.subscribe, unsubscribe: entry.unsubscribe) }
+      place = entry.after
+    }
+    return made
+  }
+
   /// A new connection has no subscriptions: all are to be sent, in order. Also right when a connection has ended.
   package func beginConnection() {
     subscribes = Ends()

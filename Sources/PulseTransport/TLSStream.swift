@@ -6,7 +6,7 @@ import PulseText
 /// TLS over another stream. OpenSSL reaches that stream through a BIO, so that it can be anything: TCP, a proxy, TLS.
 package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by the owner, who serialises the calls
   enum Role {
-    case client(host: String, verify: Bool)
+    case client(TLSTarget)
     case server
   }
   private enum State {
@@ -20,7 +20,9 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
   private var ssl: OpaquePointer?
   private let lower: ByteStream
   /// What error sentences call the other side.
-  private let peer: String
+  let peer: String
+  /// Of a client.
+  let target: TLSTarget?
   private var state = State.handshaking
   private var waitsForReadable = false
   private var waitsForWritable = false
@@ -28,6 +30,16 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
   private var isDry = true
   /// A read has returned the end or failure that `state` holds.
   private var isEndTold = false
+  private var startedAt: Int64 = 0
+  /// How long the handshake took (ns); 0 until it is done.
+  package private(set) var handshakeTime: Int64 = 0
+  /// The handshake resumed an earlier session.
+  package private(set) var isResumed = false
+  /// A session that came before the handshake had passed every check.
+  private var earlySession: OpaquePointer?
+
+  /// For sentences; nil when the stream is closed.
+  var handle: OpaquePointer? { ssl }
 
   // What the BIO saw in the call that is under way.
   private var lowerIsEmpty = false
@@ -35,14 +47,22 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
 
   init(context: OpaquePointer, over lower: ByteStream, role: Role) {
     self.lower = lower
-    peer = if case .client(let host, _) = role { host } else { "the client" }
+    if case .client(let target) = role { self.target = target } else { target = nil }
+    peer = target?.host ?? "the client"
     super.init()
-    prepare(context, role)
+    prepare(context)
   }
 
-  deinit { if let ssl { SSL_free(ssl) } }
+  deinit { release() }
 
-  private func prepare(_ context: OpaquePointer, _ role: Role) {
+  private func release() {
+    if let ssl { SSL_free(ssl) }
+    ssl = nil
+    if let earlySession { SSL_SESSION_free(earlySession) }
+    earlySession = nil
+  }
+
+  private func prepare(_ context: OpaquePointer) {
     ERR_clear_error()
     guard let made = SSL_new(context) else { return fail(.memory, "no memory for a TLS connection") }
     guard let bio = psys_tls_bio(Unmanaged.passUnretained(self).toOpaque()) else {
@@ -52,35 +72,40 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
     // One BIO for both directions: the SSL takes over one reference in all.
     SSL_set_bio(made, bio, bio)
     ssl = made
-    switch role {
-    case .server: SSL_set_accept_state(made)
-    case .client(let host, let verify): prepareClient(made, host, verify)
-    }
+    if let target { prepareClient(made, target) } else { SSL_set_accept_state(made) }
   }
 
-  private func prepareClient(_ ssl: OpaquePointer, _ host: String, _ verify: Bool) {
+  private func prepareClient(_ ssl: OpaquePointer, _ target: TLSTarget) {
     SSL_set_connect_state(ssl)
+    psys_tls_note_asking(ssl)
     // A name may end with the dot of the root; certificates and SNI have none (RFC 6066 §3).
-    let name = host.utf8.last == 46 ? String(decoding: host.utf8.dropLast(), as: UTF8.self) : host
+    let given = target.name
+    let name = given.utf8.last == 46 ? String(decoding: given.utf8.dropLast(), as: UTF8.self) : given
     let isLiteral = AddressResolver.literal(name, port: 0) != nil
     var fine = true
     // RFC 6066 §3: literal addresses are not permitted in SNI.
     if !isLiteral { fine = psys_tls_set_server_name(ssl, name) != 0 }
-    if verify {
+    if target.rules.verifies {
       psys_tls_verify_peer(ssl)
       fine = fine && psys_tls_require_host(ssl, name, isLiteral ? 1 : 0) != 0
     }
-    if !fine { fail(.hostname, "can't ask for a certificate of \(name): it is not a host name that TLS can check") }
+    if !fine {
+      return fail(.hostname, "can't ask for a certificate of \(name): it is not a host name that TLS can check")
+    }
+    if let session = target.rules.sessions?.take(target.sessionKey) {
+      SSL_set_session(ssl, session)
+      SSL_SESSION_free(session)  // the SSL has a reference of its own
+    }
   }
 
   // MARK: ByteStream
 
   package override var descriptor: Int32 { lower.descriptor }
-  package override var needsReadable: Bool { waitsForReadable }
+  package override var needsReadable: Bool { waitsForReadable || lower.needsReadable }
   package override var needsWritable: Bool { waitsForWritable || lower.needsWritable }
   package override var hasBufferedInput: Bool {
     switch state {
-    case .open: if let ssl, !isDry { SSL_has_pending(ssl) == 1 } else { false }
+    case .open: if let ssl, !isDry { SSL_has_pending(ssl) == 1 || lower.hasBufferedInput } else { false }
     case .ended, .failed: !isEndTold
     case .handshaking: false
     }
@@ -90,10 +115,15 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
     guard let ssl = begin(), case .handshaking = state else { return standing(or: .bytes(0)) }
     waitsForReadable = false
     waitsForWritable = false
+    if startedAt == 0 { startedAt = Clock.monotonic() }
     let status = SSL_do_handshake(ssl)
     if status == 1 {
+      handshakeTime = Clock.monotonic() &- startedAt
+      isResumed = SSL_session_reused(ssl) == 1
+      if let target, !acceptPeer(ssl, target) { return standing(or: .wouldBlock) }
       state = .open
       isDry = false
+      if let target { keepSession(ssl, target) }
       return .bytes(0)
     }
     let result = judge(ssl, status, reading: true)
@@ -160,12 +190,50 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
   }
 
   package override func close() {
-    if let ssl { SSL_free(ssl) }
-    ssl = nil
+    release()
     if case .failed = state {} else { fail(.io, "the TLS connection to \(peer) is closed") }
     waitsForReadable = false
     waitsForWritable = false
     lower.close()
+  }
+}
+
+// MARK: - Checks and sessions of a client
+
+extension TLSStream {
+  /// The pins. A resumed session stands for a handshake that passed them.
+  private func acceptPeer(_ ssl: OpaquePointer, _ target: TLSTarget) -> Bool {
+    if isResumed || target.rules.pins.isEmpty { return true }
+    let rules = target.rules
+    var seen = [CChar](repeating: 0, count: 1024)
+    let isChain: Int32 = rules.verifies ? 1 : 0
+    if psys_tls_has_pin(ssl, isChain, rules.pins, rules.pins.count / 32, &seen, seen.count) != 0 { return true }
+    ERR_clear_error()
+    fail(
+      .pin,
+      "no key of \(peer) is one of pin_sha256; seen: \(PulseTransport.text(of: seen)); the server has a new key, or "
+        + "somebody listens in")
+    return false
+  }
+
+  /// Called by OpenSSL with a session to keep: in the handshake of TLS 1.2, and after that of 1.3.
+  private func sessionCame(_ session: OpaquePointer) {
+    guard let ssl, let target, SSL_SESSION_up_ref(session) == 1 else { return }
+    if let earlySession { SSL_SESSION_free(earlySession) }
+    earlySession = session
+    if case .open = state { keepSession(ssl, target) }
+  }
+
+  /// Once every check has passed. A session of TLS 1.3 serves once (RFC 8446 §C.4), one of 1.2 again and again.
+  private func keepSession(_ ssl: OpaquePointer, _ target: TLSTarget) {
+    guard let sessions = target.rules.sessions else { return }
+    if let early = earlySession {
+      sessions.put(target.sessionKey, early)
+      SSL_SESSION_free(early)
+      earlySession = nil
+    } else if isResumed, let session = SSL_get_session(ssl), psys_tls_session_is_13(session) == 0 {
+      sessions.put(target.sessionKey, session)
+    }
   }
 }
 
@@ -205,7 +273,7 @@ extension TLSStream {
     return ssl
   }
 
-  private func fail(_ code: TransportErrorCode, _ text: Sentence) { state = .failed(TransportError(code, text)) }
+  func fail(_ code: TransportErrorCode, _ text: Sentence) { state = .failed(TransportError(code, text)) }
 
   private func standing(or other: IOResult) -> IOResult {
     switch state {
@@ -244,45 +312,19 @@ extension TLSStream {
       let (reason, text) = Self.takeError()
       if psys_tls_is_unexpected_eof(reason) != 0 {
         failAtEOF(wasHandshaking)
-      } else if wasHandshaking {
-        failHandshake(ssl, reason, text)
       } else {
-        fail(.tls, "the TLS connection with \(peer) failed: \(text)")
+        fail(ssl, reason, text, wasHandshaking)
       }
     }
     return standing(or: .wouldBlock)
   }
 
   private func failAtEOF(_ wasHandshaking: Bool) {
+    if wasHandshaking { return fail(.eof, "\(peer) ended the connection during the TLS handshake\(askedHint)") }
     // RFC 8446 §6.1: without close_notify nobody knows whether something was cut off.
     fail(
-      .eof,
-      wasHandshaking
-        ? "\(peer) ended the connection during the TLS handshake"
-        : "the TLS connection with \(peer) was cut: it ended without close_notify")
-  }
-
-  private func failHandshake(_ ssl: OpaquePointer, _ reason: Int32, _ text: String) {
-    let verdict = SSL_get_verify_result(ssl)
-    // The reason alone does not tell: a CA with the right name and another key fails in the signature's arithmetic.
-    if verdict != Int(X509_V_OK), SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER != 0 {
-      switch Int32(truncatingIfNeeded: verdict) {
-      case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
-        var buffer = [CChar](repeating: 0, count: 256)
-        buffer.withUnsafeMutableBufferPointer { bytes in
-          if let start = bytes.baseAddress { psys_tls_refused_names(ssl, start, bytes.count) }
-        }
-        let names = PulseTransport.text(of: buffer)
-        var why: Sentence = "the certificate is not for \(peer)"
-        if !names.isEmpty { why.add(", but for \(names)") }
-        return fail(.hostname, why)
-      default:
-        let why = String(cString: X509_verify_cert_error_string(verdict))
-        return fail(.certificate, "the certificate of \(peer) does not verify: \(why)")
-      }
-    }
-    let hint = reason == SSL_R_WRONG_VERSION_NUMBER ? " (does this port speak TLS?)" : ""
-    fail(.tls, "the TLS handshake with \(peer) failed: \(text)\(hint)")
+      .truncated,
+      "the TLS connection with \(peer) was cut: it ended without close_notify; what came last may be missing")
   }
 
   /// The oldest error of this thread's queue, which is the cause of the others; empties the queue.
@@ -307,6 +349,9 @@ extension TLSStream {
       },
       { owner, bytes, count in
         Unmanaged<TLSStream>.fromOpaque(owner).takeUnretainedValue().push(bytes, Int(count))
+      },
+      { owner, session in
+        Unmanaged<TLSStream>.fromOpaque(owner).takeUnretainedValue().sessionCame(session)
       }) != 0
 
   private func pull(_ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int32 {
@@ -314,7 +359,8 @@ extension TLSStream {
     if lowerIsEmpty { return Int32(PSYS_TLS_RETRY) }
     switch lower.read(into: UnsafeMutableRawBufferPointer(start: bytes, count: count)) {
     case .bytes(let got):
-      if got < count { lowerIsEmpty = true }
+      // The end of a layer below, or bytes that it holds, have no event of their own.
+      if got < count { lowerIsEmpty = !lower.hasBufferedInput }
       return Int32(truncatingIfNeeded: got)
     case .wouldBlock:
       lowerIsEmpty = true

@@ -21,12 +21,30 @@ package enum TransportErrorCode: UInt8, Sendable {
   case memory
   /// The TLS handshake or record layer failed.
   case tls
-  /// The certificate does not verify.
+  /// The certificate does not verify, for another reason than those that follow.
   case certificate
   /// The certificate is for another host.
   case hostname
-  /// The trusted certificates can't be loaded.
+  case expired
+  case notYetValid
+  /// The certificate comes from an authority that is not trusted, or from itself.
+  case unknownCA
+  /// The certificate is not meant for servers.
+  case purpose
+  /// No key of the server is one of the pinned ones.
+  case pin
+  /// There is no version of TLS that both sides accept.
+  case tlsVersion
+  /// The stream was cut after the handshake: it ended without close_notify.
+  case truncated
+  /// The server wants a client certificate, or refuses the one it got.
+  case clientCertificate
+  /// The trusted certificates, or this side's own certificate and key, can't be loaded.
   case trust
+  /// A proxy refused, can't be reached, or is none.
+  case proxy
+  /// A proxy wants other credentials.
+  case proxyLogin
 }
 
 package struct TransportError: Error, Sendable {

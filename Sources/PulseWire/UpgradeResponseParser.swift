@@ -16,17 +16,22 @@ package final class UpgradeResponseParser {
   private let subprotocols: [String]
   private let offer: DeflateOffer?
   private let maxSize: Int
+  /// An answer that leads elsewhere is complete with its head.
+  private let stopsAtRedirects: Bool
   private var informational = 0
   /// Bytes of the heads so far, informational ones included.
   private var headSize = 0
   private var refusal = UpgradeRefusal(status: 0, reason: "", headers: [], body: [])
 
   /// `key`, `subprotocols` and `offer` are those of the request.
-  package init(key: [UInt8], subprotocols: [String], offer: DeflateOffer?, maxSize: Int = 64 << 10) {
+  package init(
+    key: [UInt8], subprotocols: [String], offer: DeflateOffer?, maxSize: Int = 64 << 10, stopsAtRedirects: Bool = false
+  ) {
     accept = UpgradeKey.accept(Base64.encode(key))
     self.subprotocols = subprotocols
     self.offer = offer
     self.maxSize = maxSize
+    self.stopsAtRedirects = stopsAtRedirects
     parser = HTTPHeadParser(.response, maxSize: maxSize)
   }
 
@@ -113,6 +118,9 @@ package final class UpgradeResponseParser {
     refusal.status = head.status
     refusal.reason = head.text(head.reason)
     refusal.headers = head.headers
+    if stopsAtRedirects, WebSocketURL.isRedirect(status: head.status), head.value(of: "location") != nil {
+      return end(.refused(refusal))
+    }
     guard let reader = BodyReader(head) else { return end(.refused(refusal)) }
     state = .body(reader)
     return nil

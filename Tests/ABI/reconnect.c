@@ -138,17 +138,17 @@ TEST(a_bad_certificate_is_final) {
     snprintf(url, sizeof url, "wss://127.0.0.1:%d/", port_of(s));
     pulsews_client *client = make_client_at(url, OPTIONS(FAST));
     pulsews_message message;
-    IS(pulsews_open(client, SHORT, why, sizeof why), PULSEWS_ECERTIFICATE);
+    IS(pulsews_open(client, SHORT, why, sizeof why), PULSEWS_EUNKNOWNCA);
     IS(pulsews_client_state(client), PULSEWS_ERROR);
     int32_t status;
     while ((status = pulsews_recv(client, &message, SHORT)) == PULSEWS_OK) {}
-    IS(status, PULSEWS_ECERTIFICATE);
+    IS(status, PULSEWS_EUNKNOWNCA);
     IS((int64_t)statistic(client, "attempts"), 1);
     IS((int64_t)statistic(client, "failures_tls"), 1);
     pulsews_client_free(client);
     client = make_client_at(url, OPTIONS(FAST, "retry_fatal=true"));
     IS(pulsews_start(client), PULSEWS_OK);
-    for (int i = 0; i < 2; i++) EVENT(client, "\"trigger\":\"retry\"", "PULSEWS_ECERTIFICATE");
+    for (int i = 0; i < 2; i++) EVENT(client, "\"trigger\":\"retry\"", "PULSEWS_EUNKNOWNCA");
     pulsews_client_free(client);
     client = make_client_at(url, OPTIONS(FAST, "verify=false"));
     IS(pulsews_start(client), PULSEWS_OK);

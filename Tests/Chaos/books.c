@@ -40,6 +40,9 @@ static void configure(struct booked *b, int index, uint64_t *dice) {
     b->holds_login = index % 7 == 3;
     b->ttl = index % 5 == 2 ? PULSEWS_MILLISECONDS(100) : 0;
     if (!(b->route & PROXY)) b->flags |= IS_DIRECT;
+    /* Those that confirm logins: nothing is sent over a connection before its first message has come. */
+    b->rotates = index % 12 == 4 || index % 12 == 7 || index % 12 == 10;
+    if (b->rotates && index % 12 != 7) b->flags |= IS_NUMBERED;
     b->is_heavy = index % 8 == 7 || index % 8 == 1;
     b->is_slow = index % 6 == 5;
     if (!b->fates) b->fates = pages(sizeof *b->fates * MOST_IDS);
@@ -84,6 +87,8 @@ static void configure(struct booked *b, int index, uint64_t *dice) {
     if (b->holds_login) SET("hold_login=true");
     else SET("login=login %d ${id}", index);
     if (b->flags & CONFIRMS) SET("login_confirm=ok login"), SET("subscribe_confirm=ok sub*");
+    if (b->rotates) SET("max_age=%dms", 200 + 20 * index), SET("rotation_overlap=%dms", 10 * (index % 12));
+    if (b->flags & IS_NUMBERED) SET("sequence_path=g");
     if (b->flags & MAY_GO_MUTE) SET("stale_timeout=500ms"), SET("stale_action=reconnect");
     pulsews_loop *loop = index % 4 == 0 ? NULL : index % 4 == 3 ? own_loop : loops[index % LOOPS];
     b->ws = make_client(index, b->subscriptions, b->flags, b->route, loop, options);

@@ -23,6 +23,7 @@ struct stream { struct sent *messages; _Atomic uint32_t count; uint32_t accepted
 struct booked {
     int index, route, policy, flags, subscriptions;
     int reports, holds_login, is_heavy, is_slow;
+    int rotates;                 /* its connections are replaced by and by */
     int64_t ttl;                 /* option message_ttl, ns */
     uint64_t seed;
     pulsews_client *ws;
@@ -34,6 +35,9 @@ struct booked {
     uint32_t ordinal;            /* connections so far */
     uint16_t number_of[MOST_ORDINALS]; /* the server's number of each; 0: not heard */
     uint32_t number, last;       /* of the present connection */
+    int awaits_hello;            /* of a connection that was told of */
+    int64_t feed_number, gap_from, gap_to; /* of a numbered feed; the gap that was told of last */
+    uint64_t feed_gaps, rotations;
     uint64_t received, gaps, attempts, ended_badly;
     uint64_t first_sequence, last_sequence;
     char first_problem[200];

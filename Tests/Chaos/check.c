@@ -143,9 +143,11 @@ static void check_client(struct booked *b) {
 }
 
 void check_books(void) {
-    uint64_t problems = 0;
+    uint64_t problems = 0, rotations = 0, gaps = 0;
     for (int i = 0; i < booked_count; i++) {
         check_client(&booked[i]);
+        rotations += booked[i].rotations;
+        gaps += booked[i].feed_gaps;
         problems += booked[i].ended_badly;
         if (booked[i].ended_badly)
             note("client %d: %llu problems; first: %s", i, (unsigned long long)booked[i].ended_badly,
@@ -173,5 +175,7 @@ void check_books(void) {
     result(sum.bad[TOLD] == 0, "books: events and statistics tell the same");
     result(problems == 0, "books: received without gap, order kept, no unexpected status: %llu problems",
            (unsigned long long)problems);
+    result(rotations > 0, "connections were replaced %llu times; %llu gaps of numbered feeds, each told where it was",
+           (unsigned long long)rotations, (unsigned long long)gaps);
     result(sum.seen > 0 && sum.received > 0 && sum.dropped > 0 && sum.expired > 0, "books: every fate occurred");
 }

@@ -7,7 +7,7 @@
  *
  * A client's messages: "login ...", "sub KEY", "unsub KEY", "ping" and "m CLIENT STREAM NUMBER FLAG DEADLINE ...". Its
  * own: "h K" first (the number of the connection), "ok ..." or "no login" as answers, and "d K N ..." once everything
- * is subscribed.
+ * is subscribed, or {"g":G,"k":K} with a number of the feed's own.
  */
 #define _GNU_SOURCE
 #include "wire.h"
@@ -45,7 +45,7 @@ struct connection {
     int client, subscriptions, flags;
     uint32_t number;
     struct connection_record *record;
-    int64_t upgrade_at, next_feed, next_ping, doom_at, close_by;
+    int64_t upgrade_at, next_feed, next_number, next_ping, doom_at, close_by;
     int64_t last[STREAMS];
 };
 
@@ -410,7 +410,26 @@ static void take_connections(int index) {
     }
 }
 
+/* From its beginning on a connection leaves no number out. */
+static void feed_numbers(struct connection *c, int64_t now) {
+    int64_t reached = feed_number(now);
+    if (c->next_number == 0) c->next_number = reached + 1;
+    for (; c->next_number <= reached && count_bytes(&c->out) <= 1 << 20 && !c->says_close; c->next_number++) {
+        char text[400];
+        int size = (int)below(&dice, 300);
+        int length = snprintf(text, sizeof text, "{\"g\":%lld,\"k\":%u,\"pad\":\"%.*s\"}", (long long)c->next_number,
+                              c->number, size, padding);
+        c->record->fed++;
+        add_frame(&c->wire, 1, text, (size_t)length, &c->out);
+    }
+    push(c);
+}
+
 static void feed(struct connection *c, int64_t now) {
+    if (c->flags & IS_NUMBERED) {
+        feed_numbers(c, now);
+        return;
+    }
     int64_t every = atomic_load(&world->feed_us) * 1000LL;
     if (now < c->next_feed || count_bytes(&c->out) > (1 << 20) || c->says_close || every == 0) return;
     char text[64];

@@ -73,7 +73,8 @@ static void send_some(struct booked *b, int stream, uint64_t *dice, char *text) 
     size_t length = compose(b, stream, number, is_live ? 'L' : 'F', ttl, ROOM, text);
     atomic_store(&s->count, number + 1);
     int32_t status;
-    uint16_t connections = is_live ? count_connections(b) : 0;
+    /* Of two connections that are open at once nobody here knows which one it goes over. */
+    uint16_t connections = is_live && !b->rotates ? count_connections(b) : 0;
     if (is_live) flags |= PULSEWS_LIVE_ONLY;
     else if (how < 25) flags |= PULSEWS_IN_LIMIT;
     text[length] = 'x';
@@ -82,7 +83,7 @@ static void send_some(struct booked *b, int stream, uint64_t *dice, char *text) 
     memset(text, 'x', length);
     if (status == PULSEWS_OK) {
         *record = (struct sent){id, ACCEPTED | (is_live ? LIVE : 0), 0};
-        if (is_live && connections == count_connections(b)) record->ordinal = connections;
+        if (is_live && connections > 0 && connections == count_connections(b)) record->ordinal = connections;
         s->accepted++;
     } else if (status != PULSEWS_ECLOSED && status != PULSEWS_ERATE && status != PULSEWS_EQUEUEFULL &&
                !(status == PULSEWS_ENOTCONNECTED && flags & (PULSEWS_LIVE_ONLY | PULSEWS_IN_LIMIT))) {
@@ -145,7 +146,7 @@ static void take_event(struct booked *b, const pulsews_message *m) {
         set_fate(b, id, fate);
         if (fate == SENT) b->told[SENT]++;
     } else if (event_is(m, "state")) {
-        if (event_has(m, "\"trigger\":\"opened\"") && b->ordinal < MOST_ORDINALS - 1) b->ordinal++;
+        if (event_has(m, "\"trigger\":\"opened\"") && b->ordinal < MOST_ORDINALS - 1) b->ordinal++, b->awaits_hello = 1;
         if (event_has(m, "\"trigger\":\"retry\""))
             b->due = m->received_ns + (int64_t)(event_number(m, "next_delay") * 1e9);
         if (event_has(m, "\"trigger\":\"attempt\"")) b->attempted = m->received_ns;
@@ -157,7 +158,17 @@ static void take_event(struct booked *b, const pulsews_message *m) {
     } else if (event_is(m, "failed")) {
         take_range(b, m, FAILED);
     } else if (event_is(m, "endpoint")) {
-        if (b->ordinal < MOST_ORDINALS - 1) b->ordinal++;
+        if (b->ordinal < MOST_ORDINALS - 1) b->ordinal++, b->awaits_hello = 1;
+    } else if (event_is(m, "rotation")) {
+        b->rotations += (uint64_t)event_has(m, "\"step\":\"done\"");
+    } else if (event_is(m, "gap")) {
+        b->gap_from = event_number(m, "expected"), b->gap_to = event_number(m, "received");
+        b->feed_gaps++;
+        if (b->gap_from != b->feed_number + 1 || b->gap_to <= b->gap_from)
+            problem(b, "a gap from %lld to %lld after %lld", (long long)b->gap_from, (long long)b->gap_to,
+                    (long long)b->feed_number);
+    } else if (event_is(m, "repeat") || event_is(m, "step_back")) {
+        problem(b, "after %lld: %.*s", (long long)b->feed_number, (int)m->length, (const char *)m->data);
     } else if (event_is(m, "events_dropped")) {
         b->events_lost += (uint64_t)event_number(m, "events");
     } else if (event_is(m, "hold") && event_has(m, "\"at\":\"connect\"")) {
@@ -173,12 +184,34 @@ static void take_event(struct booked *b, const pulsews_message *m) {
     }
 }
 
+static void come_back(struct booked *b, uint32_t number, int64_t at) {
+    uint32_t awaited = atomic_load(&b->awaited_number);
+    if (awaited == 0 || number < awaited) return;
+    atomic_store(&b->due_at, b->due);
+    atomic_store(&b->attempted_at, b->attempted);
+    atomic_store(&b->first_message_at, at);
+    atomic_store(&b->awaited_number, 0);
+}
+
+/* No number comes twice, and what is left out was told just before. */
+static void take_number(struct booked *b, int64_t number) {
+    b->received++;
+    if (b->feed_number > 0 && number != b->feed_number + 1 && (number <= b->feed_number || number != b->gap_to))
+        problem(b, "feed number %lld after %lld", (long long)number, (long long)b->feed_number);
+    if (number > b->feed_number) b->feed_number = number;
+    b->gap_to = 0;
+}
+
 static void take_text(struct booked *b, const pulsews_message *m) {
     char text[48];
+    long long feed_number = 0;
     unsigned number = 0, index = 0;
     snprintf(text, sizeof text, "%.*s", (int)(m->length < 47 ? m->length : 47), (const char *)m->data);
     if (sscanf(text, "h %u", &number) == 1) {
         if (number <= b->number) problem(b, "connection %u after %u", number, b->number);
+        /* One that was replaced without an interruption is told of by its successor only. */
+        if (b->rotates && !b->awaits_hello && b->ordinal < MOST_ORDINALS - 1) b->ordinal++;
+        b->awaits_hello = 0;
         b->number = number;
         b->last = 0;
         b->number_of[b->ordinal] = (uint16_t)number;
@@ -189,13 +222,10 @@ static void take_text(struct booked *b, const pulsews_message *m) {
             problem(b, "\"%s\" after number %u of connection %u", text, b->last, b->number);
         }
         b->last = index;
-        uint32_t awaited = atomic_load(&b->awaited_number);
-        if (awaited > 0 && number >= awaited) {
-            atomic_store(&b->due_at, b->due);
-            atomic_store(&b->attempted_at, b->attempted);
-            atomic_store(&b->first_message_at, m->received_ns);
-            atomic_store(&b->awaited_number, 0);
-        }
+        come_back(b, number, m->received_ns);
+    } else if (sscanf(text, "{\"g\":%lld,\"k\":%u", &feed_number, &number) == 2) {
+        take_number(b, feed_number);
+        come_back(b, number, m->received_ns);
     } else if (strncmp(text, "ok ", 3) != 0 && strcmp(text, "no login") != 0) {
         problem(b, "received \"%s\"", text);
     }

@@ -26,7 +26,8 @@ enum {
     MAY_REJECT = 2,              /* may reject a login */
     MAY_GO_MUTE = 4,             /* may stop the feed while answering pings */
     NO_FEED = 8,
-    IS_DIRECT = 16               /* no proxy in between: nothing delays its messages on the way */
+    IS_DIRECT = 16,              /* no proxy in between: nothing delays its messages on the way */
+    IS_NUMBERED = 32             /* the feed has numbers, the same on all connections */
 };
 
 /* What a server does, or refrains from. */
@@ -93,6 +94,8 @@ static inline int64_t clock_ns(clockid_t clock) {
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 static inline int64_t monotonic(void) { return clock_ns(CLOCK_MONOTONIC); }
+/* The number that a numbered feed has reached. */
+static inline int64_t feed_number(int64_t now) { return now / 4000000; }
 static inline int64_t realtime(void) { return clock_ns(CLOCK_REALTIME); }
 
 /* splitmix64: small, and the same everywhere for a seed. */

@@ -30,6 +30,15 @@
     #if FUZZ_Pattern
       targets.append(("Pattern", fuzzPattern))
     #endif
+    #if FUZZ_JSON
+      targets.append(("JSON", fuzzJSON))
+    #endif
+    #if FUZZ_Location
+      targets.append(("Location", fuzzLocation))
+    #endif
+    #if FUZZ_Proxy
+      targets.append(("Proxy", fuzzProxy))
+    #endif
     return targets
   }
 
@@ -106,6 +115,12 @@
       fuzzServerFrames(bytes)
     #elseif FUZZ_Pattern
       fuzzPattern(bytes)
+    #elseif FUZZ_JSON
+      fuzzJSON(bytes)
+    #elseif FUZZ_Location
+      fuzzLocation(bytes)
+    #elseif FUZZ_Proxy
+      fuzzProxy(bytes)
     #endif
     return 0
   }

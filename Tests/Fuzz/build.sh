@@ -4,7 +4,7 @@
 # Builds a fuzz target, or the executable that replays the corpora:
 #   Tests/Fuzz/build.sh ClientHandshake OUTPUT     then: OUTPUT -max_total_time=120 FOLDER Tests/Fuzz/corpus/ClientHandshake
 #   Tests/Fuzz/build.sh replay OUTPUT              then: OUTPUT Tests/Fuzz/corpus/*
-# PulseWire, what PulseFlow has for JSON, and the targets are compiled as one module, so that no target of the package
+# PulseWire, what PulseFlow has for JSON, what PulseTransport reads of a proxy, and the targets are compiled as one module, so that no target of the package
 # has to know of fuzzing.
 # SANITIZE (default: address) names the sanitizers; empty for none.
 set -eu
@@ -59,11 +59,12 @@ for source in "$root"/Sources/CPulseKernels/*.c; do
   objects="$objects $object"
 done
 flow="$root/Sources/PulseFlow"
+proxy="$root/Sources/PulseTransport/Proxy"
 # The compiler leaves module files in the current folder.
 cd "$work"
 # shellcheck disable=SC2086
 swiftc -O -g -wmo -parse-as-library -swift-version 6 -enable-experimental-feature Lifetimes \
   -module-name PulseFuzz -package-name pulsews $conditions ${swift_sanitize:+-sanitize=$swift_sanitize} \
   -I "$work/modules" -I "$root/Sources/CZlib" "$root"/Sources/PulseText/*.swift "$root"/Sources/PulseWire/*.swift \
-  "$flow"/JSON*.swift "$flow"/Pattern*.swift "$flow"/Template.swift "$flow"/RFC3339.swift $files $objects -lz -use-ld=lld -o "$work/out"
+  "$flow"/JSON*.swift "$flow"/Pattern*.swift "$flow"/Template.swift "$flow"/RFC3339.swift "$flow"/FieldReader.swift "$proxy"Text.swift "$proxy"Dialogue.swift $files $objects -lz -use-ld=lld -o "$work/out"
 mv "$work/out" "$output"

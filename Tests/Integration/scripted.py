@@ -4,8 +4,10 @@
     scripted.py [--tls] SCRIPT...
 
 prints its port (of 127.0.0.1) as the first line. The first connection gets the first script, the second the second one;
-the last script serves all that follow. --tls: with a certificate that nobody trusts. A script is a list of steps with " | " between them, done one after another while
-frames are read all the time; behind the last step the connection goes on until the client ends it.
+the last script serves all that follow. Scripts that all begin with /NAME: are for connections whose path ends so, which
+have an order of their own. --tls: with a certificate that nobody trusts. A script is a list of steps with " | " between them,
+done one after another while frames are read all the time; behind the last step the connection goes on until the client
+ends it.
 
 Before the connection is open:
     accept [HEADER]      101, perhaps with one more header line         deflate   101 with permessage-deflate
@@ -13,6 +15,9 @@ Before the connection is open:
 Then:
     text TEXT, binary TEXT, ping TEXT    sends one frame                every MS TEXT       a text again and again
     answer TEXT -> REPLY   from here on a text that is TEXT gets REPLY  close CODE [REASON]   sends a close frame
+    feed NAME=NUMBER...  joins the numbered feed of feed.py, with the arguments of Feed, which the first to join decides, and
+                         of Listener; deflate=1 with the step deflate
+    numbers NAME=NUMBER...   sends `count` texts of such a feed at once
 At any time:
     cut      ends the TCP connection      reset    ends it with RST     stall   reads no more, until
     resume   reads again
@@ -24,10 +29,12 @@ text is the request with \\n for each end of line), text, binary, ping, pong, cl
 LENGTH:CRC32:the first 64 bytes.
 
 Lines on standard input: "go" lets the next step `go` pass, "down" ends all connections with RST and stops to listen, "up"
-listens again at the same port. The end of standard input is the end of the server.
+listens again at the same port, "quiet" ends the feed: the record "fed" has the number of its texts; "loud" goes on with
+it, "times FILE" writes when each of them was first written, as JSON; "cut N" ends connection N with RST, "cut /NAME" those whose path ends so. The end of standard input is the end of the server.
 """
 import asyncio
 import email.utils
+import json
 import os
 import pathlib
 import re
@@ -38,6 +45,7 @@ import tempfile
 import time
 import zlib
 
+from feed import Feed, Listener
 from hostile import frame, read_request, receive_frame, reset, upgrade
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" / "simulator"))
@@ -55,7 +63,7 @@ def shown(payload):
 
 class Connection:
     def __init__(self, server, number, reader, writer):
-        self.server, self.number, self.reader, self.writer = server, number, reader, writer
+        self.server, self.number, self.reader, self.writer, self.path = server, number, reader, writer, ""
         self.answers, self.inflater = {}, None
         self.received, self.news = 0, asyncio.Event()
         self.reads, self.pongs, self.has_closed = asyncio.Event(), True, False
@@ -101,6 +109,9 @@ class Connection:
     async def run(self, script):
         self.request = await read_request(self.reader)
         self.record("request", shown_request(self.request))
+        self.path = self.request.split()[1].decode()
+        if script is None:
+            script = self.server.script(self.path)
         for step in filter(None, (part.strip() for part in script.split(" | "))):
             name, _, rest = step.partition(" ")
             await getattr(self, "step_" + name)(rest)
@@ -159,6 +170,22 @@ class Connection:
         self.has_closed = True
         self.writer.write(frame(8, struct.pack("!H", int(code)) + reason.encode()))
 
+    async def step_feed(self, rest):
+        wanted = numbers(rest)
+        own = {name: wanted.pop(name) for name in ("lag", "skip", "miss", "deflate") if name in wanted}
+        if not self.server.feed:
+            self.server.feed = Feed(**wanted)
+        self.server.feed.join(Listener(self, **own))
+
+    async def step_numbers(self, rest):
+        wanted = numbers(rest)
+        count, first = wanted.pop("count"), wanted.pop("first", 0)
+        feed = Feed(**wanted)
+        feed.task.cancel()
+        for begin in range(first, first + count, 1000):
+            self.writer.write(b"".join(frame(1, feed.text(n)) for n in range(begin, min(begin + 1000, first + count))))
+            await self.writer.drain()
+
     async def step_cut(self, _):
         self.writer.close()
 
@@ -188,13 +215,21 @@ class Connection:
         await asyncio.sleep(int(milliseconds) / 1000)
 
 
+def numbers(text):
+    return {name: int(value) for name, _, value in (word.partition("=") for word in text.split())}
+
+
 def shown_request(request):
     return request.decode("latin-1").replace("\r\n", "\\n")
 
 
 class Server:
     def __init__(self, scripts, context):
-        self.scripts, self.context, self.count, self.port = scripts, context, 0, 0
+        self.context, self.count, self.port, self.feed = context, 0, 0, None
+        self.scripts, self.paths = [], {}
+        for script in scripts:
+            path = re.match(r"(/\S+): (.*)", script, re.S)
+            (self.paths.setdefault(path[1], []) if path else self.scripts).append(path[2] if path else script)
         self.permits, self.ended, self.open = asyncio.Semaphore(0), asyncio.Event(), set()
         self.rest = b""
 
@@ -206,7 +241,7 @@ class Server:
         connection = Connection(self, self.count, reader, writer)
         self.open.add(connection)
         try:
-            await connection.run(self.scripts[min(self.count, len(self.scripts)) - 1])
+            await connection.run(self.scripts[min(self.count, len(self.scripts)) - 1] if self.scripts else None)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
@@ -214,6 +249,13 @@ class Server:
             for task in connection.tasks[1:]:
                 task.cancel()
             writer.close()
+
+    def script(self, path):
+        """The next one for this path, of which the last stays."""
+        for end, scripts in self.paths.items():
+            if path.endswith(end):
+                return scripts.pop(0) if len(scripts) > 1 else scripts[0]
+        raise ConnectionError
 
     async def up(self):
         self.listener = await asyncio.start_server(self.serve, "127.0.0.1", self.port, ssl=self.context)
@@ -230,6 +272,16 @@ class Server:
         elif line == b"up":
             await self.up()
             self.record(0, "up", "")
+        elif line in (b"quiet", b"loud"):
+            self.feed.is_running = line == b"loud"
+            self.record(0, "fed", str(self.feed.count))
+        elif line.startswith(b"times "):
+            pathlib.Path(line[6:].decode()).write_text(json.dumps(self.feed.written))
+            self.record(0, "times", "")
+        elif line.startswith(b"cut "):
+            for connection in list(self.open):
+                if connection.number == int(line[4:]) if line[4:].isdigit() else connection.path.endswith(line[4:].decode()):
+                    reset(connection.writer)
 
     def input(self):
         data = os.read(0, 4096)

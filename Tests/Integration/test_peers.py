@@ -142,7 +142,7 @@ def test_unknown_authority(servers, peer):
     with pytest.raises(pulsews.ConnectError) as refused:
         with connect(servers.peer(peer, tls=True) + "/echo"):
             pass
-    assert refused.value.name == "PULSEWS_ECERTIFICATE"
+    assert refused.value.name == "PULSEWS_EUNKNOWNCA"
 
 
 def test_certificate_for_another_host(servers, certificates):

@@ -22,47 +22,70 @@ final class Certificates: Sendable {
           + "-keyout \(name)-key.pem -out \(name).pem")
     }
     try issue("good", names: "DNS:good.example,DNS:*.wild.example,IP:127.0.0.1,IP:::1")
-    try issue("expired", names: "DNS:good.example", options: "-not_before 20200101000000Z -not_after 20200201000000Z")
+    try issue("expired", names: "DNS:good.example", dates: ("20200101000000Z", "20200201000000Z"))
+    try issue("early", names: "DNS:good.example", dates: ("20900101000000Z", "20910101000000Z"))
+    try issue("mail", names: "DNS:good.example", extensions: "extendedKeyUsage=emailProtection")
+    try issue("nameless", names: nil)
+    // An authority that calls itself as the trusted one does.
+    try openssl(
+      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca "
+        + "-addext subjectKeyIdentifier=none -addext authorityKeyIdentifier=none -keyout false-key.pem -out false.pem")
+    try issue("forged", names: "DNS:good.example", authority: "false")
+    try openssl(
+      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=alone "
+        + "-addext subjectAltName=DNS:good.example -keyout alone-key.pem -out alone.pem")
+    try openssl("pkey -in good-key.pem -aes128 -passout pass:secret -out locked-key.pem")
+  }
+
+  /// SHA-256 of the public key, as the recipe of everyone has it.
+  func pin(_ name: String) throws -> [UInt8] {
+    try openssl("x509 -in \(name).pem -noout -pubkey | openssl pkey -pubin -outform DER -out \(name).der")
+    try openssl("dgst -sha256 -binary -out \(name).pin \(name).der")
+    return [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name).pin")))
   }
 
   func certificate(_ name: String) -> String { "\(folder)/\(name).pem" }
   func key(_ name: String) -> String { "\(folder)/\(name)-key.pem" }
 
-  private func issue(_ name: String, names: String, options: String = "-days 2") throws {
+  private func issue(
+    _ name: String, names: String?, dates: (from: String, to: String)? = nil, extensions: String = "",
+    authority: String = "ca"
+  ) throws {
     try openssl(
       "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=\(name) -keyout \(name)-key.pem "
         + "-out \(name).csr")
-    try "subjectAltName=\(names)\n".write(toFile: "\(folder)/\(name).ext", atomically: true, encoding: .utf8)
-    if options.hasPrefix("-days") {
+    try "\(names.map { "subjectAltName=\($0)" } ?? "")\n\(extensions)\n".write(
+      toFile: "\(folder)/\(name).ext", atomically: true, encoding: .utf8)
+    guard let dates else {
       try openssl(
-        "x509 -req -in \(name).csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial \(options) -extfile \(name).ext "
-          + "-out \(name).pem")
-    } else {
-      // Dates in the past: only "ca" takes them in every OpenSSL 3.
-      let settings = """
-        [ca]
-        default_ca = own
-        [own]
-        database = index.txt
-        new_certs_dir = .
-        rand_serial = yes
-        default_md = sha256
-        policy = any
-        unique_subject = no
-        [any]
-        commonName = supplied
-        """
-      try settings.write(toFile: "\(folder)/ca.cnf", atomically: true, encoding: .utf8)
-      try "".write(toFile: "\(folder)/index.txt", atomically: true, encoding: .utf8)
-      try openssl(
-        "ca -batch -config ca.cnf -cert ca.pem -keyfile ca-key.pem -in \(name).csr -out \(name).pem -notext "
-          + "-startdate 20200101000000Z -enddate 20200201000000Z -extfile \(name).ext")
+        "x509 -req -in \(name).csr -CA \(authority).pem -CAkey \(authority)-key.pem -CAcreateserial -days 2 "
+          + "-extfile \(name).ext -out \(name).pem")
+      return
     }
+    // Dates other than from now on: only "ca" takes them in every OpenSSL 3.
+    let settings = """
+      [ca]
+      default_ca = own
+      [own]
+      database = index.txt
+      new_certs_dir = .
+      rand_serial = yes
+      default_md = sha256
+      policy = any
+      unique_subject = no
+      [any]
+      commonName = supplied
+      """
+    try settings.write(toFile: "\(folder)/ca.cnf", atomically: true, encoding: .utf8)
+    try "".write(toFile: "\(folder)/index.txt", atomically: true, encoding: .utf8)
+    try openssl(
+      "ca -batch -config ca.cnf -cert ca.pem -keyfile ca-key.pem -in \(name).csr -out \(name).pem -notext "
+        + "-startdate \(dates.from) -enddate \(dates.to) -extfile \(name).ext")
   }
 
   private func openssl(_ arguments: String) throws {
     // posix_spawn and not Foundation's Process, which leaks a little: the leak sanitizer would report it.
-    let script = "cd '\(folder)' && exec openssl \(arguments) >said.txt 2>&1 </dev/null"
+    let script = "cd '\(folder)' && { openssl \(arguments); } >said.txt 2>&1 </dev/null"
     var words: [UnsafeMutablePointer<CChar>?] = [strdup("sh"), strdup("-c"), strdup(script), nil]
     defer { for word in words { free(word) } }
     var child = pid_t()
@@ -117,9 +140,11 @@ final class TLSPair {
   let clientTap: Tap
   let serverTap: Tap
 
+  /// - Parameter context: the client's, in place of one made from the parameters before.
   init(
     certificate: String = "good", host: String = "good.example", caFile: String? = nil, verify: Bool = true,
-    trustsNothingOfOurs: Bool = false
+    trustsNothingOfOurs: Bool = false, context: TLSContext? = nil, serverContext: TLSContext? = nil,
+    serverName: String? = nil
   ) throws {
     let certificates = try Certificates.shared.get()
     var first: Int32 = -1
@@ -128,9 +153,9 @@ final class TLSPair {
     clientTap = Tap(TCPStream(descriptor: first, peer: "server"))
     serverTap = Tap(TCPStream(descriptor: second, peer: "client"))
     let trust = trustsNothingOfOurs ? certificates.certificate("other") : (caFile ?? certificates.authority)
-    let context = try TLSContext(caFile: trust, verify: verify)
-    client = context.makeStream(over: clientTap, host: host)
-    let serverContext = try TLSContext.server(
+    let context = try context ?? TLSContext(caFile: trust, verify: verify)
+    client = context.makeStream(over: clientTap, host: host, serverName: serverName)
+    let serverContext = try serverContext ?? TLSContext.server(
       certificateFile: certificates.certificate(certificate), keyFile: certificates.key(certificate))
     server = serverContext.makeServerStream(over: serverTap)
   }

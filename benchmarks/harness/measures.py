@@ -51,6 +51,7 @@ BURST_WRITES = ("write calls per 64 messages", writes, "{:.2f}")
 MEMORY = ("KiB per connection", get("kib_each"), "{:,.2f}")
 RATE_TO_PLAIN = ("messages/s, x flood", lambda r: rate(r) / rate(r["plain"]), "{:.2f}")
 CPU_TO_PLAIN = ("CPU, x flood", lambda r: cpu_ns(r) / cpu_ns(r["plain"]), "{:.2f}")
+CPU_MORE = ("CPU ns more than sink", lambda r: cpu_ns(r) - cpu_ns(r["plain"]), "{:,.1f}")
 DRAIN = ("drained, messages/s", lambda r: r["messages"] / max(r["drain_seconds"], 1e-9), "{:,.0f}")
 DRAIN_CPU = ("CPU ns to drain one", lambda r: r["drain_cpu"] * 1e9 / r["messages"], "{:,.1f}")
 ALLOCATIONS = ("allocations", get("allocations"), "{:,.0f}")
@@ -67,6 +68,8 @@ MEASURES = {
                                ("PulseWS C",), count=1_100_000, preload=True),
     "echo": Measure("Round trip of 128 bytes", "echo", "/echo", (P50, P99, CPU_US), EVERYBODY + (ASYNC,), first=1000, most=50_000),
     "sink": Measure("Send 128-byte texts, one call each", "sink", "/sink?count={count}", (RATE, CPU, WRITES)),
+    "journal": Measure("Send 128-byte texts, one call each, with a journal", "journal", "/sink?count={count}",
+                       (RATE, CPU, CPU_MORE, WRITES), ("PulseWS C",), against="sink"),
     "burst": Measure("Send 64 in a row, receive their 64 echoes", "burst", "/echo", (P50, P99, CPU_US, BURST_WRITES),
                      first=200, most=20_000),
     "connect": Measure("Connect until open", "connect", "/idle", (P50, P99, CPU_US), count=200),

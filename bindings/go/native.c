@@ -21,6 +21,7 @@
     X(option_at)                                                                                                       \
     X(transition_at)                                                                                                   \
     X(statistic_at)                                                                                                    \
+    X(preset_at)                                                                                                       \
     X(config_create)                                                                                                   \
     X(config_set)                                                                                                      \
     X(config_free)                                                                                                     \
@@ -140,6 +141,9 @@ int32_t pulsego_transition_at(size_t index, int32_t *from, const char **event, i
 int32_t pulsego_statistic_at(size_t index, const char **name, const char **type, const char **unit,
                              const char **meaning) {
     return api.statistic_at(index, name, type, unit, meaning);
+}
+int32_t pulsego_preset_at(size_t index, const char **name, const char **text, const char **options) {
+    return api.preset_at(index, name, text, options);
 }
 
 /* ---- The log --------------------------------------------------------------------------------------------------- */

@@ -161,6 +161,23 @@ func nativeStatistics() []Statistic {
 	}
 }
 
+func nativePresets() []Preset {
+	var entries []Preset
+	for i := 0; ; i++ {
+		var name, text, options *C.char
+		if C.pulsego_preset_at(C.size_t(i), &name, &text, &options) != 0 {
+			return entries
+		}
+		entry := Preset{Name: C.GoString(name), Text: C.GoString(text)}
+		for _, line := range strings.Split(C.GoString(options), "\n") {
+			if option, value, found := strings.Cut(line, "="); found {
+				entry.Options = append(entry.Options, PresetOption{option, value})
+			}
+		}
+		entries = append(entries, entry)
+	}
+}
+
 // ---- The log
 
 func nativeLogQueue(level, capacity int) int {

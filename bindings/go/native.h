@@ -39,6 +39,7 @@ int32_t pulsego_option_at(size_t index, const char **name, const char **type, co
 int32_t pulsego_transition_at(size_t index, int32_t *from, const char **event, int32_t *to, const char **meaning);
 int32_t pulsego_statistic_at(size_t index, const char **name, const char **type, const char **unit,
                              const char **meaning);
+int32_t pulsego_preset_at(size_t index, const char **name, const char **text, const char **options);
 
 int32_t pulsego_log_queue(int32_t level, size_t capacity);
 int64_t pulsego_log_next(char *buffer, size_t size, int32_t *level, int64_t *time_ns, int64_t timeout_ns);

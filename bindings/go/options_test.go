@@ -3,6 +3,8 @@
 package pulsews
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -74,6 +76,32 @@ var optionFunctions = map[string]Option{
 	"WithSubscribeConfirm":           WithSubscribeConfirm("result=null"),
 	"WithSubscribeReject":            WithSubscribeReject("error"),
 	"WithSubscribeTimeout":           WithSubscribeTimeout(time.Second),
+	"WithPreset":                     WithPreset("kraken"),
+	"WithJournal":                    WithJournal("/some/journal"),
+	"WithJournalSize":                WithJournalSize(1 << 20),
+	"WithReceiveQueuePolicy":         WithReceiveQueuePolicy(ReceiveConflate),
+	"WithKeyPath":                    WithKeyPath("data.s"),
+	"WithStaleKeyTimeout":            WithStaleKeyTimeout(time.Second),
+	"WithSequencePath":               WithSequencePath("data.U,data.u"),
+	"WithSequencePrevious":           WithSequencePrevious("data.pu"),
+	"WithSequenceKey":                WithSequenceKey("stream"),
+	"WithSequenceRule":               WithSequenceRule(Increasing),
+	"WithSequenceScope":              WithSequenceScope(ScopeConnection),
+	"WithMaxAge":                     WithMaxAge(23 * time.Hour),
+	"WithRotateOn":                   WithRotateOn(`{"event":"notice"}`),
+	"WithRotationOverlap":            WithRotationOverlap(time.Second),
+	"WithTwin":                       WithTwin("ws://127.0.0.1:2/"),
+	"WithTwinWait":                   WithTwinWait(time.Millisecond),
+	"WithClientCertificate":          WithClientCertificate("/some/file.pem"),
+	"WithClientKey":                  WithClientKey("/some/file.pem"),
+	"WithClientKeyPassword":          WithClientKeyPassword("secret"),
+	"WithPinSHA256":                  WithPinSHA256(strings.Repeat("A", 43) + "="),
+	"WithTLSMinVersion":              WithTLSMinVersion("1.3"),
+	"WithServerName":                 WithServerName("example.com"),
+	"WithTLSResumption":              WithTLSResumption(false),
+	"WithProxy":                      WithProxy("none"),
+	"WithProxyCAFile":                WithProxyCAFile("/some/file.pem"),
+	"WithMaxRedirects":               WithMaxRedirects(0),
 }
 
 // functionOf gives the Go name of an option: open_timeout is WithOpenTimeout.
@@ -81,7 +109,7 @@ func functionOf(option string) string {
 	name := "With"
 	for _, word := range strings.Split(option, "_") {
 		switch word {
-		case "ca", "url", "tls", "ttl":
+		case "ca", "url", "tls", "ttl", "sha256":
 			name += strings.ToUpper(word)
 		default:
 			name += strings.ToUpper(word[:1]) + word[1:]
@@ -131,10 +159,45 @@ func TestEachOptionHasItsFunction(t *testing.T) {
 	}
 }
 
+func TestPresets(t *testing.T) {
+	presets, err := Presets()
+	if err != nil || len(presets) < 8 {
+		t.Fatal(presets, err)
+	}
+	for _, preset := range presets {
+		if preset.Text == "" || len(preset.Options) == 0 {
+			t.Errorf("%+v", preset)
+		}
+		// The whole preset is taken, and each of its lines by itself.
+		for _, options := range [][]Option{{WithPreset(preset.Name)}, nil} {
+			if options == nil {
+				for _, option := range preset.Options {
+					options = append(options, WithOption(option.Name, option.Value))
+				}
+			}
+			var s settings
+			for _, option := range options {
+				option(&s)
+			}
+			n, _, err := createNative("ws://127.0.0.1:1/", s.list)
+			if err != nil {
+				t.Errorf("%s: %v", preset.Name, err)
+				continue
+			}
+			n.freeClient()
+			n.free()
+		}
+	}
+	_, err = Dial(context.Background(), "ws://127.0.0.1:1/", WithPreset("no-such-feed"))
+	if !errors.Is(err, ErrValue) || !strings.Contains(err.Error(), "no-such-feed") {
+		t.Error(err)
+	}
+}
+
 // The functions of options are those of the table above, and some that are more convenient.
 func TestOptionFunctionsAreKnown(t *testing.T) {
 	var declarations []ast.Decl
-	for _, name := range []string{"options.go", "options_session.go", "hooks.go"} {
+	for _, name := range []string{"options.go", "options_session.go", "options_feed.go", "hooks.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -166,10 +229,11 @@ func TestErrorTable(t *testing.T) {
 	}
 	known := map[int]*Error{}
 	for _, err := range []error{ErrInvalid, ErrOption, ErrValue, ErrURL, ErrUTF8, ErrFork, ErrBusy, ErrTimeout,
-		ErrNotConnected, ErrClosed, ErrPeerClosed, ErrQueueFull, ErrRate, ErrMoved, ErrProtocol, ErrPayload, ErrDeflate,
+		ErrNotConnected, ErrClosed, ErrPeerClosed, ErrQueueFull, ErrRate, ErrMoved, ErrJournal, ErrProtocol, ErrPayload, ErrDeflate,
 		ErrResolve,
-		ErrRefused, ErrUnreachable, ErrReset, ErrEOF, ErrOpenTimeout, ErrDead, ErrIO, ErrStale, ErrTLS, ErrCertificate,
-		ErrHostname, ErrTrust, ErrHandshake, ErrUpgrade, ErrHeaders, ErrLogin, ErrSubscribe, ErrTooBig,
+		ErrRefused, ErrUnreachable, ErrReset, ErrEOF, ErrOpenTimeout, ErrDead, ErrIO, ErrStale, ErrProxy, ErrProxyAuth, ErrSlow, ErrTLS, ErrCertificate,
+		ErrHostname, ErrTrust, ErrExpired, ErrNotYetValid, ErrUnknownCA, ErrPurpose, ErrPin, ErrTLSVersion, ErrTruncated,
+		ErrClientCertificate, ErrRedirect, ErrHandshake, ErrUpgrade, ErrHeaders, ErrLogin, ErrSubscribe, ErrTooBig,
 		ErrNoMemory, ErrFiles} {
 		e := err.(*Error)
 		known[e.Code] = e

@@ -24,6 +24,17 @@ type Transition struct {
 	Meaning string
 }
 
+// A Preset is a set of options for a known feed, for WithPreset.
+type Preset struct {
+	Name    string
+	Text    string // which feed it is for, and where its facts come from
+	Options []PresetOption
+}
+
+// A PresetOption is one option that a Preset sets, as WithOption would; an option that takes several values may be
+// there several times.
+type PresetOption struct{ Name, Value string }
+
 var tables struct {
 	once        sync.Once
 	statistics  []Statistic
@@ -57,6 +68,14 @@ func TransitionTable() ([]Transition, error) {
 	}
 	readTables()
 	return append([]Transition(nil), tables.transitions...), nil
+}
+
+// Presets lists the presets. The error is a *LibraryError.
+func Presets() ([]Preset, error) {
+	if err := load(); err != nil {
+		return nil, err
+	}
+	return nativePresets(), nil
 }
 
 // Statistics gives the numbers that StatisticTable lists, by name; after Close those at its end. Times are in seconds;

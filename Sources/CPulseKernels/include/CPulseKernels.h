@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inner loops of the wire: masking (RFC 6455 §5.3), UTF-8 validation (RFC 3629), and raw memory.
+ * The inner loops of the wire: masking (RFC 6455 §5.3), UTF-8 validation (RFC 3629), checksums, and raw memory.
  *
  * Every kernel takes pointer and length and touches nothing outside of them. The fastest variant that the processor
  * has is chosen at the first call and kept in a plain function pointer: an ifunc would need relocations that run
@@ -87,6 +87,29 @@ static inline void pulse_memory_copy(void *target, const void *source, size_t co
 }
 static inline void pulse_memory_move(void *target, const void *source, size_t count) {
     if (count != 0) memmove(target, source, count);
+}
+
+/* ---- Checksums and shared memory -------------------------------------------------------------------------------- */
+
+typedef uint32_t (*pulse_crc32c_function)(uint32_t crc, const uint8_t *bytes, size_t count);
+extern pulse_crc32c_function pulse_crc32c_chosen;
+
+/* CRC-32C as iSCSI has it (RFC 3720 §12.1): 0 to begin with, then the result for the part before. */
+static inline uint32_t pulse_crc32c(uint32_t crc, const void *bytes, size_t count) {
+    return ~__atomic_load_n(&pulse_crc32c_chosen, __ATOMIC_RELAXED)(~crc, (const uint8_t *)bytes, count);
+}
+
+/* PULSE_KERNEL_PORTABLE, or any other variant for the processor's instruction, if it has one. */
+uint32_t pulse_crc32c_with(int variant, uint32_t crc, const void *bytes, size_t count);
+
+/* A little-endian word of a file that is mapped. All stores before this one are made before it. */
+static inline void pulse_publish64(void *address, uint64_t value) {
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    __atomic_store_n((uint64_t *)address, value, __ATOMIC_RELEASE);
+    /* Nor does the compiler move a later store to before it. */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 /* ---- Search ----------------------------------------------------------------------------------------------------- */

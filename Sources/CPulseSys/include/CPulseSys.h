@@ -40,8 +40,9 @@ int32_t psys_write_line(int32_t descriptor, const void *_Nonnull bytes, size_t c
 /* The level of the log, for a look without a lock. */
 int32_t psys_log_level(void);
 void psys_log_set_level(int32_t level);
-/* 1 if the path is a file or folder that can be read. */
-int32_t psys_readable_path(const char *_Nonnull path);
+/* Device, inode, size and time of change of a file, which tell whether it is still the same: 32 bytes, all 0 if there
+ * is none. */
+void psys_file_identity(const char *_Nonnull path, void *_Nonnull bytes);
 
 /* ---- Errors ---- */
 extern const int32_t psys_EAGAIN, psys_EINTR, psys_EINPROGRESS, psys_ECONNREFUSED, psys_ECONNRESET, psys_EPIPE,
@@ -158,14 +159,45 @@ void psys_close(int32_t descriptor);
 int32_t psys_socket_pair(int32_t *_Nonnull first, int32_t *_Nonnull second);
 void psys_set_buffer_sizes(int32_t descriptor, int32_t receive, int32_t send);
 
+/* ---- Files in memory (file.c) ---- */
+typedef struct psys_file {
+    uint64_t device, inode;
+    int64_t size;
+    int32_t is_regular;
+} psys_file;
+/* What is at a path. 0 or -errno. */
+int32_t psys_file_look(const char *_Nonnull path, psys_file *_Nonnull file);
+/* Opens for reading and writing, closed at exec; one that does not exist is made with mode 0600. A descriptor or -errno. */
+int32_t psys_file_open(const char *_Nonnull path, psys_file *_Nonnull file, int32_t *_Nonnull created);
+/* Locks against other processes, not against this one; gone when this process closes any descriptor of the file. Children
+ * do not have it. 0, the process that has it, or -errno. */
+int32_t psys_file_lock(int32_t descriptor);
+/* Makes the file at least this long, with room on the disk for all of it. 0 or -errno. */
+int32_t psys_file_reserve(int32_t descriptor, int64_t size);
+/* How many bytes there were, or -errno. */
+int64_t psys_file_read(int32_t descriptor, void *_Nonnull bytes, size_t count, int64_t offset);
+/* All of them. 0 or -errno. */
+int32_t psys_file_write(int32_t descriptor, const void *_Nonnull bytes, size_t count, int64_t offset);
+void psys_file_remove(const char *_Nonnull path);
+/* The file's first bytes, shared with it, not with children. NULL with *error. */
+void *_Nullable psys_map(int32_t descriptor, size_t size, int32_t *_Nonnull error);
+void psys_unmap(void *_Nonnull memory, size_t size);
+/* psys_realtime_ns to some milliseconds, for less. */
+int64_t psys_realtime_coarse_ns(void);
+
 /* ---- TLS: what OpenSSL has only as macros (tls.c) ---- */
 struct ssl_st;
 struct ssl_ctx_st;
+struct ssl_session_st;
 struct bio_st;
 /* TLS 1.2 or newer, no renegotiation, no compression, partial writes, released buffers, read-ahead. */
 void psys_tls_context_defaults(struct ssl_ctx_st *_Nonnull context, size_t read_buffer);
-/* 1 if OpenSSL's own default file or folder of trusted certificates has something in it. */
-int32_t psys_tls_has_default_trust(void);
+void psys_tls_require_13(struct ssl_ctx_st *_Nonnull context);
+/* The certificate that a client shows, and its key. Nobody is asked for a password at a terminal; an empty one is none.
+ * NULL if all is well, else what is wrong; empty if OpenSSL's error says it. */
+const char *_Nullable psys_tls_use_certificate(struct ssl_ctx_st *_Nonnull context, const char *_Nonnull path);
+const char *_Nullable psys_tls_use_key(struct ssl_ctx_st *_Nonnull context, const char *_Nonnull path,
+                                       const char *_Nonnull password);
 int32_t psys_tls_set_server_name(struct ssl_st *_Nonnull ssl, const char *_Nonnull name);
 /* Host name (or IP literal) that the certificate must be for. 1 or 0. */
 int32_t psys_tls_require_host(struct ssl_st *_Nonnull ssl, const char *_Nonnull host, int32_t is_ip);
@@ -175,19 +207,67 @@ void psys_tls_select_http11(struct ssl_ctx_st *_Nonnull context);
 enum { PSYS_TLS_RETRY = -1, PSYS_TLS_FAILED = -2 };
 typedef int32_t (*psys_tls_read)(void *_Nonnull owner, void *_Nonnull bytes, int32_t count);
 typedef int32_t (*psys_tls_write)(void *_Nonnull owner, const void *_Nonnull bytes, int32_t count);
+/* A session that the server gave; the function copies what it wants to keep. */
+typedef void (*psys_tls_news)(void *_Nonnull owner, struct ssl_session_st *_Nonnull session);
 /* Prepares OpenSSL; once, by one thread, before all others here. 1, or 0 if OpenSSL can't start. */
-int32_t psys_tls_initialise(psys_tls_read _Nonnull read, psys_tls_write _Nonnull write);
+int32_t psys_tls_initialise(psys_tls_read _Nonnull read, psys_tls_write _Nonnull write, psys_tls_news _Nonnull session);
 /* A BIO over these functions, called with `owner`; NULL if there is no memory. The SSL takes it over. */
 struct bio_st *_Nullable psys_tls_bio(void *_Nonnull owner);
 /* Takes the oldest error of this thread's queue, the cause of the others, as reason text ("certificate verify failed"),
  * and empties the queue. Returns the reason code, 0 if there was none. */
 int32_t psys_tls_take_error(char *_Nonnull buffer, size_t size);
 int32_t psys_tls_is_unexpected_eof(int32_t reason);
-/* Subject alternative names (or the common name) of the certificate that a client refused last on this SSL, separated
- * by ", ", cut to `size`; empty if none was seen. */
-void psys_tls_refused_names(struct ssl_st *_Nonnull ssl, char *_Nonnull buffer, size_t size);
-/* Client side: verify the peer, and remember what is needed for psys_tls_refused_names. */
+/* Whether a client's sessions are told to the BIO's owner, or not even asked for. */
+void psys_tls_keep_sessions(struct ssl_ctx_st *_Nonnull context, int32_t keep);
+/* Neither it nor the certificate that it stands for has expired. */
+int32_t psys_tls_session_is_usable(struct ssl_session_st *_Nonnull session);
+int32_t psys_tls_session_is_13(struct ssl_session_st *_Nonnull session);
+
+/* ---- TLS: what to trust (tls_trust.c) ---- */
+/* OpenSSL's own places of trusted certificates, or those of the environment. */
+const char *_Nonnull psys_tls_default_file(void);
+const char *_Nonnull psys_tls_default_folder(void);
+/* 1 if the folder has certificates under the names that OpenSSL looks for. */
+int32_t psys_tls_hashed_folder(const char *_Nonnull path);
+/* The place of a distribution, below `root`, and what it is; 0 if there is none. */
+enum { PSYS_TLS_FILE = 1, PSYS_TLS_FOLDER = 2 };
+int32_t psys_tls_search_trust(const char *_Nonnull root, char *_Nonnull path, size_t size);
+/* Trusts what the system does. 1, 0 if that is nothing, or -1 with an error of OpenSSL. */
+int32_t psys_tls_trust_system(struct ssl_ctx_st *_Nonnull context);
+/* A trusted certificate is trusted also where it is not a root: that of an authority between, or a server's own. */
+void psys_tls_trust_each(struct ssl_ctx_st *_Nonnull context);
+
+/* ---- TLS: what certificates say (tls_peer.c) ---- */
+int32_t psys_tls_peer_initialise(void);
+/* Client side: verify the peer, and remember the certificate that is refused. */
 void psys_tls_verify_peer(struct ssl_st *_Nonnull ssl);
+/* Client side: remember whether the server asks for a certificate. */
+void psys_tls_note_asking(struct ssl_st *_Nonnull ssl);
+/* For a sentence about a server that asked in vain; empty otherwise. */
+const char *_Nonnull psys_tls_asked_hint(struct ssl_st *_Nonnull ssl);
+/* In the order of TransportErrorCode from `tls` on. */
+enum {
+    PSYS_TLS_OTHER,
+    PSYS_TLS_CERTIFICATE,
+    PSYS_TLS_HOSTNAME,
+    PSYS_TLS_EXPIRED,
+    PSYS_TLS_NOT_YET_VALID,
+    PSYS_TLS_UNKNOWN_CA,
+    PSYS_TLS_PURPOSE,
+    PSYS_TLS_PIN,
+    PSYS_TLS_VERSION,
+    PSYS_TLS_TRUNCATED,
+    PSYS_TLS_CLIENT_CERTIFICATE,
+};
+enum { PSYS_TLS_IS_HANDSHAKE = 1, PSYS_TLS_REQUIRES_13 = 2, PSYS_TLS_HAS_NO_TRUST = 4 };
+/* Which failure an error with this reason is, and a sentence that names what the certificate says; what comes from the
+ * peer is printable ASCII. `name`: that was asked for. */
+int32_t psys_tls_explain(struct ssl_st *_Nonnull ssl, int32_t reason, const char *_Nonnull text, int32_t flags,
+                         const char *_Nonnull host, const char *_Nonnull name, char *_Nonnull buffer, size_t size);
+/* Whether a public key (SubjectPublicKeyInfo) of the verified chain, or with verified_chain 0 that of the server's own
+ * certificate, has one of `count` SHA-256 values; else what they have: "sha256/BASE64 of SUBJECT, ...". */
+int32_t psys_tls_has_pin(struct ssl_st *_Nonnull ssl, int32_t verified_chain, const uint8_t *_Nonnull pins,
+                         size_t count, char *_Nonnull seen, size_t size);
 
 #ifdef __cplusplus
 }

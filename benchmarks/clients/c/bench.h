@@ -12,6 +12,7 @@
  *   connect    COUNT times: connect, open, close
  *   idle       hold COUNT open connections
  *   queue      accept COUNT messages of SIZE bytes before connecting, connect, and wait for the server's confirmation
+ *   journal    sink with a journal, a file in /tmp
  *   patterns   flood with heartbeat_reply and stale_timeout set, so that every message is looked at
  *
  * One line of JSON: messages, seconds and cpu (seconds of this process) for all but idle; p50_us and p99_us of what is

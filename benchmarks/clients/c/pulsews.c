@@ -107,6 +107,11 @@ int main(int count, char **arguments) {
         set("message_queue_bytes", "16GiB");
         set("backlog_interval", "0");
     }
+    char journal[64] = "";
+    if (bench_is(task, "journal")) {
+        snprintf(journal, sizeof journal, "/tmp/pulsews-bench-%d.journal", (int)getpid());
+        set("journal", journal);
+    }
     if (given.secure) set("ca_file", given.ca);
     long n = given.count;
     int64_t *times = calloc((size_t)n + 1, sizeof *times);
@@ -156,7 +161,7 @@ int main(int count, char **arguments) {
             if (i >= 0) times[i] = bench_now() - before;
         }
         bench_print_times(task, start, times, n, "");
-    } else if (bench_is(task, "sink")) {
+    } else if (bench_is(task, "sink") || bench_is(task, "journal")) {
         long writes = status_number(client, "writes");
         bench_clock start = bench_start();
         for (long i = 0; i < n; i++) send_text(client, text);
@@ -185,5 +190,6 @@ int main(int count, char **arguments) {
         bench_fail("unknown measure");
     }
     pulsews_client_free(client);
+    if (*journal) unlink(journal);
     return 0;
 }

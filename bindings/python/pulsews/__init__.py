@@ -32,7 +32,7 @@ from ._errors import (
     SubscribeError,
 )
 from ._log import disable_logging, enable_logging
-from ._options import Option, Options, option_table
+from ._options import Option, Options, Preset, option_table, presets
 from ._tables import Statistic, Transition, prometheus, statistic_table, transition_table
 from ._values import Data, Sendable
 from .client import Client, connect
@@ -56,6 +56,7 @@ __all__ = [
     "OpenTimeout",
     "Option",
     "Options",
+    "Preset",
     "PulseError",
     "QueueFull",
     "RateLimited",
@@ -70,6 +71,7 @@ __all__ = [
     "enable_logging",
     "library_version",
     "option_table",
+    "presets",
     "prometheus",
     "statistic_table",
     "transition_table",

@@ -152,7 +152,8 @@ class Control:
         """Whether the hold has ended before its function was called: it was timed out, or another one was answered."""
         state = _lib.pulsews_client_state(self._handle)
         if event.get("at") == "login":
-            return bool(state != 2 or self.is_ready)
+            # One that is to follow the present connection is held while that one is ready.
+            return bool(state != 2 or (self.is_ready and not event.get("successor")))
         # An attempt may also be held while a connection serves: one at a preferred endpoint.
         return bool(state not in (1, 2, 3))
 

@@ -187,7 +187,7 @@ _BLOCKS: Dict[int, Type[PulseError]] = {
     6: HandshakeError,
 }
 # What can end a connection that was open. The others of their blocks come from attempts to connect only.
-_ENDINGS = frozenset((-402, -403, -404, -406, -407, -408, -500, -700))
+_ENDINGS = frozenset((-402, -403, -404, -406, -407, -408, -411, -500, -510, -700))
 
 
 def class_of(status: int, was_open: bool = False) -> Type[PulseError]:

@@ -72,6 +72,7 @@ _FUNCTIONS = {
         c_int32, (c_size_t, POINTER(c_int32), POINTER(c_char_p), POINTER(c_int32), POINTER(c_char_p))
     ),
     "pulsews_statistic_at": (c_int32, (c_size_t, *[POINTER(c_char_p)] * 4)),
+    "pulsews_preset_at": (c_int32, (c_size_t, *[POINTER(c_char_p)] * 3)),
     "pulsews_config_create": (c_void_p, ()),
     "pulsews_config_set": (c_int32, (c_void_p, c_char_p, c_char_p, *_TEXTS)),
     "pulsews_config_free": (None, (c_void_p,)),

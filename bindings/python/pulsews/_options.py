@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import difflib
 import json
+import os
 from decimal import Decimal
 from typing import (
     Any, Awaitable, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple,
@@ -113,6 +114,34 @@ class Options(TypedDict, total=False):
     subscribe_confirm: Union[Text, Iterable[Text]]
     subscribe_reject: Union[Text, Iterable[Text]]
     subscribe_timeout: Duration
+    # Feeds: the outbox kept in a file, the queue of received messages, sequence numbers, replaced connections.
+    preset: str
+    journal: Union[str, "os.PathLike[str]"]
+    journal_size: Size
+    receive_queue_policy: str
+    key_path: Union[str, Iterable[str]]
+    stale_key_timeout: Duration
+    sequence_path: str
+    sequence_previous: str
+    sequence_key: Union[str, Iterable[str]]
+    sequence_rule: str
+    sequence_scope: str
+    max_age: Duration
+    rotate_on: Union[Text, Iterable[Text]]
+    rotation_overlap: Duration
+    twin: str
+    twin_wait: Duration
+    # The way to the server.
+    client_certificate: Union[str, "os.PathLike[str]"]
+    client_key: Union[str, "os.PathLike[str]"]
+    client_key_password: str
+    pin_sha256: Union[str, Iterable[str]]
+    tls_min_version: str
+    server_name: str
+    tls_resumption: bool
+    proxy: str
+    proxy_ca_file: Union[str, "os.PathLike[str]"]
+    max_redirects: int
 
 
 class Option(NamedTuple):
@@ -133,6 +162,35 @@ def option_table() -> List[Option]:
     while _native.lib.pulsews_option_at(len(rows), *references) == _native.OK:
         rows.append(Option(*((field.value or b"").decode() for field in fields)))
     return rows
+
+
+class Preset(TypedDict):
+    """Options for a known feed, as :func:`presets` gives them."""
+
+    text: str
+    """Which feed it is for, and where its facts come from."""
+    options: Dict[str, Union[str, List[str]]]
+    """What it sets, as keyword arguments; an option that takes several values has a list."""
+
+
+def presets() -> Dict[str, Preset]:
+    """The option sets for known feeds, by the name that option ``preset`` takes."""
+    found: Dict[str, Preset] = {}
+    fields = [ctypes.c_char_p() for _ in range(3)]
+    references = [ctypes.byref(field) for field in fields]
+    while _native.lib.pulsews_preset_at(len(found), *references) == _native.OK:
+        name, text, lines = ((field.value or b"").decode() for field in fields)
+        options: Dict[str, Union[str, List[str]]] = {}
+        for line in lines.splitlines():
+            option, _, value = line.partition("=")
+            if option in _known and _known[option].type in ("header", "list"):
+                several = options.setdefault(option, [])
+                if isinstance(several, list):
+                    several.append(value)
+            else:
+                options[option] = value
+        found[name] = {"text": text, "options": options}
+    return found
 
 
 _known: Dict[str, Option] = {row.name: row for row in option_table()}
@@ -201,7 +259,7 @@ def _header_lines(value: Any) -> Iterator[str]:
 _MESSAGES = frozenset((
     "heartbeat_message", "heartbeat_reply", "heartbeat_request", "heartbeat_answer", "server_heartbeat", "login",
     "login_confirm", "login_reject", "subscribe_message", "unsubscribe_message", "subscribe_confirm",
-    "subscribe_reject",
+    "subscribe_reject", "rotate_on",
 ))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pulsews
 import pytest
 from pulsews import _errors, _native
-from pulsews._options import Options
+from pulsews._options import Configuration, Options
 
 HEADER = Path(__file__).resolve().parents[3] / "include" / "pulsews.h"
 
@@ -37,6 +37,27 @@ def test_option_rows_are_complete():
         assert row.meaning, row
 
 
+def test_presets_are_options_that_are_taken():
+    found = pulsews.presets()
+    assert {"binance-spot", "binance-futures", "coinbase", "kraken", "bybit", "okx", "deribit", "alpaca"} <= set(found)
+    lists = {row.name for row in pulsews.option_table() if row.type in ("header", "list")}
+    for name, preset in found.items():
+        assert preset["text"] and preset["options"], name
+        for option, value in preset["options"].items():
+            assert isinstance(value, list) == (option in lists), option
+        with Configuration({"preset": name}), Configuration(preset["options"]):
+            pass
+    assert found["binance-spot"]["options"]["max_age"] == "23h"
+
+
+def test_a_preset_stands_back_and_has_to_be_known():
+    with Configuration({"preset": "bybit", "heartbeat_reply": {"op": "pong"}, "rotate_on": [{"event": "notice"}, "bye"]}):
+        pass
+    with pytest.raises(pulsews.InvalidArgument, match="no-such-feed"):
+        with Configuration({"preset": "no-such-feed"}):
+            pass
+
+
 def test_every_code_has_a_class_and_texts():
     expected = {
         pulsews.InvalidArgument: named("EINVAL", "EOPTION", "EVALUE", "EURL", "EUTF8"),
@@ -47,15 +68,16 @@ def test_every_code_has_a_class_and_texts():
         pulsews.LoginError: named("ELOGIN"),
         pulsews.SubscribeError: named("ESUBSCRIBE"),
         pulsews.OpenTimeout: named("EOPENTIMEOUT"),
-        pulsews.HandshakeError: named("EHANDSHAKE", "EUPGRADE", "EHEADERS"),
+        pulsews.HandshakeError: named("EHANDSHAKE", "EUPGRADE", "EHEADERS", "EREDIRECT"),
         pulsews.ConnectionClosed: named(
             "ECLOSED", "EPEERCLOSED", "EMOVED", "EPROTOCOL", "EPAYLOAD", "EDEFLATE"
         ),
         pulsews.ConnectError: named(
             "ERESOLVE", "EREFUSED", "EUNREACHABLE", "ERESET", "EEOF", "EDEAD", "EIO", "ESTALE",
-            "ETLS", "ECERTIFICATE", "EHOSTNAME", "ETRUST",
+            "ETLS", "ECERTIFICATE", "EHOSTNAME", "ETRUST", "EPROXY", "EPROXYAUTH", "ESLOW", "EEXPIRED", "ENOTYETVALID",
+            "EUNKNOWNCA", "EPURPOSE", "EPIN", "ETLSVERSION", "ETRUNCATED", "ECLIENTCERT",
         ),
-        pulsews.PulseError: named("EFORK", "EBUSY", "ETOOBIG", "ENOMEM", "EFILES"),
+        pulsews.PulseError: named("EFORK", "EBUSY", "EJOURNAL", "ETOOBIG", "ENOMEM", "EFILES"),
     }
     assert sorted(code for group in expected.values() for code in group) == sorted(codes())
     for kind, group in expected.items():
@@ -66,7 +88,7 @@ def test_every_code_has_a_class_and_texts():
 
 def test_endings_of_an_open_connection_are_connection_closed():
     for code in named(
-        "ERESET", "EEOF", "EDEAD", "EIO", "ESTALE", "ETLS", "ETOOBIG", "EPROTOCOL", "EPAYLOAD", "EDEFLATE"
+        "ERESET", "EEOF", "EDEAD", "EIO", "ESTALE", "ESLOW", "ETLS", "ETRUNCATED", "ETOOBIG", "EPROTOCOL", "EPAYLOAD", "EDEFLATE"
     ):
         assert _errors.class_of(code, was_open=True) is pulsews.ConnectionClosed, code
     for code in named("EREFUSED", "ERESOLVE", "ECERTIFICATE", "EHOSTNAME"):

@@ -56,7 +56,7 @@ def test_system_trust_does_not_know_it(server):
     url, _, right = server
     with pytest.raises(pulsews.ConnectError) as caught:
         pulsews.connect(url + "/echo")
-    assert caught.value.name in ("PULSEWS_ECERTIFICATE",) + (() if right else ("PULSEWS_EHOSTNAME",))
+    assert caught.value.name in ("PULSEWS_EUNKNOWNCA",) + (() if right else ("PULSEWS_EHOSTNAME",))
 
 
 def test_verification_turned_off(server):

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// From a message that has arrived to the queue that the application takes from. `mutex` is held.
+extension Client {
+  private static let tellingPause: Int64 = 100_000_000
+
+  /// Something other than a copy to the queue has to be done with messages.
+  var handlesMessages: Bool { feed != nil || primary != nil || boundsQueue }
+
+  /// The queue discards messages when it is full.
+  private var boundsQueue: Bool { options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate }
+
+  func prepareDelivery() {
+    feed = Feed(options, seed: (random.next64(), random.next64()))
+    if boundsQueue { inbox.bound(to: options.receiveQueueBytes) }
+    handles = handlesMessages
+  }
+
+  /// Before anything else is done with a message: a heartbeat may have a number, too.
+  func read(_ payload: UnsafeRawBufferPointer, on connection: Connection) {
+    guard let feed else { return }
+    feed.read(payload)
+    if feed.isFull { tellKeysAreFull() }
+    guard options.sequenceOfConnection, let number = feed.number else { return }
+    if connection.sequences == nil { connection.sequences = SequenceCheck(rule: feed.rule) }
+    if let verdict = connection.sequences?.judge(
+      number.key, first: number.first, last: number.last, previous: number.previous)
+    {
+      tell(verdict, number)
+    }
+  }
+
+  /// The library has used it up; its number counts all the same.
+  func passOver(on connection: Connection) {
+    guard let feed, twin == nil, connection !== successor, !options.sequenceOfConnection, let number = feed.number,
+      !feed.isCopy(number)
+    else { return }
+    judge(number)
+  }
+
+  /// A message for the application, read before.
+  func accept(_ message: WireMessage, receivedAt: Int64) {
+    var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
+    if message.wasCompressed { flags |= MessageCode.wasCompressed }
+    if let primary {
+      primary.takeFromTwin(message, flags: flags, receivedAt: receivedAt)
+    } else if twin != nil {
+      merge(UInt32(message.kind.rawValue), flags, message.payload, receivedAt, side: .url)
+    } else {
+      deliver(UInt32(message.kind.rawValue), flags, message.payload, receivedAt)
+    }
+  }
+
+  /// A message that was held until its connection took over.
+  func deliverLater(_ record: MessageRecord) {
+    feed?.read(record.payload)
+    deliver(record.kind, record.flags, record.payload, record.receivedAt)
+  }
+
+  /// From now on another connection brings the messages.
+  func startSequencesAnew() { if tellsCopies { feed?.startGeneration() } }
+
+  /// The message was read before.
+  func deliver(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64) {
+    var key = -1
+    if let feed {
+      if !options.sequenceOfConnection, let number = feed.number {
+        if feed.isCopy(number) {
+          statistics.duplicatesDiscarded &+= 1
+          return
+        }
+        judge(number)
+      }
+      key = feed.key
+      if key >= 0 && feed.staleness != nil { touch(key) }
+    }
+    statistics.messagesReceived &+= 1
+    statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: payload.count)
+    if options.receiveQueuePolicy == .conflate {
+      inbox.append(
+        kind: kind, flags: flags, payload: payload, receivedAt: receivedAt, expected: payload.count, key: key)
+    } else {
+      inbox.append(kind: kind, flags: flags, payload: payload, receivedAt: receivedAt, expected: payload.count)
+    }
+    boundQueue()
+  }
+
+  // MARK: A full queue
+
+  /// After each append, of an event, too.
+  func boundQueue() {
+    guard boundsQueue else { return }
+    let limit = options.receiveQueueBytes
+    guard inbox.isFull(limit) else { return }
+    let events = inbox.droppedEvents
+    if options.receiveQueuePolicy == .conflate { inbox.conflate(toFit: limit) } else { inbox.dropOldest(toFit: limit) }
+    statistics.eventsDropped &+= inbox.droppedEvents &- events
+    tellDropped()
+  }
+
+  /// Ten times a second at most.
+  func tellDropped() {
+    let count = inbox.droppedCount &+ inbox.conflatedCount
+    let bytes = inbox.droppedBytes &+ inbox.conflatedBytes
+    if count == statistics.receiveDiscardTold { return }
+    let now = Clock.monotonic()
+    if now < statistics.nextReceiveTelling { return }
+    statistics.nextReceiveTelling = now &+ Client.tellingPause
+    let messages = count &- statistics.receiveDiscardTold
+    let size = bytes &- statistics.receiveDiscardBytesTold
+    statistics.receiveDiscardTold = count
+    statistics.receiveDiscardBytesTold = bytes
+    let policy: StaticString = options.receiveQueuePolicy == .conflate ? "conflate" : "drop_oldest"
+    log(.warning) { "the queue of received messages is full: \(messages) messages dropped (\(policy))" }
+    report(
+      "{\"event\":\"receive_dropped\",\"messages\":\(messages),\"bytes\":\(size),\"cause\":\"\(policy)\"}")
+  }
+
+  /// The connection is left until the application has taken half of the queue. True if that was to be done.
+  func leavesSlowConsumer(_ connection: Connection) -> Bool {
+    guard options.receiveQueuePolicy == .disconnect, !connection.ignoresLimit else { return false }
+    connection.leave(
+      Failure(
+        .slowConsumer,
+        "\(connection.url.redacted): receive_queue_bytes (\(options.receiveQueueBytes)) wait to be taken by the application"
+      ))
+    return true
+  }
+
+  /// After it was left for a slow consumer the next attempt waits for half of the queue to be free.
+  var waitsForConsumer: Bool {
+    options.receiveQueuePolicy == .disconnect && inbox.bytes > options.receiveQueueBytes / 2
+  }
+
+  // MARK: Sequences
+
+  private func judge(_ number: FeedNumber) {
+    guard let feed else { return }
+    let verdict = feed.check.judge(number.key, first: number.first, last: number.last, previous: number.previous)
+    switch verdict {
+    case .first, .fine: break
+    default: tell(verdict, number)
+    }
+  }
+
+  @inline(never)
+  private func tell(_ verdict: SequenceCheck.Verdict, _ number: FeedNumber) {
+    guard let feed else { return }
+    var text: Sentence
+    let key = String(decoding: feed.sequenceKey(number.key), as: UTF8.self)
+    switch verdict {
+    case .first, .fine:
+      return
+    case .gap(let expected, let missing):
+      statistics.sequenceGaps &+= 1
+      if missing > 0 { statistics.sequenceMissing &+= UInt64(missing) }
+      text = "{\"event\":\"gap\",\"key\":\(json: key),\"expected\":\(Int(expected)),\"received\":\(Int(number.first)),\"missing\":"
+      if missing < 0 { text.add("null}") } else { text.add("\(Int(missing))}") }
+    case .repeated:
+      statistics.sequenceRepeats &+= 1
+      text = "{\"event\":\"repeat\",\"key\":\(json: key),\"received\":\(Int(number.last))}"
+    case .stepBack(let last):
+      statistics.sequenceStepsBack &+= 1
+      text = "{\"event\":\"step_back\",\"key\":\(json: key),\"received\":\(Int(number.last)),\"last\":\(Int(last))}"
+    }
+    if reportsEvents { report(text) }
+    log(.debug) { text }
+  }
+
+  private func tellKeysAreFull() {
+    guard let feed, feed.isFull, !statistics.keysAreFullTold else { return }
+    statistics.keysAreFullTold = true
+    log(.warning) { "there are more than \(KeyTable.maxKeys) keys, or longer ones than \(KeyTable.maxKeySize) bytes: those are not tracked" }
+  }
+
+  var keyCount: Int { feed?.keyCount ?? 0 }
+
+  // MARK: Staleness of keys
+
+  private func touch(_ key: Int) {
+    let now = host.loop.turnTime
+    if let silence = feed?.staleness?.touch(key, now) { tellKey("fresh_key", key, silence) }
+    if keysTimer == nil { scheduleKeys() }
+  }
+
+  /// A connection begins: every key has its time again.
+  func restartKeys() {
+    if feed?.staleness == nil { return }
+    feed?.staleness?.restart(Clock.monotonic())
+    if keysTimer == nil { scheduleKeys() }
+  }
+
+  private func scheduleKeys() {
+    guard let next = feed?.staleness?.nextDeadline else { return }
+    keysTimer = host.loop.schedule(self, tag: Signal.keys, deadline: next)
+  }
+
+  func keysAreDue() {
+    // Without a connection, and while reading pauses, silence says nothing about a key.
+    guard isConnected else { return }
+    if connection?.readingPaused == true { feed?.staleness?.restart(Clock.monotonic()) }
+    let now = Clock.monotonic()
+    var isNews = false
+    while let (key, silence) = feed?.staleness?.expire(now) {
+      statistics.staleKeys &+= 1
+      tellKey("stale_key", key, silence)
+      isNews = true
+    }
+    if isNews { wake() }
+    scheduleKeys()
+  }
+
+  private func tellKey(_ event: StaticString, _ index: Int, _ silence: Int64) {
+    guard let keys = feed?.keys else { return }
+    let key = String(decoding: keys.key(index), as: UTF8.self)
+    report("{\"event\":\"\(event)\",\"key\":\(json: key),\"silence\":\(seconds: silence)}")
+    log(.info) { "\(event) \(key)" }
+  }
+}

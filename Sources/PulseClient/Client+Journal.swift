@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseFlow
+import PulseText
+import PulseTransport
+
+/// A journal and its file, before a client has them.
+struct OpenJournal {
+  let file: JournalFile
+  let journal: Journal
+
+  static func open(_ path: String, size: Int) throws(TransportError) -> OpenJournal {
+    let file = try JournalFile.open(path)
+    var capacity = JournalFormat.capacity(ofFile: size)
+    if file.size == 0 {
+      var salt: UInt64 = 0
+      withUnsafeMutableBytes(of: &salt) { bytes in
+        if let start = bytes.baseAddress { psys_random(start, bytes.count) }
+      }
+      try file.begin(with: JournalFormat.firstPage(capacity: capacity, salt: salt))
+    } else {
+      let page = try file.read(JournalFormat.pageSize)
+      switch page.withUnsafeBytes({ JournalFormat.inspect($0) }) {
+      case .journal(let found): capacity = found
+      case .foreign: throw file.problem("is not a journal; it is left as it is")
+      case .otherVersion(let version):
+        throw file.problem("has version \(Int(version)) of the format; allowed: \(Int(JournalFormat.version))")
+      case .damaged: throw file.problem("is damaged in its first bytes; it is left as it is")
+      }
+    }
+    let memory = try file.map(JournalFormat.pageSize + capacity)
+    return OpenJournal(file: file, journal: Journal(memory, capacity: capacity, owner: file))
+  }
+}
+
+/// The outbox on disk. `mutex` is held.
+extension Client {
+  // MARK: What an earlier process left
+
+  /// Before the client is known to anybody else.
+  func take(_ opened: OpenJournal) {
+    mutex.lock()
+    defer { mutex.unlock() }
+    let journal = opened.journal
+    journalFile = opened.file
+    self.journal = journal
+    journalMark = OutboxFlag.journaled
+    outbox.book.journal = journal
+    let found = journal.recover()
+    lastID = journal.lastID
+    let realtime = Clock.realtime()
+    let now = Clock.monotonic()
+    var id: UInt64 = 0
+    var expired = 0
+    outbox.beginPutBack()
+    while let record = journal.record(after: id) {
+      id = record.id
+      let flags = record.flags & OutboxFlag.report | OutboxFlag.journaled
+      if flags & OutboxFlag.report != 0 { tellsFates = true }
+      statistics.messagesAccepted &+= 1
+      if record.isInDoubt {
+        outbox.book.failedBefore(id: id, flags: flags)
+        continue
+      }
+      let expiresAt = Client.monotonic(record, realtime, now)
+      if expiresAt <= now {
+        expired += 1
+        outbox.book.discard(id: id, flags: flags, cause: .expired)
+        continue
+      }
+      let (age, isAbsurd) = realtime.subtractingReportingOverflow(record.acceptedAt)
+      outbox.putBack(
+        OutboxMessage(
+          id: id, kind: record.kind, flags: flags, payload: record.payload, expiresAt: expiresAt,
+          acceptedAt: isAbsurd || age < 0 ? now : now &- age))
+    }
+    outbox.endPutBack()
+    statistics.journalRecovered = UInt64(outbox.count)
+    statistics.journalInDoubt = UInt64(found.inDoubt)
+    if outbox.count + expired + found.inDoubt > 0 || found.cutBytes > 0 { tell(found, expired) }
+    tellDiscarded("")
+    rescheduleFlow()
+  }
+
+  /// The end of a time to live, which the file has by the clock on the wall. When that was set back the message does
+  /// not live longer than it was to live at all.
+  private static func monotonic(_ record: Journal.Record, _ realtime: Int64, _ now: Int64) -> Int64 {
+    if record.expiresAt == .max { return .max }
+    let (left, isAbsurd) = record.expiresAt.subtractingReportingOverflow(realtime)
+    let (whole, isEndless) = record.expiresAt.subtractingReportingOverflow(record.acceptedAt)
+    if isAbsurd || left <= 0 { return now }
+    return Clock.deadline(now, after: isEndless || whole < 0 || left < whole ? left : whole)
+  }
+
+  private func tell(_ found: Journal.Recovery, _ expired: Int) {
+    report(
+      "{\"event\":\"journal\",\"recovered\":\(outbox.count),\"expired\":\(expired),\"in_doubt\":\(found.inDoubt),"
+        + "\"first_in_doubt\":\(found.firstInDoubt),\"cut_bytes\":\(found.cutBytes),"
+        + "\"cut_messages\":\(found.cutMessages)}")
+    let isBad = found.inDoubt > 0 || found.cutBytes > 0
+    log(isBad ? .warning : .info) {
+      "the journal: \(self.outbox.count) messages to send, \(expired) expired, \(found.inDoubt) in doubt, "
+        + "\(found.cutBytes) damaged bytes cut off with at most \(found.cutMessages) messages"
+    }
+  }
+
+  // MARK: Sending
+
+  @inline(__always)
+  func journalHasRoom(_ flags: UInt32, _ count: Int) -> Bool {
+    guard let journal, flags & OutboxFlag.journaled != 0 else { return true }
+    return journal.hasRoom(for: count)
+  }
+
+  /// Whether the message will be accepted without making room for it.
+  func hasRoom(_ flags: UInt32, _ count: Int) -> Bool { outbox.hasRoom(for: count) && journalHasRoom(flags, count) }
+
+  /// What a full journal does is what a full outbox does.
+  func makeJournalRoom(_ flags: UInt32, _ count: Int, now: Int64) -> Outbox.Admission {
+    if journalHasRoom(flags, count) { return .accepted }
+    outbox.expire(now: now)
+    while !journalHasRoom(flags, count) {
+      switch options.messageQueuePolicy {
+      case .dropOldest:
+        // One on its way can't be dropped, and what is behind it gives no room.
+        guard let front = outbox.front(now: now), front.id == journal?.oldestID else {
+          return journalHasRoom(flags, count) ? .accepted : .full
+        }
+        outbox.dropOldest(now: now)
+      case .dropNewest:
+        outbox.book.discard(id: lastID &+ 1, flags: flags, cause: .newest)
+        return .dropNewest
+      case .reject, .block:
+        return .full
+      }
+    }
+    return .accepted
+  }
+
+  /// Writes down the message that gets the next id, or that this id is taken. False if there is no room.
+  func keep(_ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64) -> Bool {
+    guard let journal else { return true }
+    if flags & OutboxFlag.journaled == 0 {
+      journal.skip(lastID &+ 1)
+      return true
+    }
+    // Some milliseconds do not matter over the end of a process.
+    let realtime = psys_realtime_coarse_ns()
+    let end = expiresAt == .max ? .max : Clock.deadline(realtime, after: max(0, expiresAt &- Clock.monotonic()))
+    return journal.append(
+      id: lastID &+ 1, kind: kind, flags: flags & OutboxFlag.report, payload: payload, acceptedAt: realtime,
+      expiresAt: end)
+  }
+
+  /// Messages were written, so that there may be room again.
+  func journalMoved() {
+    if sendersWait || roomIsAwaited { giveRoom() }
+  }
+
+  /// Less than half of it is in use.
+  var journalIsHalfFree: Bool {
+    guard let journal else { return true }
+    return journal.usedBytes <= journal.ringBytes / 2
+  }
+
+  // MARK: The end
+
+  /// What is still queued is there for the next client.
+  func keepQueued() {
+    outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .connection)
+    tellDiscarded("the client has ended")
+    if !keepsQueued && !outbox.isEmpty {
+      report("{\"event\":\"journal_kept\",\"messages\":\(outbox.count)}")
+      log(.info) { "\(self.outbox.count) messages stay in the journal" }
+    }
+    keepsQueued = true
+    journal?.save()
+    if isClosedForGood && life == .ended { releaseJournal() }
+  }
+
+  /// The next client may have it.
+  func releaseJournal() {
+    journal?.save()
+    outbox.book.journal = nil
+    journal = nil
+    journalFile?.close()
+    journalFile = nil
+  }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// The second session of a client with option `twin`, with the same feed at another place. Its client has connections,
+/// logins and subscriptions of its own, and gives every message to the first one, which is the application's.
+///
+/// What is not constant is guarded by the mutex of the application's client. The partner calls in with its own mutex
+/// held; never the other way round: what the first client wants of its partner it asks with no lock held, or posts.
+final class Twin {
+  let partner: Client
+  let merge: FeedMerge
+  /// Of the partner.
+  var state = SessionState.disconnected
+  var isReady = false
+  var hasEnded = false
+  /// What the application was told last: the better one of both.
+  var shownState = SessionState.disconnected
+  /// The partner's reading waits for room in the queue.
+  var isPaused = false
+  var timer: TimerID?
+
+  init(partner: Client, merge: FeedMerge) {
+    self.partner = partner
+    self.merge = merge
+  }
+}
+
+/// Two feeds as one.
+extension Client {
+  enum Side: Int {
+    case url = 0
+    case twin = 1
+
+    var name: StaticString { self == .url ? "url" : "twin" }
+  }
+
+  // MARK: Set-up
+
+  /// Why there can't be a twin; nil if all is well.
+  static func twinProblem(_ options: ClientOptions, isSecure: Bool) -> Failure? {
+    guard let url = options.twin else { return nil }
+    if url.isSecure != isSecure {
+      return Failure(.badURL, "option twin is \(url.redacted); allowed: \(isSecure ? "wss" : "ws"), as the client's URL")
+    }
+    if options.sequencePath.isEmpty || options.sequenceOfConnection {
+      return Failure(.badValue, "option twin needs sequence_path, with numbers that go on from one connection to the next")
+    }
+    if options.holdLogin || options.holdConnect {
+      return Failure(.badValue, "option twin does not go with hold_login and hold_connect")
+    }
+    return nil
+  }
+
+  /// Before anything else is done with the client. The partner gets what concerns connections and sessions.
+  func addTwin(_ url: WebSocketURL) throws(TransportError) {
+    try host.addUser()
+    var shared = options
+    shared.twin = nil
+    shared.journal = nil
+    shared.endpoints = []
+    shared.events = false
+    shared.receiveQueuePolicy = .pause
+    shared.keyPath = []
+    shared.sequencePath = []
+    shared.sequencePrevious = nil
+    shared.sequenceKey = []
+    shared.staleKeyTimeout = 0
+    let partner = Client(urls: [url], options: shared, host: host, tlsContext: tlsContext)
+    partner.proxies = proxies
+    partner.proxyTLS = proxyTLS
+    partner.primary = self
+    twin = Twin(partner: partner, merge: FeedMerge(rule: feed?.rule ?? .consecutive, wait: options.twinWait, limit: options.receiveQueueBytes))
+  }
+
+  /// What the application sees. `mutex` is held.
+  var shownState: SessionState { twin?.shownState ?? state }
+
+  var isConnected: Bool { isOpen || twin?.state == .connected }
+  var isReady: Bool { stage == .ready || twin?.isReady == true }
+  /// Nothing comes any more.
+  var isOver: Bool { life == .ended && (twin == nil || twin?.hasEnded == true || closeStarted) }
+  var sidesConnected: Int { (isOpen ? 1 : 0) + (twin?.state == .connected ? 1 : 0) }
+
+  // MARK: States
+
+  /// The partner has moved; called with its mutex held.
+  func twinMoved(_ event: SessionEvent, to state: SessionState, hasEnded: Bool, cause: String, code: StatusCode) {
+    mutex.lock()
+    defer { mutex.unlock() }
+    guard let twin else { return }
+    twin.state = state
+    twin.hasEnded = hasEnded
+    if state == .connected { statistics.twinConnections &+= 1 } else { sideEnded(.twin) }
+    tellSide(.twin, state, cause)
+    showState(event, cause: cause, code: code)
+    if hasEnded { wake() }
+  }
+
+  /// The partner is ready; called with its mutex held.
+  func twinIsReady() {
+    mutex.lock()
+    sideIsReady(.twin)
+    mutex.unlock()
+  }
+
+  /// A side's messages flow, or no longer.
+  func sideIsReady(_ side: Side) {
+    guard let twin else { return }
+    if side == .twin { twin.isReady = true }
+    twin.merge.setReady(side.rawValue, true)
+    wake()
+  }
+
+  func sideEnded(_ side: Side) {
+    guard let twin else { return }
+    if side == .twin { twin.isReady = false }
+    twin.merge.setReady(side.rawValue, false)
+    releaseMerged()
+  }
+
+  func tellSide(_ side: Side, _ state: SessionState, _ cause: String) {
+    report(
+      "{\"event\":\"twin\",\"side\":\"\(side.name)\",\"state\":\"\(state.name)\",\"cause\":\(json: cause)}")
+    log(.info) { "\(side.name): \(state.name): \(cause)" }
+  }
+
+  /// Tells the better one of both states when it has changed.
+  func showState(_ event: SessionEvent, cause: String, code: StatusCode) {
+    guard let twin else { return }
+    let best = Client.rank(state) >= Client.rank(twin.state) ? state : twin.state
+    let previous = twin.shownState
+    if best == previous { return }
+    twin.shownState = best
+    reportState(event, from: previous, cause: cause, code: code)
+  }
+
+  private static func rank(_ state: SessionState) -> Int {
+    switch state {
+    case .connected: 4
+    case .reconnecting: 3
+    case .connecting: 2
+    case .error: 1
+    case .disconnected: 0
+    }
+  }
+
+  // MARK: Messages
+
+  /// A message of the partner, whose mutex is held.
+  func takeFromTwin(_ message: WireMessage, flags: UInt32, receivedAt: Int64) {
+    mutex.lock()
+    defer { mutex.unlock() }
+    if closeStarted {
+      statistics.receivedDiscarded &+= 1
+      return
+    }
+    guard let twin else { return }
+    let wasEmpty = inbox.isEmpty
+    inbox.beginChunk()
+    feed?.read(message.payload)
+    merge(UInt32(message.kind.rawValue), flags, message.payload, receivedAt, side: .twin)
+    if wasEmpty && !inbox.isEmpty { wake() }
+    if options.receiveQueuePolicy == .pause && inbox.bytes >= options.receiveQueueBytes {
+      twin.isPaused = true
+      twin.partner.pausesForPrimary = true
+    }
+  }
+
+  /// A message of either side, which was read. What comes of it goes to the queue.
+  func merge(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64, side: Side) {
+    guard let twin, let feed else { return }
+    guard let number = feed.number else {
+      if twin.merge.takesUnnumbered(side.rawValue) {
+        deliver(kind, flags, payload, receivedAt)
+      } else {
+        statistics.duplicatesDiscarded &+= 1
+      }
+      return
+    }
+    let verdict = twin.merge.offer(
+      side: side.rawValue, number, now: host.loop.turnTime, kind: kind, flags: flags, payload: payload,
+      receivedAt: receivedAt)
+    if case .deliver = verdict { deliver(kind, flags, payload, receivedAt) }
+    releaseMerged()
+  }
+
+  func releaseMerged() {
+    guard let twin else { return }
+    let wasEmpty = inbox.isEmpty
+    while let held = twin.merge.release(Clock.monotonic()) {
+      feed?.read(held.payload)
+      deliver(held.kind, held.flags, held.payload, held.receivedAt)
+    }
+    if wasEmpty && !inbox.isEmpty { wake() }
+    guard let next = twin.merge.nextDeadline else { return }
+    // One that comes too early looks again.
+    if twin.timer == nil { twin.timer = host.loop.schedule(self, tag: Signal.merge, deadline: next) }
+  }
+
+  /// The partner's reading may go on. `mutex` is held.
+  func resumeTwin() {
+    guard let twin, twin.isPaused else { return }
+    twin.isPaused = false
+    host.loop.post(twin.partner, tag: Signal.room)
+    host.hurry()
+  }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseTransport
+
+/// How far an open connection is with login and subscriptions. Guarded as its connection.
+struct Session {
+  var stage = Client.Stage.none
+  var readyAt: Int64 = 0
+  /// Bounds what is waited for.
+  var timer: TimerID?
+  var loginIsConfirmed = false
+  var confirmsAwaited = 0
+  var nextSubscribeAt: Int64 = 0
+  /// Of a successor; those of the connection that serves are the client's.
+  var subscriptions: SubscriptionSet?
+}

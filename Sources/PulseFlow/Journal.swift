@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseKernels
+
+/// The messages of an outbox in memory that outlives the process: a ring of records in a mapped file. What is stored
+/// here is there for the next process, whenever this one ends; nothing is written through to the disk.
+///
+/// A message is `queued`, then `begun` before its first byte may leave, then `done`. Records leave at the front, once
+/// they are done. Not thread safe; its owner locks.
+package final class Journal {
+  /// What `recover` found.
+  package struct Recovery {
+    package var queued = 0
+    /// Begun and not done when the process ended: they may have been sent, or not.
+    package var inDoubt = 0
+    package var firstInDoubt: UInt64 = 0
+    /// Of damaged records and all behind them, which are lost.
+    package var cutBytes: UInt64 = 0
+    /// At most so many messages were in there.
+    package var cutMessages: UInt64 = 0
+  }
+
+  /// A message in the journal; the payload lies in the mapped memory.
+  package struct Record {
+    package var id: UInt64
+    package var kind: UInt32
+    package var flags: UInt32
+    /// Nanoseconds since 1970.
+    package var acceptedAt: Int64
+    /// `.max` for never.
+    package var expiresAt: Int64
+    package var payload: UnsafeRawBufferPointer
+    package var isInDoubt: Bool
+  }
+
+  /// With nothing in it, the journal begins at the start of its ring again after so many bytes: what is written over
+  /// and over should stay in the processor's cache.
+  private static let hotBytes: UInt64 = 256 << 10
+  /// Positions end here, after centuries.
+  private static let lastPosition: UInt64 = 1 << 62
+
+  let memory: UnsafeMutableRawPointer
+  /// Whoever has the memory, which must not go before.
+  private let owner: AnyObject
+  let capacity: UInt64
+  let salt: UInt32
+  private let turn: UInt64
+  var index = JournalIndex()
+  var head: UInt64 = 0
+  var tail: UInt64 = 0
+  /// The position at which the lap of `tail` began.
+  var lap: UInt64 = 0
+  var headWord: JournalWord
+  var firstWord: JournalWord
+  var tailWord: JournalWord
+  var lastWord: JournalWord
+  /// Messages in doubt stay in the file until the application has had a chance to hear of them.
+  var holdsInDoubt = false
+
+  /// `memory`: the whole file, with a first page that `JournalFormat.inspect` took for a journal with this capacity;
+  /// aligned to 8 bytes. `recover` comes before everything else.
+  package init(_ memory: UnsafeMutableRawPointer, capacity: Int, owner: AnyObject) {
+    self.memory = memory
+    self.owner = owner
+    self.capacity = UInt64(truncatingIfNeeded: capacity)
+    let number = UInt64(littleEndian: memory.load(fromByteOffset: 24, as: UInt64.self))
+    salt = UInt32(truncatingIfNeeded: number ^ number >> 32)
+    // A large journal takes longer turns, since each uses up a lap of positions.
+    turn = max(Journal.hotBytes, UInt64(truncatingIfNeeded: capacity) >> 12)
+    headWord = JournalWord(memory + JournalFormat.Word.head)
+    firstWord = JournalWord(memory + JournalFormat.Word.firstID)
+    tailWord = JournalWord(memory + JournalFormat.Word.tail)
+    lastWord = JournalWord(memory + JournalFormat.Word.lastID)
+  }
+
+  deinit { index.removeAll() }
+
+  /// The highest id that was given to any message.
+  package var lastID: UInt64 { lastWord.value }
+  /// Bytes of the ring that are in use.
+  package var usedBytes: Int { Int(truncatingIfNeeded: tail &- head) }
+  package var ringBytes: Int { Int(truncatingIfNeeded: capacity) }
+  /// The oldest message that is not done, or that pins the others.
+  package var oldestID: UInt64? { index.entry(0)?.id }
+
+  // MARK: Adding
+
+  /// Whether a message with a payload of so many bytes could ever be taken.
+  package func fits(_ length: Int) -> Bool { JournalFormat.size(length) <= capacity }
+
+  /// Whether `append` will take a message with a payload of so many bytes.
+  package func hasRoom(for length: Int) -> Bool {
+    if holdsInDoubt { settleInDoubt() }
+    let size = JournalFormat.size(length)
+    if size > capacity || tail >= Journal.lastPosition { return false }
+    if index.isEmpty { return true }
+    let rest = lap &+ capacity &- tail
+    return tail &- head &+ (size <= rest ? size : rest &+ size) <= capacity
+  }
+
+  /// Adds a message behind all others; its id is higher than theirs. False if there is no room. When this returns, the
+  /// message is there for the next process.
+  package func append(
+    id: UInt64, kind: UInt32, flags: UInt32, payload: UnsafeRawBufferPointer, acceptedAt: Int64, expiresAt: Int64
+  ) -> Bool {
+    guard hasRoom(for: payload.count) else { return false }
+    let size = JournalFormat.size(payload.count)
+    let rest = lap &+ capacity &- tail
+    if index.isEmpty {
+      if size > rest || tail &- lap >= turn { tail = beginLap() }
+      head = tail
+    } else if size > rest {
+      fill(rest)
+      tail = beginLap()
+    }
+    // Before anything is written over what was free: the next process must not look for records there.
+    headWord.store(head)
+    firstWord.store(index.entry(0)?.id ?? id)
+    let record = address(tail)
+    record.storeBytes(
+      of: UInt32(truncatingIfNeeded: payload.count).littleEndian, toByteOffset: JournalFormat.Field.length,
+      as: UInt32.self)
+    store(id, record, JournalFormat.Field.id)
+    store(tail, record, JournalFormat.Field.position)
+    store(UInt64(bitPattern: acceptedAt), record, JournalFormat.Field.acceptedAt)
+    store(UInt64(bitPattern: expiresAt), record, JournalFormat.Field.expiresAt)
+    store(UInt64(kind) | UInt64(flags) << 32, record, JournalFormat.Field.kind)
+    store(0, record, JournalFormat.Field.reserved)
+    store(JournalFormat.State.queued, record, JournalFormat.Field.state)
+    if let start = payload.baseAddress {
+      pulse_memory_copy(record + JournalFormat.Field.payload, start, payload.count)
+    }
+    record.storeBytes(
+      of: checksum(record, payload.count).littleEndian, toByteOffset: JournalFormat.Field.checksum, as: UInt32.self)
+    index.append(id: id, position: tail)
+    tail &+= size
+    tailWord.store(tail)
+    lastWord.store(id)
+    return true
+  }
+
+  /// An id was given to a message that is not kept here.
+  package func skip(_ id: UInt64) { lastWord.store(id) }
+
+  private func beginLap() -> UInt64 {
+    lap &+= capacity
+    return lap
+  }
+
+  /// Marks the rest of the ring as free of messages. What has no room for a record needs no mark.
+  private func fill(_ rest: UInt64) {
+    if rest < UInt64(JournalFormat.Field.payload) { return }
+    let record = address(tail)
+    let length = rest &- UInt64(JournalFormat.Field.payload)
+    for offset in stride(from: 0, to: JournalFormat.Field.payload, by: 8) { store(0, record, offset) }
+    // A filler may be longer than any message: its length is in the place of the id.
+    store(length, record, JournalFormat.Field.id)
+    store(tail, record, JournalFormat.Field.position)
+    store(JournalFormat.State.done, record, JournalFormat.Field.state)
+    record.storeBytes(
+      of: checksum(record, 0).littleEndian, toByteOffset: JournalFormat.Field.checksum, as: UInt32.self)
+  }
+
+  @inline(__always)
+  private func store(_ number: UInt64, _ record: UnsafeMutableRawPointer, _ offset: Int) {
+    record.storeBytes(of: number.littleEndian, toByteOffset: offset, as: UInt64.self)
+  }
+
+  // MARK: States
+
+  /// Its first byte may leave now.
+  package func begun(_ id: UInt64) { mark(id, JournalFormat.State.begun) }
+
+  /// No byte of it has left, nor will for now.
+  package func queuedAgain(_ id: UInt64) { mark(id, JournalFormat.State.queued) }
+
+  private func mark(_ id: UInt64, _ state: UInt64) {
+    guard let place = index.find(id), let entry = index.entry(place), !entry.isDone else { return }
+    pulse_publish64(address(entry.position) + JournalFormat.Field.state, state)
+  }
+
+  /// It has its fate. An id that is not here does no harm.
+  package func done(_ id: UInt64) {
+    guard let place = index.find(id), let entry = index.entry(place), !entry.isDone else { return }
+    pulse_publish64(address(entry.position) + JournalFormat.Field.state, JournalFormat.State.done)
+    index.markDone(place)
+    if place == 0 { moveHead() }
+  }
+
+  /// The file learns of it with the next message: until then a new process passes over what is done.
+  func moveHead() { head = index.dropDone() ?? tail }
+
+  /// The application goes on: what it was told when it began was told.
+  @inline(never)
+  private func settleInDoubt() {
+    holdsInDoubt = false
+    for place in 0..<index.count {
+      guard let entry = index.entry(place), entry.isInDoubt, !entry.isDone else { continue }
+      pulse_publish64(address(entry.position) + JournalFormat.Field.state, JournalFormat.State.done)
+      index.markDone(place)
+    }
+    moveHead()
+  }
+
+  /// So that the next process has little to look at.
+  package func save() {
+    headWord.store(head)
+    firstWord.store(index.entry(0)?.id ?? lastID &+ 1)
+    index.trim()
+  }
+
+  // MARK: Records
+
+  /// Where a position of the last `capacity` bytes lies.
+  @inline(__always)
+  func address(_ position: UInt64) -> UnsafeMutableRawPointer {
+    let offset = position >= lap ? position &- lap : position &+ capacity &- lap
+    // A position that is none must not reach outside of the ring.
+    return memory + (JournalFormat.pageSize &+ Int(truncatingIfNeeded: offset < capacity ? offset : 0))
+  }
+
+  /// Over all that does not change; with the salt, so that records of another journal are none here.
+  @inline(__always)
+  func checksum(_ record: UnsafeMutableRawPointer, _ length: Int) -> UInt32 {
+    let head = pulse_crc32c(
+      salt, record + JournalFormat.Field.length, JournalFormat.Field.state &- JournalFormat.Field.length)
+    return length == 0 ? head : pulse_crc32c(head, record + JournalFormat.Field.payload, length)
+  }
+
+  /// The first message with a higher id that is not done.
+  package func record(after id: UInt64) -> Record? {
+    var place = index.lowest(from: id &+ 1)
+    while let entry = index.entry(place), entry.isDone { place &+= 1 }
+    guard let entry = index.entry(place) else { return nil }
+    let record = address(entry.position)
+    func number(_ offset: Int) -> UInt64 { UInt64(littleEndian: record.load(fromByteOffset: offset, as: UInt64.self)) }
+    let length = UInt32(littleEndian: record.load(fromByteOffset: JournalFormat.Field.length, as: UInt32.self))
+    let kind = number(JournalFormat.Field.kind)
+    return Record(
+      id: entry.id, kind: UInt32(truncatingIfNeeded: kind), flags: UInt32(truncatingIfNeeded: kind >> 32),
+      acceptedAt: Int64(bitPattern: number(JournalFormat.Field.acceptedAt)),
+      expiresAt: Int64(bitPattern: number(JournalFormat.Field.expiresAt)),
+      payload: UnsafeRawBufferPointer(start: record + JournalFormat.Field.payload, count: Int(length)),
+      isInDoubt: entry.isInDoubt)
+  }
+}

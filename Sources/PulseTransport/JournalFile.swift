@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseSys
+import PulseText
+
+/// A file that is mapped into memory and belongs to one user: no other process has it, nor another part of this one.
+/// Its owner sees to it that one thread at a time uses it.
+package final class JournalFile: @unchecked Sendable {  // guarded by the owner
+  /// The files of this process: the lock of the system is one of processes.
+  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
+    let forkGeneration = psys_fork_generation()
+    let mutex = Mutex()
+    var open: [(device: UInt64, inode: UInt64)] = []
+  }
+
+  // Replaced only in a child after fork(), which has none of the files: it may open those of a parent that is gone.
+  nonisolated(unsafe) private static var current = Shared()
+
+  private static func shared() -> Shared {
+    if current.forkGeneration != psys_fork_generation() {
+      _ = Unmanaged.passRetained(current)
+      current = Shared()
+    }
+    return current
+  }
+
+  /// Bytes when it was opened; 0 if there is nothing in it yet.
+  package let size: Int
+  private let path: String
+  private let forkGeneration = psys_fork_generation()
+  private let device: UInt64
+  private let inode: UInt64
+  /// It did not exist: when the set-up fails it goes again.
+  private let isNew: Bool
+  private var descriptor: Int32
+  private var memory: UnsafeMutableRawPointer?
+  private var mappedBytes = 0
+
+  private init(_ path: String, _ descriptor: Int32, _ file: psys_file, isNew: Bool) {
+    self.path = path
+    self.descriptor = descriptor
+    self.isNew = isNew
+    size = Int(file.size)
+    device = file.device
+    inode = file.inode
+  }
+
+  deinit { close() }
+
+  /// Opens and locks a file; makes one if there is none.
+  package static func open(_ path: String) throws(TransportError) -> JournalFile {
+    let shared = shared()
+    shared.mutex.lock()
+    defer { shared.mutex.unlock() }
+    var file = psys_file()
+    // Before it is opened: to close a file gives up the lock that another descriptor of this process has on it.
+    if path.withCString({ psys_file_look($0, &file) }) == 0 {
+      if file.is_regular == 0 { throw problem(path, "is not a regular file") }
+      if isOpen(file, shared) { throw problem(path, "is in use by another client of this process") }
+    }
+    var created: Int32 = 0
+    let descriptor = path.withCString { psys_file_open($0, &file, &created) }
+    if descriptor < 0 { throw failure(path, "can't be opened", -descriptor) }
+    if isOpen(file, shared) {
+      // It came to this path a moment ago; see above why the descriptor stays open.
+      throw problem(path, "is in use by another client of this process")
+    }
+    if file.is_regular == 0 {
+      psys_close(descriptor)
+      throw problem(path, "is not a regular file")
+    }
+    let holder = psys_file_lock(descriptor)
+    if holder != 0 {
+      psys_close(descriptor)
+      if holder > 0 { throw problem(path, "is in use by process \(holder)") }
+      if holder == -psys_EAGAIN { throw problem(path, "is in use by another process") }
+      throw failure(path, "can't be locked", -holder)
+    }
+    shared.open.append((file.device, file.inode))
+    return JournalFile(path, descriptor, file, isNew: created != 0)
+  }
+
+  private static func isOpen(_ file: psys_file, _ shared: Shared) -> Bool {
+    for other in shared.open where other.device == file.device && other.inode == file.inode { return true }
+    return false
+  }
+
+  /// What is wrong with the file, as a sentence.
+  package func problem(_ text: Sentence) -> TransportError { JournalFile.problem(path, text) }
+
+  private static func problem(_ path: String, _ text: Sentence) -> TransportError {
+    TransportError(.io, "the journal \(quoted: Array(path.utf8)[...], limit: 256) \(text)")
+  }
+
+  private static func failure(_ path: String, _ text: Sentence, _ errno: Int32) -> TransportError {
+    problem(path, "\(text): \(systemText(errno))")
+  }
+
+  /// Writes the beginning of a new file.
+  package func begin(with page: [UInt8]) throws(TransportError) {
+    var status: Int32 = 0
+    page.withUnsafeBytes { bytes in
+      if let start = bytes.baseAddress { status = psys_file_write(descriptor, start, bytes.count, 0) }
+    }
+    if status != 0 { throw setUpFailed("can't be written", -status) }
+  }
+
+  /// Reads the beginning; zeros stand for what the file does not have.
+  package func read(_ count: Int) throws(TransportError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    var status: Int64 = 0
+    bytes.withUnsafeMutableBytes { buffer in
+      if let start = buffer.baseAddress { status = psys_file_read(descriptor, start, buffer.count, 0) }
+    }
+    if status < 0 { throw JournalFile.failure(path, "can't be read", Int32(-status)) }
+    return bytes
+  }
+
+  /// Makes sure that the disk has room for so many bytes, now and later, and maps them.
+  package func map(_ bytes: Int) throws(TransportError) -> UnsafeMutableRawPointer {
+    let status = psys_file_reserve(descriptor, Int64(bytes))
+    if status != 0 { throw setUpFailed("can't have \(bytes) bytes", -status) }
+    var error: Int32 = 0
+    guard let mapped = psys_map(descriptor, bytes, &error) else { throw setUpFailed("can't be mapped", error) }
+    memory = mapped
+    mappedBytes = bytes
+    return mapped
+  }
+
+  /// A file that this process has made is not left behind half made.
+  private func setUpFailed(_ text: Sentence, _ errno: Int32) -> TransportError {
+    if isNew { path.withCString { psys_file_remove($0) } }
+    return JournalFile.failure(path, text, errno)
+  }
+
+  /// Gives the memory and the lock back. In a child after fork() it does nothing: all that is the parent's.
+  package func close() {
+    guard descriptor >= 0, forkGeneration == psys_fork_generation() else { return }
+    if let memory { psys_unmap(memory, mappedBytes) }
+    memory = nil
+    let shared = JournalFile.shared()
+    shared.mutex.lock()
+    psys_close(descriptor)
+    descriptor = -1
+    for index in 0..<shared.open.count
+    where shared.open[index].device == device && shared.open[index].inode == inode {
+      shared.open.swapAt(index, shared.open.count - 1)
+      _ = shared.open.popLast()
+      break
+    }
+    shared.mutex.unlock()
+  }
+}
