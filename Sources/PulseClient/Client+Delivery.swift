@@ -95,7 +95,11 @@ extension Client {
   func boundQueue() {
     guard boundsQueue else { return }
     let limit = options.receiveQueueBytes
-    guard inbox.isFull(limit) else { return }
+    guard inbox.isFull(limit) else {
+      // What is replaced while the queue conflates makes room by itself.
+      if inbox.conflatedCount != 0 { tellDropped() }
+      return
+    }
     let events = inbox.droppedEvents
     if options.receiveQueuePolicy == .conflate { inbox.conflate(toFit: limit) } else { inbox.dropOldest(toFit: limit) }
     statistics.eventsDropped &+= inbox.droppedEvents &- events
@@ -108,7 +112,10 @@ extension Client {
     let bytes = inbox.droppedBytes &+ inbox.conflatedBytes
     if count == statistics.receiveDiscardTold { return }
     let now = Clock.monotonic()
-    if now < statistics.nextReceiveTelling { return }
+    if now < statistics.nextReceiveTelling {
+      scheduleFlow(at: statistics.nextReceiveTelling)
+      return
+    }
     statistics.nextReceiveTelling = now &+ Client.tellingPause
     let messages = count &- statistics.receiveDiscardTold
     let size = bytes &- statistics.receiveDiscardBytesTold
@@ -118,6 +125,7 @@ extension Client {
     log(.warning) { "the queue of received messages is full: \(messages) messages dropped (\(policy))" }
     report(
       "{\"event\":\"receive_dropped\",\"messages\":\(messages),\"bytes\":\(size),\"cause\":\"\(policy)\"}")
+    wake()
   }
 
   /// The connection is left until the application has taken half of the queue. True if that was to be done.
@@ -165,7 +173,7 @@ extension Client {
       text = "{\"event\":\"repeat\",\"key\":\(json: key),\"received\":\(Int(number.last))}"
     case .stepBack(let last):
       statistics.sequenceStepsBack &+= 1
-      text = "{\"event\":\"step_back\",\"key\":\(json: key),\"received\":\(Int(number.last)),\"last\":\(Int(last))}"
+      text = "{\"event\":\"step_back\",\"key\":\(json: key),\"received\":\(Int(number.first)),\"last\":\(Int(last))}"
     }
     if reportsEvents { report(text) }
     log(.debug) { text }

@@ -50,7 +50,7 @@ extension Client {
     func isDecided() -> Bool {
       // With several endpoints each has its turn before this is a failure.
       isConnected || isOver || closeStarted || statistics.connections != opened
-        || failedAttempts &- toldAttempts >= UInt64(urls.count)
+        || (failedAttempts &- toldAttempts >= UInt64(urls.count) && twin.map { $0.failedAttempts != $0.toldAttempts } ?? true)
     }
     if timeout == 0 && !isDecided() { driveBriefly() }
     guard block(until: deadline, isDecided) else {
@@ -59,6 +59,7 @@ extension Client {
     if closeStarted { return closedByCaller() }
     if isConnected || statistics.connections != opened { return nil }
     toldAttempts = failedAttempts
+    if let twin { twin.toldAttempts = twin.failedAttempts }
     // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
     if life == .ended && lastAttemptOpened && !options.reconnect { return nil }
     return failure

@@ -99,6 +99,7 @@ extension Client {
     outbox.expire(now: now)
     giveRoom()
     tellDiscarded("")
+    if handles { tellDropped() }
     if let connection, !connection.writeIsBlocked { connection.flush() }
     if let successor, successor.phase == .open, !successor.writeIsBlocked { successor.flush() }
     rescheduleFlow()

@@ -46,8 +46,8 @@ extension Client {
   func report(_ json: Sentence) {
     guard reportsEvents else { return }
     // Nobody takes anything: events must not fill the memory.
-    let isBounded = options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate
-    if inbox.bytes >= options.receiveQueueBytes && !isBounded {
+    // The other policies make room, or leave the connection.
+    if inbox.bytes >= options.receiveQueueBytes && options.receiveQueuePolicy == .pause {
       statistics.eventsDropped &+= 1
       return
     }

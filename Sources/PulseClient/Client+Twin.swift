@@ -16,6 +16,9 @@ final class Twin {
   var state = SessionState.disconnected
   var isReady = false
   var hasEnded = false
+  /// Of its attempts; and how many of them `open` has seen.
+  var failedAttempts: UInt64 = 0
+  var toldAttempts: UInt64 = 0
   /// What the application was told last: the better one of both.
   var shownState = SessionState.disconnected
   /// The partner's reading waits for room in the queue.
@@ -72,6 +75,7 @@ extension Client {
     partner.proxies = proxies
     partner.proxyTLS = proxyTLS
     partner.primary = self
+    partner.handles = true
     twin = Twin(partner: partner, merge: FeedMerge(rule: feed?.rule ?? .consecutive, wait: options.twinWait, limit: options.receiveQueueBytes))
   }
 
@@ -93,10 +97,11 @@ extension Client {
     guard let twin else { return }
     twin.state = state
     twin.hasEnded = hasEnded
+    if code != .ok && state != .connected { twin.failedAttempts &+= 1 }
     if state == .connected { statistics.twinConnections &+= 1 } else { sideEnded(.twin) }
     tellSide(.twin, state, cause)
     showState(event, cause: cause, code: code)
-    if hasEnded { wake() }
+    if state != .connected || hasEnded { wake() }
   }
 
   /// The partner is ready; called with its mutex held.

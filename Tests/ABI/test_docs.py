@@ -103,14 +103,18 @@ def reported_events():
     found = {}
     for text in re.findall(r'"\{\\"event\\":\\"(.*?\}")', sources, re.S):
         name, _, rest = text.partition('\\"')
-        names = ["dropped", "expired", "failed"] if name.startswith("\\(news") else [name]
+        names = {"\\(news": ["dropped", "expired", "failed"], "\\(event)": ["stale_key", "fresh_key"]}.get(
+            re.match(r"(\\\(\w+\)?)?", name)[0], [name])
         for name in names:
             assert found.setdefault(name, keys_of := set(re.findall(r'\\"(\w+)\\":', rest))) == keys_of, name
     state = re.search(r"func reportState\(.*?\n  \}", sources, re.S)[0]
     added = re.findall(r'json\.add\("(\w+)"', state)
     assert added[0] == "event"
     found["state"] = set(added[1:])
-    assert len(found) >= 13  # else this reads the sources wrongly
+    # Steps of a rotation have more to tell.
+    found["rotation"] |= {key for more in re.findall(r'tellRotation\(\s*"\w+", "(.*?)"\)', sources, re.S)
+                          for key in re.findall(r'\\"(\w+)\\":', more)}
+    assert len(found) >= 22  # else this reads the sources wrongly
     return found
 
 

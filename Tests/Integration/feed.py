@@ -31,8 +31,7 @@ class Feed:
         due = time.monotonic()
         while True:
             now = time.monotonic()
-            unread = max((c.writer.transport.get_write_buffer_size() for c in self.listeners), default=0)
-            is_blocked = not self.is_running or unread > self.most_unread
+            is_blocked = not self.is_running or any(listener.is_behind(self.most_unread) for listener in self.listeners.values())
             while not is_blocked and due <= now:
                 due += self.pause
                 for listener in self.listeners.values():
@@ -63,9 +62,15 @@ class Listener:
             return frame(1, text)
         return frame(1, (self.deflater.compress(text) + self.deflater.flush(zlib.Z_SYNC_FLUSH))[:-4], reserved=4)
 
+    def is_gone(self):
+        return self.connection.has_closed or self.connection.writer.is_closing()
+
+    def is_behind(self, most):
+        return not self.is_gone() and self.connection.writer.transport.get_write_buffer_size() > most
+
     def write(self, now, written):
         """Sends what is due. False: the connection is gone."""
-        if self.connection.has_closed or self.connection.writer.is_closing():
+        if self.is_gone():
             return False
         due = []
         while self.waiting and self.waiting[0][0] <= now:
