@@ -221,7 +221,9 @@ def statistic_page(library):
         "`pulsews.prometheus()`, `pulsews.Prometheus()` for all clients of the process.", "",
         "A *counter* begins at zero with the client and only grows, over all its connections; a *gauge* is the value of this "
         "moment. What is not known yet is `null` in JSON, NaN elsewhere. At every moment", "",
-        "    messages_accepted = messages_sent + messages_dropped + messages_expired + messages_failed + queue_size", ""]
+        "    messages_accepted = messages_sent + messages_dropped + messages_expired + messages_failed + queue_size",
+        "    messages_received = messages taken + messages that wait + receive_dropped + receive_conflated", "",
+        "where *messages taken* is what the program, or its binding, has received, events not counted.", ""]
     for kind, title in (("counter", "Counters"), ("gauge", "Gauges")):
         lines += [f"## {title}", "", *table(["statistic", "unit", "meaning", "Prometheus"], [
             [code(name), unit, meaning, code(prometheus[name])]

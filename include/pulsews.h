@@ -3,11 +3,15 @@
  * pulsews.h - one WebSocket connection engine for trading services, for C and every language that speaks C.
  *
  * WHAT IT IS
- *   A client (pulsews_client) keeps one WebSocket connection (RFC 6455, permessage-deflate of RFC 7692) over TCP or TLS
- *   alive. It connects, answers pings, sends its own, notices a dead or mute peer, comes back with growing delays, logs
- *   in and subscribes again, queues what waits to be sent and what arrived, keeps rate limits, and accounts for every
- *   message: accepted = sent + dropped + expired + failed + still queued, at every moment. An event loop (pulsews_loop)
- *   serves any number of clients.
+ *   A client (pulsews_client) keeps one WebSocket connection (RFC 6455, permessage-deflate of RFC 7692) over TCP or
+ *   TLS, also through proxies, alive. It connects, answers pings, sends its own, notices a dead or mute peer, comes
+ *   back with growing delays, logs in and subscribes again, queues what waits to be sent and what arrived, keeps rate
+ *   limits, and accounts for every message: accepted = sent + dropped + expired + failed + still queued, at every
+ *   moment. An event loop (pulsews_loop) serves any number of clients.
+ *   Options add more to that: a journal that keeps the outbox over a crash; sequence numbers that are checked; a
+ *   connection that is replaced before it ends, without a gap; a twin, two connections for one feed; what happens when
+ *   the application is slower than the feed; presets for known feeds. docs/OPTIONS.md, docs/FEEDS.md, docs/JOURNAL.md,
+ *   docs/TLS.md, docs/PROXIES.md.
  *
  * EXAMPLE: connect, subscribe, print ten messages
  *
@@ -51,7 +55,7 @@
  *
  * TIME
  *   Durations in calls are int64_t nanoseconds: PULSEWS_FOREVER (any negative value) waits without an end, 0 does not
- *   wait. Durations in options are text: a number of seconds, or a number with ns, us, ms, s, m or h.
+ *   wait. Durations in options are text: a number of seconds, or a number with ns, us, ms, s, m, h or d.
  *
  * FORK
  *   Handles do not survive fork(). In the child every call on an inherited handle returns PULSEWS_EFORK, and freeing
@@ -161,7 +165,10 @@ enum {
     PULSEWS_PING = 9,            /* only to send; at most 125 bytes */
     PULSEWS_PONG = 10,           /* only to send; at most 125 bytes; pings are answered without it */
     PULSEWS_EVENT = 256          /* only received, and only with option events: JSON about the connection, in order
-                                    with the data; docs/EVENTS.md lists them */
+                                    with the data. Its member "event" is one of: state, ready, hold, dropped, expired,
+                                    failed, fate, discarded, stale, fresh, breaker, endpoint, journal, journal_kept,
+                                    receive_dropped, gap, repeat, step_back, stale_key, fresh_key, rotation, twin,
+                                    events_dropped; more may come. docs/EVENTS.md */
 };
 
 /* Message flags. */
@@ -205,14 +212,14 @@ int32_t pulsews_option_at(size_t index, const char **name, const char **type, co
 int32_t pulsews_transition_at(size_t index, int32_t *from, const char **event, int32_t *to, const char **meaning);
 
 /* The statistics. Entry `index` from 0 on: name, type ("counter" or "gauge"), unit ("messages", "bytes", "seconds",
- * "events", "ratio", "pings", "connections"), meaning. A pointer that you pass as NULL is not filled. PULSEWS_EINVAL
- * behind the last entry. docs/STATISTICS.md lists them. */
+ * "events", "ratio", "pings", "connections" and others), meaning. A pointer that you pass as NULL is not filled.
+ * PULSEWS_EINVAL behind the last entry. docs/STATISTICS.md lists them. */
 int32_t pulsews_statistic_at(size_t index, const char **name, const char **type, const char **unit,
                              const char **meaning);
 
-/* The presets: options for known feeds. Entry `index` from 0 on: the name for option preset, which feed it is for, and the
- * options it sets as lines "name=value\n". A pointer that you pass as NULL is not filled. PULSEWS_EINVAL behind the last
- * entry. docs/PRESETS.md lists them. */
+/* The presets: options for known feeds. Entry `index` from 0 on: the name for option preset, which feed it is for, and
+ * the options it sets as lines "name=value\n". A pointer that you pass as NULL is not filled. PULSEWS_EINVAL behind the
+ * last entry. docs/PRESETS.md lists them. */
 int32_t pulsews_preset_at(size_t index, const char **name, const char **text, const char **options);
 
 /* ---- Configuration --------------------------------------------------------------------------------------------- */
@@ -244,12 +251,17 @@ typedef struct pulsews_message {
     uint32_t kind;        /* PULSEWS_TEXT, PULSEWS_BINARY or PULSEWS_EVENT */
     uint32_t flags;       /* PULSEWS_ASCII | PULSEWS_COMPRESSED */
     int64_t received_ns;  /* when its last bytes were read: nanoseconds since 1970-01-01T00:00:00Z */
-    uint64_t sequence;    /* 1, 2, 3 ... over all messages of the client, events included; no number is left out */
+    uint64_t sequence;    /* 1, 2, 3 ... over all messages of the client, events included; a number is left out only
+                             where a full queue discarded a message (option receive_queue_policy) */
 } pulsews_message;
 
-/* Makes a client for `url` (ws://host[:port]/path?query or wss://...); it does not connect yet. `config` NULL: all
- * defaults. `loop` NULL: the default loop. On success *client is the handle; on failure NULL, and `error` has the
- * sentence: PULSEWS_EURL, PULSEWS_EINVAL, PULSEWS_ETRUST, PULSEWS_ENOMEM, PULSEWS_EFILES. */
+/* Makes a client for `url` (ws://host[:port]/path?query or wss://..., with user:password@ before the host for Basic
+ * authentication); it does not connect yet. `config` NULL: all defaults. `loop` NULL: the default loop. On success
+ * *client is the handle; on failure NULL, and `error` has the sentence: PULSEWS_EURL; PULSEWS_EINVAL; PULSEWS_EVALUE
+ * for options that do not go together (twin without sequence_path or with a hold, a client key without its
+ * certificate), and for a proxy variable of the environment that is no proxy's URL; PULSEWS_ETRUST for a file with
+ * certificates or keys; PULSEWS_EJOURNAL for a journal that is in use or can't be used; PULSEWS_ENOMEM;
+ * PULSEWS_EFILES. */
 int32_t pulsews_client_create(const char *url, const pulsews_config *config, pulsews_loop *loop,
                               pulsews_client **client, char *error, size_t error_size);
 
@@ -287,7 +299,7 @@ int32_t pulsews_recv(pulsews_client *client, pulsews_message *message, int64_t t
 int32_t pulsews_close(pulsews_client *client, int32_t code, const char *reason, int64_t timeout_ns);
 
 /* The same with code 1000, for a client that may come back: pulsews_reconnect() connects it again. What still waits in
- * the outbox after `timeout_ns` fails. */
+ * the outbox after `timeout_ns` fails; with a journal it stays there, and is sent when the client comes back. */
 int32_t pulsews_disconnect(pulsews_client *client, int64_t timeout_ns);
 
 /* Ends the client, cutting its connection if it is open, wakes the threads that are blocked in calls on it, and waits

@@ -15,7 +15,7 @@ extension Client {
   private var boundsQueue: Bool { options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate }
 
   func prepareDelivery() {
-    feed = Feed(options, seed: (random.next64(), random.next64()))
+    feed = Feed.make(options, seed: (random.next64(), random.next64()))
     if boundsQueue { inbox.bound(to: options.receiveQueueBytes) }
     handles = handlesMessages
   }
@@ -46,23 +46,35 @@ extension Client {
   func accept(_ message: WireMessage, receivedAt: Int64) {
     var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
     if message.wasCompressed { flags |= MessageCode.wasCompressed }
+    pass(UInt32(message.kind.rawValue), flags, message.payload, receivedAt)
+  }
+
+  private func pass(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64) {
     if let primary {
-      primary.takeFromTwin(message, flags: flags, receivedAt: receivedAt)
+      primary.takeFromTwin(kind, flags, payload, receivedAt)
     } else if twin != nil {
-      merge(UInt32(message.kind.rawValue), flags, message.payload, receivedAt, side: .url)
+      merge(kind, flags, payload, receivedAt, side: .url)
     } else {
-      deliver(UInt32(message.kind.rawValue), flags, message.payload, receivedAt)
+      deliver(kind, flags, payload, receivedAt)
     }
   }
 
   /// A message that was held until its connection took over.
   func deliverLater(_ record: MessageRecord) {
     feed?.read(record.payload)
-    deliver(record.kind, record.flags, record.payload, record.receivedAt)
+    pass(record.kind, record.flags, record.payload, record.receivedAt)
   }
 
   /// From now on another connection brings the messages.
-  func startSequencesAnew() { if tellsCopies { feed?.startGeneration() } }
+  func startSequencesAnew() {
+    if let primary {
+      primary.twinIsRenewed()
+    } else if let twin {
+      twin.merge.renew(Side.url.rawValue)
+    } else if tellsCopies {
+      feed?.startGeneration()
+    }
+  }
 
   /// The message was read before.
   func deliver(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64) {

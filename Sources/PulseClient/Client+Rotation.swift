@@ -217,14 +217,9 @@ extension Client {
   func hold(_ message: WireMessage, receivedAt: Int64, from newcomer: Connection) {
     var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
     if message.wasCompressed { flags |= MessageCode.wasCompressed }
-    let kind = UInt32(message.kind.rawValue)
-    if twin != nil || primary != nil {
-      // Two feeds are one by their numbers, and a third tells its copies in the same way.
-      accept(message, receivedAt: receivedAt)
-    } else {
-      rotation.held.append(
-        kind: kind, flags: flags, payload: message.payload, receivedAt: receivedAt, expected: message.payload.count)
-    }
+    rotation.held.append(
+      kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: receivedAt,
+      expected: message.payload.count)
     if rotation.firstDataAt == 0 && newcomer.session.stage == .ready {
       rotation.firstDataAt = Clock.monotonic()
       if tellsCopies { planOverlap(from: rotation.firstDataAt) } else { overlapIsOver() }

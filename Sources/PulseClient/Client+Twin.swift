@@ -155,7 +155,7 @@ extension Client {
   // MARK: Messages
 
   /// A message of the partner, whose mutex is held.
-  func takeFromTwin(_ message: WireMessage, flags: UInt32, receivedAt: Int64) {
+  func takeFromTwin(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64) {
     mutex.lock()
     defer { mutex.unlock() }
     if closeStarted {
@@ -165,13 +165,20 @@ extension Client {
     guard let twin else { return }
     let wasEmpty = inbox.isEmpty
     inbox.beginChunk()
-    feed?.read(message.payload)
-    merge(UInt32(message.kind.rawValue), flags, message.payload, receivedAt, side: .twin)
+    feed?.read(payload)
+    merge(kind, flags, payload, receivedAt, side: .twin)
     if wasEmpty && !inbox.isEmpty { wake() }
     if options.receiveQueuePolicy == .pause && inbox.bytes >= options.receiveQueueBytes {
       twin.isPaused = true
       twin.partner.pausesForPrimary = true
     }
+  }
+
+  /// Another connection of the partner brings its messages from now on; called with its mutex held.
+  func twinIsRenewed() {
+    mutex.lock()
+    twin?.merge.renew(Side.twin.rawValue)
+    mutex.unlock()
   }
 
   /// A message of either side, which was read. What comes of it goes to the queue.

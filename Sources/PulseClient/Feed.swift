@@ -24,7 +24,8 @@ final class Feed {
   private(set) var number: FeedNumber?
   private(set) var key = -1
 
-  init?(_ options: ClientOptions, seed: (UInt64, UInt64)) {
+  /// nil if there is nothing to know.
+  static func make(_ options: ClientOptions, seed: (UInt64, UInt64)) -> Feed? {
     var numbers = options.sequencePath
     if let previous = options.sequencePrevious, !numbers.isEmpty { numbers.append(previous) }
     let wantsKeys = !options.keyPath.isEmpty && (options.receiveQueuePolicy == .conflate || options.staleKeyTimeout > 0)
@@ -34,6 +35,12 @@ final class Feed {
         keys: wantsKeys ? options.keyPath : [], sequenceKeys: numbers.isEmpty ? [] : options.sequenceKey,
         numbers: numbers)
     else { return nil }
+    return Feed(options, reader, numbers, wantsKeys: wantsKeys, seed: seed)
+  }
+
+  private init(
+    _ options: ClientOptions, _ reader: FieldReader, _ numbers: [JSONPath], wantsKeys: Bool, seed: (UInt64, UInt64)
+  ) {
     self.reader = reader
     keys = wantsKeys ? KeyTable(seed: seed.0) : nil
     sequenceKeys = options.sequenceKey.isEmpty || numbers.isEmpty ? nil : KeyTable(seed: seed.1)

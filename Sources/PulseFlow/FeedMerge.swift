@@ -105,6 +105,11 @@ package final class FeedMerge {
     }
   }
 
+  /// Another connection brings the messages of a side from now on, some of which the one before it may have brought.
+  package func renew(_ side: Int) {
+    for key in 0..<keys.count { setPeak(key, side, -1) }
+  }
+
   package func takesUnnumbered(_ side: Int) -> Bool { side == 0 ? isReady.0 : !isReady.0 }
 
   /// The highest number of a key that was delivered without `offer`.

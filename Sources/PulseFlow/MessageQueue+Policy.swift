@@ -121,20 +121,21 @@ extension MessageQueue {
         closeHoles()
         continue
       }
-      if count <= 1 { return }
-      dropOne()
+      if count <= 1 || !dropOne(limit) { return }
     }
   }
 
-  private func dropOne() {
+  private func dropOne(_ limit: Int) -> Bool {
     settle()
-    discardFirst()
+    let isDropped = discardFirst(limit)
     settle()
+    return isDropped
   }
 
   /// Apart from `settle`, which may use the segment again: nothing must refer to it then.
-  @inline(never) private func discardFirst() {
-    guard count > 0, let segment = head else { return }
+  /// False if the rest is to stay: the newest message, which may exceed the limit alone, and events within it.
+  @inline(never) private func discardFirst(_ limit: Int) -> Bool {
+    guard count > 0, let segment = head else { return false }
     let first = segment.records + segment.recordsTaken
     if first.pointee.kind == MessageQueue.event, let other = nextDroppable(after: first.pointee.sequence) {
       noteDropped(other)
@@ -143,13 +144,19 @@ extension MessageQueue {
         latest[key].sequence = 0
       }
       punch(other)
-      return
+      return true
+    }
+    if first.pointee.kind == MessageQueue.event, recordCursor[-1].kind != MessageQueue.event,
+      recordCursor[-1].sequence == lastSequence, bytes &- recordCursor[-1].length <= limit
+    {
+      return false
     }
     noteDropped(first)
     segment.recordsTaken &+= 1
     count &-= 1
     bytes &-= first.pointee.length &+ MessageQueue.overhead
     passedSequence = first.pointee.sequence
+    return true
   }
 
   private func noteDropped(_ record: UnsafeMutablePointer<MessageRecord>) {

@@ -8,7 +8,8 @@ void begin_feed(feed *f) {
     for (int i = 0; i < MOST_FEED_KEYS; i++) f->next[i] = -1;
 }
 
-static int has(const pulsews_message *m, const char *part) { return memmem(m->data, m->length, part, strlen(part)) != NULL; }
+static int has(const pulsews_message *m, const char *part) { return memmem(m->data, m->length, part,
+        strlen(part)) != NULL; }
 
 static void take_event(feed *f, const pulsews_message *m) {
     f->states += has(m, "\"event\":\"state\"");
@@ -95,7 +96,8 @@ void follow_to_the_end(pulsews_client *client, server *s, feed *f, int keys) {
 }
 
 void check_feed(const feed *f) {
-    fprintf(stderr, "%lld texts from %lld to %lld, %lld missing, %lld copies; %lld gaps, %lld repeats, %lld steps back told\n",
+    fprintf(stderr, "%lld texts from %lld to %lld, %lld missing, "
+        "%lld copies; %lld gaps, %lld repeats, %lld steps back told\n",
             (long long)f->texts, (long long)f->first, (long long)f->last, (long long)f->missing, (long long)f->copies,
             (long long)f->gaps, (long long)f->repeats, (long long)f->backs);
     CHECK(f->texts > 0 && f->missing == 0 && f->copies == 0);

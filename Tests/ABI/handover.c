@@ -71,7 +71,8 @@ TEST(subscriptions_change_on_both) {
 
 /* What changes while the successor has not subscribed yet is part of what it subscribes. */
 TEST(subscriptions_change_before_the_successor_subscribes) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text {\"login\":1} | feed ms=2 keys=3 | go | text {\"type\":\"bye\"}",
+    server *s = scripted(SCRIPTS("accept | got 1 | text {\"login\":1} "
+            "| feed ms=2 keys=3 | go | text {\"type\":\"bye\"}",
                                  "accept | got 1 | go | text {\"login\":1} | feed"));
     feed f;
     begin_feed(&f);
@@ -107,7 +108,8 @@ TEST(a_login_is_signed_for_the_successor) {
     pulsews_client *client = make_client(port_of(s), OPTIONS(NOTICED, "hold_login=true", "rotation_overlap=50ms"));
     IS(pulsews_start(client), PULSEWS_OK);
     for (int i = 1; i <= 3; i++) {
-        FOLLOW(client, &f, "\"event\":\"hold\"", "\"at\":\"login\"", i == 1 ? "\"successor\":false" : "\"successor\":true");
+        FOLLOW(client, &f, "\"event\":\"hold\"", "\"at\":\"login\"",
+                i == 1 ? "\"successor\":false" : "\"successor\":true");
         if (i > 1) {
             send_text(client, "meanwhile"); /* over the one that serves */
             await_record(s, i - 1, "text", "meanwhile");
@@ -139,7 +141,8 @@ TEST(a_successor_waits_for_its_header) {
     IS(pulsews_start(client), PULSEWS_OK);
     for (int i = 1; i <= 3; i++) {
         char header[16];
-        FOLLOW(client, &f, "\"event\":\"hold\"", "\"at\":\"connect\"", i == 1 ? "\"successor\":false" : "\"successor\":true");
+        FOLLOW(client, &f, "\"event\":\"hold\"", "\"at\":\"connect\"",
+                i == 1 ? "\"successor\":false" : "\"successor\":true");
         if (i > 1) follow_texts(client, &f, 20);
         IS(count_records(s, 0, "request", NULL), i - 1);
         snprintf(header, sizeof header, "number %d", i);
@@ -294,7 +297,8 @@ TEST(reconnect_while_both_deliver) {
     pulsews_client *client = overlapping(s, &f, OPTIONS(NOTICED, "rotation_overlap=1m"));
     IS(pulsews_reconnect(client), PULSEWS_OK);
     await_record(s, 1, "close", "1000");
-    for (int64_t end = now_ns() + SHORT; open_connections(s, count_records(s, 0, "request", NULL)) != 1; poll(NULL, 0, 1))
+    for (int64_t end = now_ns() + SHORT; open_connections(s, count_records(s, 0, "request", NULL)) != 1; poll(NULL, 0,
+        1))
         CHECK(now_ns() < end);
     int made = count_records(s, 0, "request", NULL);
     fprintf(stderr, "%d connections were made\n", made);
@@ -410,7 +414,8 @@ TEST(rotations_of_numbers_in_pairs) {
 }
 /* Without a key all texts count together, by n. */
 TEST(rotations_without_a_key) {
-    rotate_often(scripted(SCRIPTS(FAST_FEED)), OPTIONS(FAST, "sequence_path=n", "max_age=100ms", "rotation_overlap=30ms"),
+    rotate_often(scripted(SCRIPTS(FAST_FEED)), OPTIONS(FAST, "sequence_path=n", "max_age=100ms",
+            "rotation_overlap=30ms"),
                  5, 5);
 }
 
@@ -444,7 +449,8 @@ TEST(rotations_without_numbers_lose_nothing) {
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "max_age=100ms", "rotation_overlap=1s"));
     for (int i = 0; i < 20; i++) FOLLOW(client, &f, STEP("done"));
     follow_to_the_end(client, s, &f, 5);
-    fprintf(stderr, "%lld texts, %lld missing, %lld copies\n", (long long)f.texts, (long long)f.missing, (long long)f.copies);
+    fprintf(stderr, "%lld texts, %lld missing, %lld copies\n", (long long)f.texts, (long long)f.missing,
+        (long long)f.copies);
     IS(f.missing, 0);
     IS((int64_t)statistic(client, "duplicates_discarded"), 0);
     pulsews_client_free(client);

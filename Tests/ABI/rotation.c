@@ -91,7 +91,8 @@ TEST(other_messages_replace_nothing) {
 
 /* A server that ends with 1012 was to be expected to: nobody waits for restart_delay, but only once. */
 TEST(code_1012_does_not_wait) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text first | go | close 1012 restart", "accept | got 1 | close 1012 restart"));
+    server *s = scripted(SCRIPTS("accept | got 1 | text first | go | close 1012 restart",
+            "accept | got 1 | close 1012 restart"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "max_age=1h", "restart_delay=5s"));
     await_text(client, "first");
     tell_server(s, "go");
@@ -195,7 +196,8 @@ TEST(a_mute_successor_does_not_follow) {
 
 /* When nothing comes over the old one either, the new one follows. */
 TEST(a_quiet_feed_is_replaced_too) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text {\"s\":\"a\",\"u\":1} | go | text {\"type\":\"bye\"}", "accept"));
+    server *s = scripted(SCRIPTS("accept | got 1 | text {\"s\":\"a\",\"u\":1} | go | text {\"type\":\"bye\"}",
+            "accept"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(ROTATES, NUMBERED));
     await_text(client, "{\"s\":\"a\",\"u\":1}");
     tell_server(s, "go");
@@ -233,7 +235,8 @@ TEST(cut_while_the_successor_connects) {
 
 /* While it logs in: it is the connection from then on, and takes messages when it is ready. */
 TEST(cut_while_the_successor_logs_in) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text {\"login\":1} | feed ms=2 keys=3 burst=2 | go | text {\"type\":\"bye\"}",
+    server *s = scripted(SCRIPTS("accept | got 1 | text {\"login\":1} "
+            "| feed ms=2 keys=3 burst=2 | go | text {\"type\":\"bye\"}",
                                  "accept | got 1 | go | text {\"login\":1} | feed"));
     feed f;
     pulsews_client *client = open_feed(s, &f, OPTIONS(ROTATES, NUMBERED, "login_confirm={\"login\":1}",

@@ -51,7 +51,8 @@ static void expect_counts(const pulsews_client *client, int gaps, int missing, i
 }
 
 #define GAP(key, expected, received, missing)                                                                      \
-    "\"event\":\"gap\" \"key\":\"" key "\" \"expected\":" #expected ", \"received\":" #received ", \"missing\":" #missing
+    "\"event\":\"gap\" \"key\":\"" key "\" \"expected\":" #expected ", "                                                 \
+    "\"received\":" #received ", \"missing\":" #missing
 #define REPEAT(key, received) "\"event\":\"repeat\" \"key\":\"" key "\" \"received\":" #received "}"
 #define BACK(key, received, last) "\"event\":\"step_back\" \"key\":\"" key "\" \"received\":" #received ", \"last\":" #last "}"
 #define N(n) "{\"n\":" #n "}"

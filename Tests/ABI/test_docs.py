@@ -146,15 +146,27 @@ def test_the_pythons_of_the_recipes_are_programs():
         compile(block, "RECIPES.md", "exec")
 
 
+def anchors(text):
+    """What links to headings are made of."""
+    heads = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
 def test_the_links_lead_somewhere():
     for path in DOCS.glob("*.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
-            assert (DOCS / target).exists(), f"{path.name}: {target}"
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", path.read_text()):
+            to = DOCS / target if target else path
+            assert to.exists(), f"{path.name}: {target}"
+            assert not anchor or anchor in anchors(to.read_text()), f"{path.name}: {target}#{anchor}"
+
+
+ELSEWHERE = {"live_only", "in_doubt", "PULSEWS_LOG", "https_proxy", "all_proxy", "no_proxy"}
 
 
 def test_the_names_in_the_recipes_exist(generate, library, header):
     known = {row[0] for table in (generate.options, generate.statistics) for row in table(library)}
-    known |= set(re.findall(r"\w+", header)) | set(keys(page("STATUS.md"))) | set(generate.metrics(library).values())
+    known |= {word for _, _, _, allowed, _ in generate.options(library) for word in re.findall(r"\w+", allowed)}
+    known |= set(sections(page("EVENTS.md"))) | set(re.findall(r"\w+", header)) | set(keys(page("STATUS.md"))) | set(generate.metrics(library).values())
     text = re.sub(r"^```python\n.*?^```", "", page("RECIPES.md"), flags=re.S | re.M)
     named = re.findall(r"\b(pulsews_[a-z_]+[a-z]|PULSEWS_[A-Z_]+|(?<=`)[a-z]+(?:_[a-z]+)+(?=`))\b", text)
-    assert named and set(named) - known - {"live_only", "PULSEWS_LOG"} == set()
+    assert named and set(named) - known - ELSEWHERE == set()

@@ -38,6 +38,7 @@ def test_the_example_compiles(tmp_path):
     run("gcc", "-std=c99", *STRICT, f"-I{ROOT / 'include'}", source, f"-L{FOLDER}", "-lpulsews", "-o", tmp_path / "example")
 
 
-def test_example_program_compiles_strictly(tmp_path):
-    run("gcc", "-std=gnu11", "-O2", *STRICT, f"-I{ROOT / 'include'}", ROOT / "examples" / "c" / "ticker.c", f"-L{FOLDER}",
-        "-lpulsews", "-o", tmp_path / "ticker")
+def test_example_programs_compile_strictly(tmp_path):
+    for source in (ROOT / "examples" / "c").glob("*.c"):
+        run("gcc", "-std=gnu11", "-O2", *STRICT, f"-I{ROOT / 'include'}", source, f"-L{FOLDER}", "-lpulsews",
+            "-o", tmp_path / source.stem)

@@ -77,7 +77,8 @@ TEST(the_first_copy_is_delivered) {
 }
 
 TEST(the_faster_side_is_first) {
-    static const char *const lags[][2] = {{"/path: " FEED " lag=40", "/twin: " FEED}, {"/path: " FEED, "/twin: " FEED " lag=40"}};
+    static const char *const lags[][2] = {{"/path: " FEED " lag=40", "/twin: " FEED}, {"/path: " FEED,
+            "/twin: " FEED " lag=40"}};
     for (int i = 0; i < 2; i++) {
         server *s = scripted(SCRIPTS(lags[i][0], lags[i][1]));
         feed f;
@@ -134,7 +135,8 @@ TEST(what_both_lack_is_a_gap) {
 
 /* Without the other side nothing is waited for. */
 TEST(a_lone_side_waits_for_nobody) {
-    server *s = scripted(SCRIPTS("/path: accept | got 1 | go | text {\"s\":\"A\",\"u\":1} | text {\"s\":\"A\",\"u\":3} | text end",
+    server *s = scripted(SCRIPTS("/path: accept | got 1 | go "
+            "| text {\"s\":\"A\",\"u\":1} | text {\"s\":\"A\",\"u\":3} | text end",
                                  "/twin: refuse 503"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "twin_wait=1m", twin_of(s)));
     EVENT(client, SIDE("twin", "reconnecting"));
@@ -291,7 +293,8 @@ TEST(both_sides_log_in_and_subscribe) {
     feed f;
     begin_feed(&f);
     pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, twin_of(s), "subscribe_message={\"sub\":[${keys}]}",
-                                                             "unsubscribe_message={\"unsub\":[${keys}]}", "backlog_interval=0"));
+                                                             "unsubscribe_message={\"unsub\":[${keys}]}",
+                                                                     "backlog_interval=0"));
     IS(pulsews_subscribe(client, "a", NULL, NULL, NULL, 0), PULSEWS_OK);
     IS(pulsews_start(client), PULSEWS_OK);
     for (int i = 1; i <= 2; i++) {
@@ -355,7 +358,8 @@ TEST(twins_end_together) {
     IS(count_records(s, 0, "request", NULL), 4);
     IS(pulsews_close(client, 1001, "enough", SHORT), PULSEWS_OK);
     await_record(s, 0, "close", "1001 enough");
-    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "close", NULL) < 4; poll(NULL, 0, 1)) CHECK(now_ns() < end);
+    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "close", NULL) < 4; poll(NULL, 0,
+        1)) CHECK(now_ns() < end);
     while ((status = pulsews_recv(client, &message, SHORT)) == PULSEWS_OK) {}
     IS(status, PULSEWS_ECLOSED);
     IS(pulsews_reconnect(client), PULSEWS_ECLOSED);
@@ -368,7 +372,8 @@ TEST(twins_connect_anew) {
     pulsews_client *client = open_twins(s, &f, OPTIONS(FAST, twin_of(s)));
     IS(pulsews_reconnect(client), PULSEWS_OK);
     await_record(s, 0, "request", "GET /path");
-    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "close", "1000") < 1; poll(NULL, 0, 1)) CHECK(now_ns() < end);
+    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "close", "1000") < 1; poll(NULL, 0,
+        1)) CHECK(now_ns() < end);
     await_both(client, s, &f);
     follow_texts(client, &f, 100);
     IS(f.copies, 0);
@@ -416,9 +421,11 @@ TEST(twins_grow_old) {
 }
 
 TEST(a_slow_consumer_of_twins) {
-    server *s = scripted(SCRIPTS("/path: accept | got 1 | feed ms=1 keys=3 burst=10 size=300", "/twin: accept | got 1 | feed"));
+    server *s = scripted(SCRIPTS("/path: accept | got 1 | feed ms=1 keys=3 burst=10 size=300",
+            "/twin: accept | got 1 | feed"));
     feed f;
-    pulsews_client *client = open_twins(s, &f, OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB", "compression=false"));
+    pulsews_client *client = open_twins(s, &f, OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB",
+            "compression=false"));
     f.is_quiet = 1;
     for (int i = 0; i < 4; i++) {
         await_statistic(client, "reading_pauses", i + 1);

@@ -29,8 +29,9 @@ text is the request with \\n for each end of line), text, binary, ping, pong, cl
 LENGTH:CRC32:the first 64 bytes.
 
 Lines on standard input: "go" lets the next step `go` pass, "down" ends all connections with RST and stops to listen, "up"
-listens again at the same port, "quiet" ends the feed: the record "fed" has the number of its texts; "loud" goes on with
-it, "times FILE" writes when each of them was first written, as JSON; "cut N" ends connection N with RST, "cut /NAME" those whose path ends so. The end of standard input is the end of the server.
+listens again at the same port. "quiet" ends the feed: the record "fed" has the number of its texts; "loud" goes on with it.
+"times FILE" writes when each of them was first written, as JSON. "cut N" ends connection N with RST, "cut /NAME" those whose
+path ends so. The end of standard input is the end of the server.
 """
 import asyncio
 import email.utils

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The README's examples are programs: they run, and come back when the exchange was killed, as they say. So does the
-example of the manager."""
+example of the manager; the screens show what is latest, over connections that are replaced."""
 import json
 import os
 import pathlib
@@ -49,10 +49,10 @@ def build_go(folder, url):
 class Exchange:
     """The simulator, without TLS."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, *options):
         self.process = subprocess.Popen(
             [sys.executable, ROOT / "examples" / "simulator" / "exchange.py", "--plain", "--with-parent",
-             "--port", str(port)],
+             "--port", str(port), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = json.loads(self.process.stdout.readline())["port"]
 
@@ -122,6 +122,40 @@ def test_the_manager_comes_back(running):
     running.append(exchange)
     command = [sys.executable, ROOT / "examples" / "python" / "manager.py", f"ws://127.0.0.1:{exchange.port}/ws"]
     check_that_it_comes_back(running, exchange, command, "ready: 3 subscriptions")
+
+
+def screen_c(folder):
+    subprocess.run(["gcc", ROOT / "examples" / "c" / "screen.c", f"-I{ROOT / 'include'}", f"-L{LIBRARY}", "-lpulsews",
+                    "-o", folder / "screen"], check=True)
+    return [folder / "screen"]
+
+
+def screen_python(folder):
+    return [sys.executable, ROOT / "examples" / "python" / "screen.py"]
+
+
+def screen_go(folder):
+    subprocess.run(["go", "build", "-o", folder / "screen", "./screen"], cwd=ROOT / "examples" / "go", check=True)
+    return [folder / "screen"]
+
+
+@pytest.mark.parametrize("build", [screen_c, screen_python, screen_go], ids=["C", "Python", "Go"])
+def test_the_screen_shows_the_latest(build, tmp_path, running):
+    exchange = Exchange(0, "--numbers", "feed", "--rate", "200")
+    running.append(exchange)
+    program = Program([*build(tmp_path), f"ws://127.0.0.1:{exchange.port}/stream", "3",
+                       "btcusdt@bookTicker,ethusdt@bookTicker", "max_age=1s", "rotation_overlap=200ms"])
+    running.append(program)
+    lines = [line for line in iter(lambda: program.lines.get(timeout=PATIENCE), "")]
+    assert program.process.wait(PATIENCE) == 0, lines
+    said = {name: int(number) for name, number in re.findall(r"([a-z ]+) (\d+)", lines[-1].replace(", ", ","))}
+    assert said["rotations"] >= 1 and said["conflated"] > 0 and said["copies"] > 0
+    assert said["repeats"] == said["steps back"] == 0
+    shown = [json.loads(line)["data"] for line in lines if line.startswith('{"stream"')]
+    assert {each["s"] for each in shown} == {"BTCUSDT", "ETHUSDT"} and 0 < len(shown) < said["received"]
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        numbers = [each["u"] for each in shown if each["s"] == symbol]
+        assert numbers == sorted(set(numbers))
 
 
 def test_its_links_lead_somewhere():

@@ -38,7 +38,7 @@ import Testing
       if value.isEmpty { continue }
       #expect(options.set(name, value) == nil, "\(name)")
     }
-    #expect(index == 59)
+    #expect(index == 85)
   }
 
   @Test func defaultsOfTheTableAreThoseOfTheCode() {

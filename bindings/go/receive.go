@@ -50,7 +50,7 @@ const (
 // so that keeping one keeps them all.
 type Message struct {
 	Data       []byte // never nil; no bytes of the next message lie in its capacity
-	Sequence   uint64 // 1, 2, 3 ... over all messages, events included and across connects; no number is left out
+	Sequence   uint64 // 1, 2, 3 ... over all messages, events included; left out is only what a full queue discarded
 	ReceivedNS int64  // when its last bytes were read: nanoseconds since 1970-01-01T00:00:00Z
 	Kind       Kind
 	Flags      Flags

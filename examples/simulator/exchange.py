@@ -6,7 +6,8 @@
 Paths: /ws, /ws/<stream>[/<stream>...] send bare messages; /stream[?streams=a/b] sends {"stream", "data"}. SUBSCRIBE,
 UNSUBSCRIBE and LIST_SUBSCRIPTIONS come as {"method", "params", "id"}. Streams: <symbol>@bookTicker, <symbol>@kline_1m.
 Two fields are added to what an exchange sends: `u` counts 1, 2, 3 ... per stream and connection (bookTicker has such
-an id anyway), and `ns` is the send time in ns since 1970, so that a client can check completeness and measure.
+an id anyway), and `ns` is the send time in ns since 1970, so that a client can check completeness and measure. With
+--numbers feed `u` is the symbol's update id, the same on all connections, as exchanges have it.
 
 The first line on stdout, and the file --ready, is {"url", "port", "ca_file", "pid"}. SIGTERM or SIGINT ends it; --report is
 then written: what every connection was sent. A client tells its name with the query ?client=NAME. An exchange that was
@@ -187,7 +188,11 @@ class Session:
         name, kind = STREAM.match(stream).groups()
         symbol = self.exchange.symbol(name.upper())
         data = symbol.book_ticker() if kind == "bookTicker" else symbol.kline()
-        self.sequence[stream] = data["u"] = self.sequence.get(stream, 0) + 1
+        before = self.sequence.get(stream, 0)
+        data["u"] = before + 1 if self.exchange.options.numbers == "connection" else symbol.trade
+        if data["u"] <= before:
+            return  # nothing has happened since
+        self.sequence[stream] = data["u"]
         data["ns"] = time.time_ns()
         self.sent += 1
         message = {"stream": stream, "data": data} if self.combined else data
@@ -232,6 +237,7 @@ def parse_options():
                         help="with ca.pem, server.pem and server.key, made there if they are not; default: new ones")
     parser.add_argument("--compression", action="store_true", help="accept permessage-deflate")
     parser.add_argument("--rate", type=float, default=50.0, help="book tickers per second and symbol")
+    parser.add_argument("--numbers", choices=("connection", "feed"), default="connection", help="what `u` counts")
     parser.add_argument("--ping-interval", type=float, default=3.0, help="seconds")
     parser.add_argument("--pong-deadline", type=float, default=5.0, help="seconds")
     parser.add_argument("--capture", default=os.environ.get("CAPTURE") or None, help="replay this session ($CAPTURE)")

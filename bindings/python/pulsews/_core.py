@@ -49,7 +49,8 @@ class Message(NamedTuple):
     received_ns: int
     """When its last bytes were read from the network: nanoseconds since 1970-01-01T00:00:00Z, as ``time.time_ns()``."""
     sequence: int
-    """1, 2, 3 ... over everything that the client received; events of the connection have numbers, too."""
+    """1, 2, 3 ... over everything that the client received; events of the connection have numbers, too. A number is left
+    out only where a full queue discarded a message (option ``receive_queue_policy``)."""
     ascii: bool
     """Whether a text is of ASCII only."""
     compressed: bool
