@@ -28,7 +28,13 @@ def count(name, log):
     """(passed, failed, skipped) of a suite, from what it left behind."""
     totals = [0, 0, 0]
     for report in RESULTS.glob(f"{name}*.xml"):
-        for case in ElementTree.parse(report).iter("testcase"):
+        try:
+            cases = list(ElementTree.parse(report).iter("testcase"))
+        except ElementTree.ParseError as problem:  # what wrote it has crashed
+            totals[1] += 1
+            print(f"   failed: {report.name} is cut short: {problem}")
+            continue
+        for case in cases:
             if case.find("failure") is not None or case.find("error") is not None:
                 totals[1] += 1
                 print(f"   failed: {case.get('classname')} {case.get('name')}")

@@ -53,7 +53,12 @@ private struct Model {
       }
     }
     while bytes > limit && items.count > 1 {
-      let index = items.dropLast().firstIndex { $0.kind != MessageQueue.event } ?? 0
+      let message = items.dropLast().firstIndex { $0.kind != MessageQueue.event }
+      // One message alone may exceed the limit; that is no reason to lose the events before it.
+      if message == nil, let last = items.last, last.kind != MessageQueue.event, bytes - last.payload.count <= limit {
+        return
+      }
+      let index = message ?? 0
       if items[index].kind == MessageQueue.event {
         droppedEvents += 1
       } else {
