@@ -348,7 +348,7 @@ static void judge(int exchange) {
            *b->cheat ? b->cheat : "nobody");
     result(away == 0 && behind == 0, name, "at the end %d of %d are not connected, %d lack the last messages", away,
            of_it, behind);
-    result(blamed == 0 && sum.messages > 0, name,
+    result(blamed == 0 && sum.messages > 0 && unbroken > 0, name,
            "%llu messages, %llu gaps (%llu silent), %llu copies, %llu snapshots that take back; told: %llu losses, "
            "%llu gaps, %llu steps back or repeats; %d of %d clients saw no fault; wrong for %d%s%s",
            N(sum.messages), N(sum.gaps), N(sum.silent_gaps), N(sum.copies), N(sum.jumps_back), N(sum.losses),

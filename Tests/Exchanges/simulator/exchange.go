@@ -98,6 +98,10 @@ type client struct {
 	lingers  time.Time
 }
 
+// isSpared says that this server only does to a client what it announces or what its rules say: there is no reason for
+// a gap then.
+func (c *client) isSpared() bool { return c.index%2 == 1 }
+
 func (e *exchange) do(f func()) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
@@ -236,12 +240,13 @@ func (e *exchange) incidents(now time.Time, day time.Duration) {
 		if !c.isServed() || !c.muted.IsZero() || !c.noticed.IsZero() {
 			continue
 		}
+		faulty := !client.isSpared()
 		switch {
-		case e.rules.mutes && e.perStep(0.25, day):
+		case faulty && e.rules.mutes && e.perStep(0.25, day):
 			c.muted = now
 			client.breaks++
 			e.counts.Mutes++
-		case e.perStep(0.25, day):
+		case faulty && e.perStep(0.25, day):
 			client.breaks++
 			e.counts.Kills++
 			c.kill()
@@ -249,13 +254,14 @@ func (e *exchange) incidents(now time.Time, day time.Duration) {
 			c.noticed = now
 			e.counts.Notices++
 			c.send(e.protocol.notice(c))
-		case e.rules.skips && e.perStep(0.25, day):
+		case faulty && e.rules.skips && e.perStep(0.25, day):
 			c.skips++
 		}
 	}
 }
 
-// storm ends all connections at once, in one of the ways that there are.
+// storm ends all connections at once, in one of the ways that there are, but for those of clients that are spared: they
+// only find that a new one is refused for a while.
 func (e *exchange) storm(now time.Time) {
 	e.counts.Storms++
 	how := e.dice.Intn(3)
@@ -263,6 +269,9 @@ func (e *exchange) storm(now time.Time) {
 		e.refuses = now.Add(real(20 * time.Second))
 	}
 	for _, client := range e.clients {
+		if client.isSpared() {
+			continue
+		}
 		for _, c := range append([]*conn(nil), client.conns...) {
 			client.breaks++
 			switch how {
