@@ -96,6 +96,7 @@ int32_t psys_file_write(int32_t descriptor, const void *bytes, size_t count, int
 }
 
 void psys_file_remove(const char *path) { unlink(path); }
+int32_t psys_file_empty(int32_t descriptor) { return ftruncate(descriptor, 0) == 0 ? 0 : -errno; }
 
 void *psys_map(int32_t descriptor, size_t size, int32_t *error) {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);

@@ -249,6 +249,8 @@ extension Client {
       roomIsAwaited = true
       return .queueFull
     }
+    // Its id was given out, too.
+    if admission == .dropNewest { journal?.skip(lastID &+ 1) }
     lastID &+= 1
     statistics.messagesAccepted &+= 1
     if outbox.book.hasNews { tellDiscarded("") }

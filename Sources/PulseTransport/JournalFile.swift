@@ -29,8 +29,10 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
   private let forkGeneration = psys_fork_generation()
   private let device: UInt64
   private let inode: UInt64
-  /// It did not exist: when the set-up fails it goes again.
+  /// This process has made it, and nobody has put anything into it since: when the set-up fails it goes again.
   private let isNew: Bool
+  /// Another process may come between the opening and the lock so often.
+  private static let tries = 8
   private var descriptor: Int32
   private var memory: UnsafeMutableRawPointer?
   private var mappedBytes = 0
@@ -51,6 +53,14 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
     let shared = shared()
     shared.mutex.lock()
     defer { shared.mutex.unlock() }
+    for _ in 0..<tries {
+      if let file = try attempt(path, shared) { return file }
+    }
+    throw problem(path, "is in use by another process")
+  }
+
+  /// Nil when another process has changed the file before it was locked.
+  private static func attempt(_ path: String, _ shared: Shared) throws(TransportError) -> JournalFile? {
     var file = psys_file()
     // Before it is opened: to close a file gives up the lock that another descriptor of this process has on it.
     if path.withCString({ psys_file_look($0, &file) }) == 0 {
@@ -75,8 +85,17 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
       if holder == -psys_EAGAIN { throw problem(path, "is in use by another process") }
       throw failure(path, "can't be locked", -holder)
     }
-    shared.open.append((file.device, file.inode))
-    return JournalFile(path, descriptor, file, isNew: created != 0)
+    // Another process may have had the lock since the file was opened: it has filled the file, which must not begin
+    // anew, or has removed it, and then nobody would find what is stored here.
+    var locked = psys_file()
+    guard path.withCString({ psys_file_look($0, &locked) }) == 0, locked.device == file.device,
+      locked.inode == file.inode
+    else {
+      psys_close(descriptor)
+      return nil
+    }
+    shared.open.append((locked.device, locked.inode))
+    return JournalFile(path, descriptor, locked, isNew: created != 0 && locked.size == 0)
   }
 
   private static func isOpen(_ file: psys_file, _ shared: Shared) -> Bool {
@@ -126,9 +145,13 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
     return mapped
   }
 
-  /// A file that this process has made is not left behind half made.
+  /// Nothing is left behind half made.
   private func setUpFailed(_ text: Sentence, _ errno: Int32) -> TransportError {
-    if isNew { path.withCString { psys_file_remove($0) } }
+    if isNew {
+      path.withCString { psys_file_remove($0) }
+    } else if size == 0 {
+      _ = psys_file_empty(descriptor)
+    }
     return JournalFile.failure(path, text, errno)
   }
 

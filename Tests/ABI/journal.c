@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -362,6 +364,24 @@ static void overflow(const char *policy, int32_t seventh, int dropped) {
 
 TEST(a_full_journal_drops_the_oldest) { overflow("message_queue_policy=drop_oldest", PULSEWS_OK, 1); }
 TEST(a_full_journal_drops_the_newest) { overflow("message_queue_policy=drop_newest", PULSEWS_OK, 7); }
+/* A message that was dropped at once had an id. */
+TEST(ids_of_dropped_messages_are_not_given_out_again) {
+    static char payload[60000];
+    new_journal();
+    for (int round = 0; round < 2; round++) {
+        pulsews_client *client =
+            make_client(1, OPTIONS(FAST, option, "journal_size=64KiB", "message_queue_policy=drop_newest"));
+        uint64_t id = 0;
+        for (int i = 1; i <= 3; i++) {
+            IS(pulsews_send_with(client, PULSEWS_BINARY, payload, sizeof payload, 0, 0, 0, &id), PULSEWS_OK);
+            IS((int64_t)id, 3 * round + i);
+        }
+        check_account(client);
+        pulsews_client_free(client);
+    }
+    remove_journal();
+}
+
 TEST(a_full_journal_rejects) { overflow("message_queue_policy=reject", PULSEWS_EQUEUEFULL, 0); }
 TEST(a_full_journal_blocks) { overflow("message_queue_policy=block", PULSEWS_EQUEUEFULL, 0); }
 
@@ -454,6 +474,66 @@ TEST(a_child_does_not_hold_the_journal) {
     remove_journal();
 }
 
+/* In place of libc's, for the library too: what another process does just before this one locks a file. */
+static void (*before_lock)(void);
+int fcntl(int descriptor, int command, ...) {
+    va_list rest;
+    va_start(rest, command);
+    void *argument = va_arg(rest, void *);
+    va_end(rest);
+    void (*body)(void) = command == F_SETLK ? before_lock : NULL;
+    if (body) {
+        before_lock = NULL;
+        body();
+    }
+    return (int)syscall(SYS_fcntl, descriptor, command, argument);
+}
+
+static void another_sends_five(void) { in_killed_process(send_five); }
+static void another_removes_it(void) { CHECK(unlink(file) == 0); }
+static void limit_files(rlim_t most) {
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    limit.rlim_cur = most;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+static void another_leaves_no_room(void) {
+    in_killed_process(send_five);
+    limit_files(256 << 10);
+}
+
+/* Two processes make one journal at the same time: what the other has put into it does not go. */
+TEST(a_journal_that_two_make) {
+    new_journal();
+    before_lock = another_sends_five;
+    pulsews_client *client = make_client(1, OPTIONS(FAST, option));
+    CHECK(before_lock == NULL);
+    IS((int64_t)statistic(client, "journal_recovered"), 5);
+    pulsews_client_free(client);
+    CHECK(unlink(file) == 0);
+    before_lock = another_leaves_no_room;
+    expect_refusal(file, "file too large");
+    limit_files(RLIM_INFINITY);
+    client = make_client(1, OPTIONS(FAST, option));
+    IS((int64_t)statistic(client, "journal_recovered"), 5);
+    pulsews_client_free(client);
+    remove_journal();
+}
+
+/* What is stored in a file without a name nobody would find. */
+TEST(a_journal_that_is_removed_as_it_is_opened) {
+    new_journal();
+    before_lock = another_removes_it;
+    pulsews_client *client = make_client(1, OPTIONS(FAST, option));
+    CHECK(before_lock == NULL && access(file, F_OK) == 0);
+    IS(send_now(client, "kept"), 1);
+    pulsews_client_free(client);
+    client = make_client(1, OPTIONS(FAST, option));
+    IS((int64_t)statistic(client, "journal_recovered"), 1);
+    pulsews_client_free(client);
+    remove_journal();
+}
+
 /* ---- What can't be one ---- */
 
 static void write_file(const char *bytes, size_t count) {
@@ -515,6 +595,10 @@ TEST(a_journal_needs_its_room_at_once) {
     CHECK(access(file, F_OK) != 0 && errno == ENOENT);
     pulsews_client *client = make_client(1, OPTIONS(option, "journal_size=256KiB"));
     pulsews_client_free(client);
+    /* One that was there and empty is so again, or its size would be fixed. */
+    write_file("", 0);
+    expect_refusal(file, "file too large");
+    IS(size_of_file(), 0);
     remove_journal();
 }
 

@@ -179,6 +179,7 @@ int64_t psys_file_read(int32_t descriptor, void *_Nonnull bytes, size_t count, i
 /* All of them. 0 or -errno. */
 int32_t psys_file_write(int32_t descriptor, const void *_Nonnull bytes, size_t count, int64_t offset);
 void psys_file_remove(const char *_Nonnull path);
+int32_t psys_file_empty(int32_t descriptor);
 /* The file's first bytes, shared with it, not with children. NULL with *error. */
 void *_Nullable psys_map(int32_t descriptor, size_t size, int32_t *_Nonnull error);
 void psys_unmap(void *_Nonnull memory, size_t size);
