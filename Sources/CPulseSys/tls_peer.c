@@ -234,8 +234,9 @@ int32_t psys_tls_explain(SSL *ssl, int32_t reason, const char *text, int32_t fla
     /* The reason alone does not tell: a CA with the right name and another key fails in the signature's arithmetic. */
     if ((flags & PSYS_TLS_IS_HANDSHAKE) && verdict != X509_V_OK && (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER))
         return explain_refusal(ssl, verdict, flags, host, name, buffer, size);
-    snprintf(cause, sizeof cause, "%s%s", alert < 0 ? "" : "the other side sent the alert ",
-             alert < 0 ? text : SSL_alert_desc_string_long(alert));
+    /* OpenSSL has no word for this one. */
+    const char *said = alert == SSL_AD_CERTIFICATE_REQUIRED ? "certificate required" : SSL_alert_desc_string_long(alert);
+    snprintf(cause, sizeof cause, "%s%s", alert < 0 ? "" : "the other side sent the alert ", alert < 0 ? text : said);
     if (is_about_client_certificate(ssl, alert)) {
         explain_client(ssl, host, cause, buffer, size);
         return PSYS_TLS_CLIENT_CERTIFICATE;

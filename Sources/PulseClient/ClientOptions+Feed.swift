@@ -40,7 +40,7 @@ extension ClientOptions {
     return nil
   }
 
-  /// Empties a list.
+  /// Empties a list, or a text without a default.
   private mutating func removeAll(_ key: OptionKey) {
     switch key {
     case .headers: headers = []
@@ -57,6 +57,12 @@ extension ClientOptions {
     case .keyPath: keyPath = []
     case .sequenceKey: sequenceKey = []
     case .rotateOn: rotateOn = PatternList()
+    case .heartbeatMessage: heartbeatMessage = nil
+    case .heartbeatAnswer: heartbeatAnswer = nil
+    case .subscribeMessage: subscribeMessage = nil
+    case .unsubscribeMessage: unsubscribeMessage = nil
+    case .sequencePath: sequencePath = []
+    case .sequencePrevious: sequencePrevious = nil
     default: break
     }
   }
@@ -67,7 +73,7 @@ extension ClientOptions {
     while let preset = PresetTable.entry(index) {
       if equal(preset.name, value) {
         changed.preset = index
-        changed.removePreselectedLists()
+        changed.removePreselected()
         if let problem = changed.apply(preset) { return problem }
         self = changed
         return nil
@@ -77,11 +83,15 @@ extension ClientOptions {
     return problem(entry, value)
   }
 
-  /// What a preset before has put into lists: the two would not mean anything together.
-  private mutating func removePreselectedLists() {
+  /// What a preset before has set goes: the two would not mean anything together.
+  private mutating func removePreselected() {
     var index = 0
     while let entry = OptionTable.entry(index) {
-      if preselected[index] { removeAll(entry.key) }
+      if preselected[index] {
+        removeAll(entry.key)
+        if entry.kind != .list && entry.defaultValue.utf8CodeUnitCount > 0 { _ = set(entry, text(entry.defaultValue)) }
+        preselected[index] = false
+      }
       index += 1
     }
   }
@@ -213,12 +223,15 @@ extension ClientOptions {
 
   /// Letters, digits, and what addresses have besides; other alphabets come as A-labels (RFC 5890 §2.3.2.1).
   private static func isHostName(_ text: [UInt8]) -> Bool {
+    var isMore = false
     for byte in text {
       let isLetter = byte | 0x20 >= UInt8(ascii: "a") && byte | 0x20 <= UInt8(ascii: "z")
       let isOther = byte >= UInt8(ascii: "-") && byte <= UInt8(ascii: ":") && byte != UInt8(ascii: "/")
       if !isLetter && !isOther && byte != UInt8(ascii: "_") { return false }
+      if byte != UInt8(ascii: ".") { isMore = true }
     }
-    return true
+    // Of a dot alone nothing would be left to check.
+    return isMore
   }
 
   /// 32 bytes from base64, with or without "sha256/" or "sha256//" before.

@@ -90,7 +90,9 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
       fine = fine && psys_tls_require_host(ssl, name, isLiteral ? 1 : 0) != 0
     }
     if !fine {
-      return fail(.hostname, "can't ask for a certificate of \(name): it is not a host name that TLS can check")
+      // What OpenSSL says to it must not be found by another user of this thread's queue.
+      ERR_clear_error()
+      return fail(.hostname, "can't ask for a certificate of \(given): it is not a host name that TLS can check")
     }
     if let session = target.rules.sessions?.take(target.sessionKey) {
       SSL_set_session(ssl, session)

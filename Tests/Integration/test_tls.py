@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS against ends that nobody here wrote: what each failure is called and says, client certificates, pins, resumption,
 and trust stores."""
+import ctypes
 import functools
 import logging
 import os
@@ -15,6 +16,7 @@ import time
 import pulsews
 import pytest
 import tls_ends
+from pulsews import _native as native
 
 connect = functools.partial(pulsews.connect, reconnect=False, open_timeout=20, close_timeout=2)
 VERSIONS = ["1.2", "1.3"]
@@ -199,7 +201,7 @@ def test_server_name(s_server, pki):
     assert server.count('Hostname in TLS extension: "a.other.example"') == 1
     error = failure(server.url, ca_file=pki.path("root.pem"), server_name="wrong.example")
     assert error.name == "PULSEWS_EHOSTNAME" and "not for wrong.example" in str(error)
-    for bad in ("two words", "a/b", "", "x" * 300, "new\nline", "ü.example"):
+    for bad in ("two words", "a/b", "", "x" * 300, "new\nline", "ü.example", ".", ".."):
         with pytest.raises(ValueError):
             connect(server.url, server_name=bad)
 
@@ -243,6 +245,29 @@ def test_bad_pins():
         with pytest.raises(ValueError) as refused:
             connect("wss://localhost:1/", pin_sha256=[bad])
         assert "pin_sha256" in str(refused.value)
+
+
+# OpenSSL's queue of errors, which the thread shares with everybody who uses OpenSSL in it
+
+
+def test_nothing_is_left_in_the_queue_of_errors(s_server, pki):
+    """A driver is a thread of the application: what lay there would be taken for the error of its own next call."""
+    crypto = ctypes.CDLL("libcrypto.so.3")
+    crypto.ERR_peek_error.restype = ctypes.c_ulong
+    pki.issue("bad-names", "root", "extendedKeyUsage=serverAuth\nsubjectAltName=DER:30:03:82:7F:41", names=None)
+    config, loop, client = native.lib.pulsews_config_create(), ctypes.c_void_p(), ctypes.c_void_p()
+    for name, value in (("reconnect", "false"), ("ca_file", pki.path("root.pem"))):
+        assert native.lib.pulsews_config_set(config, name.encode(), value.encode(), None, 0) == native.OK
+    assert native.lib.pulsews_loop_create(1, ctypes.byref(loop), None, 0) == native.OK  # without a thread of its own
+    for certificate in ("bad-names", "elsewhere", "good"):
+        url = s_server(certificate).url.encode()
+        assert native.lib.pulsews_client_create(url, config, loop, ctypes.byref(client), None, 0) == native.OK
+        status = native.lib.pulsews_open(client, 20_000_000_000, None, 0)
+        assert (status == native.OK) == (certificate == "good")
+        native.lib.pulsews_client_free(client)
+        assert crypto.ERR_peek_error() == 0, certificate
+    native.lib.pulsews_loop_free(loop)
+    native.lib.pulsews_config_free(config)
 
 
 # Client certificates

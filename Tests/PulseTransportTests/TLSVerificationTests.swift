@@ -29,6 +29,16 @@ import Testing
     #expect(ERR_peek_error() == 0)
   }
 
+  /// Nothing of it stays in the thread's queue of errors, where another user of OpenSSL would find it.
+  @Test(arguments: [".", String(repeating: "a", count: 300)])
+  func aNameThatCannotBeAskedFor(_ name: String) throws {
+    let pair = try TLSPair(serverName: name)
+    #expect(ERR_peek_error() == 0)
+    guard case .failed(let error) = pair.client.handshake() else { return _ = Issue.record("no failure") }
+    #expect(error.code == .hostname)
+    #expect(error.text == "can't ask for a certificate of \(name): it is not a host name that TLS can check")
+  }
+
   @Test func aCertificateMayBeTrustedItself() throws {
     let certificates = try Certificates.shared.get()
     #expect(try TLSPair(certificate: "alone", caFile: certificates.certificate("alone")).handshake() == nil)
@@ -111,7 +121,7 @@ import Testing
     (112, .tls, "the other side sent the alert unrecognized name (it does not serve this name; "),
     (40, .tls, "the other side sent the alert handshake failure (often: no cipher suite that both sides accept)"),
     (42, .tls, "the other side sent the alert bad certificate"), (80, .tls, "the other side sent the alert internal error"),
-    (116, .clientCertificate, "good.example wants a client certificate: set client_certificate and client_key; the other "),
+    (116, .clientCertificate, "client_certificate and client_key; the other side sent the alert certificate required"),
     (255, .tls, "the other side sent the alert unknown"),
   ])
   func alerts(_ number: Int, _ code: TransportErrorCode, _ text: String) throws {
