@@ -145,6 +145,7 @@ func TestDialBadInput(t *testing.T) {
 		{url, WithSubprotocols("a", "a"), ErrValue},
 		{url, WithOption("no_such_option", "1"), ErrOption},
 		{url, WithOption("verify\x00", "true"), ErrValue},
+		{url, WithOption("client_key_password", "secret\x00"), ErrValue},
 		{url, WithOption("verify", "perhaps"), ErrValue},
 		{url, WithHeartbeat(-time.Second), ErrValue},
 		{url, WithOpenTimeout(0), ErrValue},
@@ -167,7 +168,7 @@ func TestDialBadInput(t *testing.T) {
 			c.Close()
 		}
 		var e *Error
-		if !errors.Is(err, test.is) || !errors.As(err, &e) || len(e.Text) < 10 {
+		if !errors.Is(err, test.is) || !errors.As(err, &e) || len(e.Text) < 10 || strings.Contains(e.Text, "secret") {
 			t.Errorf("Dial(%q): %v, expected %v", test.url, err, test.is)
 		} else {
 			t.Log(err)

@@ -39,7 +39,8 @@ func (s *settings) last(name string) string {
 
 func (s *settings) add(name, value string) {
 	if strings.IndexByte(name, 0) >= 0 || strings.IndexByte(value, 0) >= 0 {
-		s.fail(fmt.Sprintf("option %q does not take %q: NUL bytes are not allowed", name, value))
+		// Not what was given, which may be a password.
+		s.fail(fmt.Sprintf("option %q has a NUL byte, which is not allowed", name))
 		return
 	}
 	s.list = append(s.list, setting{name, value})

@@ -233,14 +233,15 @@ def header_pairs(value: Any, what: str = "option headers", removable: bool = Fal
         raise TypeError(
             f"{what} must be a mapping or an iterable of (name, value) pairs, not {type(value).__name__}"
         ) from None
-    for pair in pairs:
+    for index, pair in enumerate(pairs):
         if (
             not isinstance(pair, (tuple, list))
             or len(pair) != 2
             or not isinstance(pair[0], str)
             or not (isinstance(pair[1], str) or (removable and pair[1] is None))
         ):
-            raise TypeError(f"{what}: {pair!r} is not a (name, value) pair of two str")
+            # Not what was given, which may be a token.
+            raise TypeError(f"{what}: the one at index {index} is not a (name, value) pair of two str")
     return [(name, text) for name, text in pairs]
 
 

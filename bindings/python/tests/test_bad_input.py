@@ -71,6 +71,13 @@ def test_option_of_a_wrong_type(name, value):
         pulsews.connect("ws://127.0.0.1/", **{name: value})
 
 
+@pytest.mark.parametrize("headers", [[("Authorization", b"Bearer s3cret")], [("Authorization", "s3cret", "")], ["s3cret"]])
+def test_bad_headers_are_not_quoted(headers):
+    with pytest.raises(TypeError, match="option headers: the one at index 0 is not a") as refused:
+        pulsews.connect("ws://127.0.0.1:1/", headers=headers)
+    assert "s3cret" not in str(refused.value)
+
+
 def test_ca_file_that_is_not_there():
     with pytest.raises(pulsews.PulseError, match="nowhere"):
         pulsews.connect("wss://127.0.0.1:9/", ca_file="/nowhere/ca.pem")
