@@ -13,7 +13,7 @@ extension Journal {
       found.cutBytes = capacity
       clear(from: head, count: capacity)
     }
-    var lastSeen = firstWord.isLost ? nil : firstWord.value &- 1
+    var lastSeen = firstWord.isLost ? nil : max(firstWord.value, 1) &- 1
     var position = head
     let limit = tailWord.isLost ? head &+ capacity : tail
     while !isBroken && position < limit {

@@ -117,7 +117,8 @@ struct JournalWord {
   private static func read(_ address: UnsafeMutableRawPointer) -> UInt64? {
     let number = UInt64(littleEndian: address.load(as: UInt64.self))
     let complement = UInt64(littleEndian: address.load(fromByteOffset: 8, as: UInt64.self))
-    return number == ~complement ? number : nil
+    // No position and no id ever becomes so high; one more than the highest has to be higher.
+    return number == ~complement && number < 1 << 62 ? number : nil
   }
 
   @inline(__always)

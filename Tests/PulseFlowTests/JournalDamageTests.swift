@@ -62,6 +62,21 @@ import Testing
     }
   }
 
+  /// A number of the first page that is whole and can't be.
+  @Test func numbersThatCannotBe() {
+    typealias Word = JournalFormat.Word
+    for word in [Word.head, Word.firstID, Word.tail, Word.lastID] {
+      for value: UInt64 in [0, 1 << 62, .max &- 7, .max] where value > 0 || word == Word.firstID {
+        let image = JournalImage(copyOf: JournalDamageTests.sample())
+        for half in [word, word + 16] {
+          image.memory.storeBytes(of: value.littleEndian, toByteOffset: half, as: UInt64.self)
+          image.memory.storeBytes(of: (~value).littleEndian, toByteOffset: half + 8, as: UInt64.self)
+        }
+        check(image, "\(value) at \(word)", knowsLast: false)
+      }
+    }
+  }
+
   /// The file ends at any byte, and was made longer again.
   @Test func theFileMayBeCutAnywhere() {
     let sample = JournalDamageTests.sample()
