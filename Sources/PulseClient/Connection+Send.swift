@@ -235,7 +235,8 @@ extension Connection {
     switch stream.write(bytes) {
     case .bytes(let count):
       client.statistics.bytesSent &+= UInt64(count)
-      recordIsPending = false
+      // What TLS did not take of the rest may be a record by now.
+      recordIsPending = overTLS && count < bytes.count
       consume(count)
       return true
     case .wouldBlock:
