@@ -215,6 +215,11 @@ extension Client {
   func consumerCaughtUp() {
     resumeTwin()
     resumeSuccessor()
+    goOnConnecting()
+  }
+
+  /// There is room for what another connection brings.
+  func goOnConnecting() {
     guard attemptWaitsForConsumer else { return }
     attemptWaitsForConsumer = false
     beginAttempt()

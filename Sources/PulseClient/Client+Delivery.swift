@@ -153,7 +153,7 @@ extension Client {
 
   /// After it was left for a slow consumer the next attempt waits for half of the queue to be free.
   var waitsForConsumer: Bool {
-    options.receiveQueuePolicy == .disconnect && inbox.bytes > options.receiveQueueBytes / 2
+    options.receiveQueuePolicy == .disconnect && (pausesForPrimary || inbox.bytes > options.receiveQueueBytes / 2)
   }
 
   // MARK: Sequences

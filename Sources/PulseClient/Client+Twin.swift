@@ -65,7 +65,7 @@ extension Client {
     shared.journal = nil
     shared.endpoints = []
     shared.events = false
-    shared.receiveQueuePolicy = .pause
+    shared.receiveQueuePolicy = options.receiveQueuePolicy == .disconnect ? .disconnect : .pause
     shared.keyPath = []
     shared.sequencePath = []
     shared.sequencePrevious = nil
@@ -168,7 +168,9 @@ extension Client {
     feed?.read(payload)
     merge(kind, flags, payload, receivedAt, side: .twin)
     if wasEmpty && !inbox.isEmpty { wake() }
-    if options.receiveQueuePolicy == .pause && inbox.bytes >= options.receiveQueueBytes {
+    let makesRoom = options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate
+    if !makesRoom && inbox.bytes >= options.receiveQueueBytes {
+      // The partner stops reading, or leaves.
       twin.isPaused = true
       twin.partner.pausesForPrimary = true
     }

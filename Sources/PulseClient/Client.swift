@@ -248,6 +248,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     case Signal.room:
       pausesForPrimary = false
       if let connection, connection.readingPaused { connection.resumeReading() }
+      goOnConnecting()
     default: break
     }
   }
