@@ -17,25 +17,25 @@ extension Client {
     let payload = message.payload
     if options.heartbeatReply.matches(payload) {
       connection.heartbeatAnswered()
-      return swallow(message)
+      return swallow(message, on: connection)
     }
     if options.serverHeartbeat.matches(payload) {
       connection.serverHeartbeatAt = connection.lastReceivedAt
-      return swallow(message)
+      return swallow(message, on: connection)
     }
     if options.heartbeatRequest.matches(payload) {
       if let template = options.heartbeatAnswer, connection.takesMessages {
         // To a peer that asks and does not read there is no end of answers.
         guard connection.hasRoom else {
           statistics.pongsSkipped &+= 1
-          return swallow(message)
+          return swallow(message, on: connection)
         }
         let answer = render(template, request: payload)
         if answer.isEmpty { log(.warning) { "a heartbeat_request has no value that heartbeat_answer needs" } }
         sendOwn(answer, on: connection)
         if !connection.writeIsBlocked { connection.flush() }
       }
-      return swallow(message)
+      return swallow(message, on: connection)
     }
     if !options.rotateOn.isEmpty && connection === self.connection && options.rotateOn.matches(payload) {
       rotate("notice")
@@ -43,22 +43,30 @@ extension Client {
     return inspectSession(message, on: connection)
   }
 
-  private func swallow(_ message: WireMessage) -> Bool {
+  private func swallow(_ message: WireMessage, on connection: Connection) -> Bool {
     statistics.heartbeatsReceived &+= 1
-    if !options.deliverHeartbeats { return true }
-    deliver(message)
+    // Those of the connection that serves are enough, and nothing bounds what a successor would add to them.
+    if options.deliverHeartbeats && connection !== successor { deliver(message) }
     return true
   }
 
   /// For the application, but not as data.
   private func deliver(_ message: WireMessage) {
-    statistics.messagesReceived &+= 1
-    statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: message.payload.count)
     var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
     if message.wasCompressed { flags |= MessageCode.wasCompressed }
+    if let primary {
+      primary.takeAsideFromTwin(UInt32(message.kind.rawValue), flags, message.payload)
+    } else {
+      deliverAside(UInt32(message.kind.rawValue), flags, message.payload)
+    }
+  }
+
+  func deliverAside(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer) {
+    statistics.messagesReceived &+= 1
+    statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: payload.count)
     inbox.append(
-      kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: Clock.realtime(),
-      expected: message.payload.count)
+      kind: kind, flags: flags, payload: payload, receivedAt: Clock.realtime(), expected: payload.count)
+    boundQueue()
     wake()
   }
 

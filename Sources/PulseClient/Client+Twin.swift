@@ -168,6 +168,24 @@ extension Client {
     feed?.read(payload)
     merge(kind, flags, payload, receivedAt, side: .twin)
     if wasEmpty && !inbox.isEmpty { wake() }
+    pauseTwin(twin)
+  }
+
+  /// What the partner has used up and the application wants all the same, which has no number that counts.
+  func takeAsideFromTwin(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer) {
+    mutex.lock()
+    defer { mutex.unlock() }
+    guard !closeStarted, let twin else { return }
+    guard twin.merge.takesUnnumbered(Side.twin.rawValue) else {
+      statistics.duplicatesDiscarded &+= 1
+      return
+    }
+    deliverAside(kind, flags, payload)
+    pauseTwin(twin)
+  }
+
+  /// With a full queue. The partner's mutex is held, too.
+  private func pauseTwin(_ twin: Twin) {
     let makesRoom = options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate
     if !makesRoom && inbox.bytes >= options.receiveQueueBytes {
       // The partner stops reading, or leaves.

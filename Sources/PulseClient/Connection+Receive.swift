@@ -108,9 +108,10 @@ extension Connection {
         }
         if client.handles { client.read(message.payload, on: self) }
         if client.inspects && client.inspect(message, on: self) {
-          if client.handles { client.passOver(on: self) }
+          // With it another connection may have taken over, and other messages were read.
           if phase == .ended { return }
-          if inbox.bytes < limit { continue }
+          if client.handles { client.passOver(on: self) }
+          if (inbox.bytes < limit && !client.pausesForPrimary) || client.successor === self { continue }
         } else if client.successor === self {
           client.hold(message, receivedAt: receivedAt, from: self)
           if phase == .ended { return }

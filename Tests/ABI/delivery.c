@@ -439,3 +439,17 @@ TEST(reconnect_while_the_queue_is_full) {
     while (message.length != 6 || memcmp(message.data, "second", 6) != 0);
     pulsews_client_free(client);
 }
+
+/* Heartbeats that are delivered are messages in the queue as any other. */
+TEST(delivered_heartbeats_in_a_full_queue) {
+    static const char *const policies[] = {"receive_queue_policy=drop_oldest", "receive_queue_policy=conflate"};
+    for (int i = 0; i < 2; i++) {
+        server *s = scripted(SCRIPTS("accept | feed ms=1 keys=5 burst=20 size=200"));
+        pulsews_client *client = open_client(port_of(s), OPTIONS(policies[i], "key_path=s", "receive_queue_bytes=64KiB",
+                "server_heartbeat={\"s\":\"*\"}", "deliver_heartbeats=true"));
+        await_statistic(client, "messages_received", 3000);
+        CHECK(statistic(client, "receive_queue_bytes") <= 65536 + 1024);
+        CHECK(statistic(client, "receive_dropped") > 1000);
+        pulsews_client_free(client);
+    }
+}

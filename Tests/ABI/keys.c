@@ -2,6 +2,7 @@
  *
  * Staleness per key: one instrument of a feed may be mute while others are not. */
 #include "harness.h"
+#include <malloc.h>
 #include <poll.h>
 
 #define FAST "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true"
@@ -123,4 +124,47 @@ TEST(messages_without_a_key) {
     IS((int64_t)statistic(client, "stale_keys"), 1);
     IS((int64_t)statistic(client, "keys"), 1);
     pulsews_client_free(client);
+}
+
+/* The clock of all keys begins anew with either side of a client with twins. */
+TEST(keys_rest_until_the_twin_is_back) {
+    server *s = scripted(SCRIPTS("/path: accept | text {\"s\":\"A\",\"u\":1} | text {\"s\":\"B\",\"u\":1} | go | cut",
+            "/path: refuse 503", "/twin: accept | go | cut", "/twin: go | accept | text {\"s\":\"A\",\"u\":2}"));
+    char twin[100];
+    snprintf(twin, sizeof twin, "twin=ws://127.0.0.1:%d/twin", port_of(s));
+    pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "key_path=s", "stale_key_timeout=400ms", twin,
+            "sequence_path=u", "sequence_key=s", "max_reconnect_attempts=0"));
+    await_statistic(client, "keys", 4);
+    await_statistic(client, "sides_connected", 2);
+    tell_server(s, "go");
+    tell_server(s, "go");
+    EVENT(client, "\"event\":\"state\"", "\"state\":\"reconnecting\"");
+    poll(NULL, 0, 900);
+    IS((int64_t)statistic(client, "stale_keys"), 0);
+    tell_server(s, "go");
+    const char *event = EVENT(client, STALE("B"));
+    CHECK(json_number(event, "silence") < 0.8);
+    pulsews_client_free(client);
+}
+
+/* The timers of a client that is gone hold nothing of it. */
+TEST(freed_clients_leave_no_keys) {
+    enum { CLIENTS = 100 };
+    server *s = scripted(SCRIPTS("accept | every 10 {\"s\":\"A\"}"));
+    pulsews_client *one = open_client(port_of(s), NO_OPTIONS); /* the loop stays */
+    size_t begin = 0;
+    for (int i = 0; i < CLIENTS + 10; i++) {
+        if (i == 10) begin = mallinfo2().uordblks;
+        pulsews_client *client = open_client(port_of(s), OPTIONS("key_path=s", "stale_key_timeout=1h"));
+        await_text(client, "{\"s\":\"A\"}");
+        pulsews_client_free(client);
+    }
+    int64_t grown = 0;
+    for (int64_t end = now_ns() + PULSEWS_SECONDS(5); now_ns() < end; poll(NULL, 0, 50)) {
+        grown = (int64_t)mallinfo2().uordblks - (int64_t)begin;
+        if (grown < CLIENTS * 500) break;
+    }
+    fprintf(stderr, "%lld bytes more\n", (long long)grown);
+    CHECK(grown < CLIENTS * 500);
+    pulsews_client_free(one);
 }

@@ -439,6 +439,68 @@ TEST(a_slow_consumer_of_twins) {
     pulsews_client_free(client);
 }
 
+/* Neither side may fill the memory: both are left, and come back when half of the queue is free. */
+TEST(a_slow_consumer_of_twins_that_are_left) {
+    server *s = scripted(SCRIPTS("/path: accept | got 1 | feed ms=1 keys=3 burst=10 size=300",
+            "/twin: accept | got 1 | feed"));
+    feed f;
+    pulsews_client *client = open_twins(s, &f, OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB",
+            "receive_queue_policy=disconnect", "compression=false"));
+    f.is_quiet = 1;
+    for (int i = 0; i < 3; i++) {
+        for (int64_t end = now_ns() + PULSEWS_MILLISECONDS(600); now_ns() < end; poll(NULL, 0, 10))
+            CHECK(statistic(client, "receive_queue_bytes") < 3 * 65536 + 262144);
+        IS((int64_t)statistic(client, "sides_connected"), 0);
+        int64_t texts = f.texts;
+        follow_texts(client, &f, 300);
+        await_both(client, s, &f);
+        fprintf(stderr, "%lld texts\n", (long long)(f.texts - texts));
+    }
+    IS(f.copies, 0);
+    pulsews_client_free(client);
+}
+
+/* Heartbeats that are delivered come from one side as other messages without a number do; they must not pile up where
+ * nobody takes them. */
+TEST(delivered_heartbeats_of_twins) {
+    server *s = scripted(SCRIPTS("/path: " FEED, "/path: refuse 503",
+            "/twin: " FEED " | every 1 {\"beat\":\"0123456789012345678901234567890123456789\"}"));
+    feed f;
+    pulsews_client *client = open_twins(s, &f, OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB",
+            "server_heartbeat={\"beat\":\"*\"}", "deliver_heartbeats=true"));
+    f.is_quiet = 1;
+    for (int64_t end = now_ns() + PULSEWS_MILLISECONDS(2500); now_ns() < end;) follow_texts(client, &f, 20);
+    IS(f.other, 0);
+    tell_server(s, "cut /path");
+    FOLLOW(client, &f, SIDE("url", "reconnecting"));
+    follow_texts(client, &f, 200);
+    while (f.other < 5) follow_texts(client, &f, 1); /* now they are the ones there are */
+    follow_to_the_end(client, s, &f, 3);
+    check_feed(&f);
+    pulsews_client_free(client);
+}
+
+/* A side that does not answer the close keeps nobody waiting. */
+TEST(a_twin_that_does_not_answer_the_close) {
+    server *s = scripted(SCRIPTS("/path: accept", "/twin: accept | got 1 | stall | text {}"));
+    feed f;
+    pulsews_client *client = start_twins(s, &f, OPTIONS(FAST, twin_of(s), "close_timeout=3s"));
+    await_statistic(client, "sides_connected", 2);
+    IS(pulsews_subscribe(client, "key", "the last one that is read", NULL, NULL, 0), PULSEWS_OK);
+    for (int i = 1; i <= 2; i++) await_record(s, i, "text", "the last one");
+    pthread_t thread = run_thread(read_on, client);
+    int64_t begin = now_ns();
+    IS(pulsews_close(client, 1000, NULL, PULSEWS_MILLISECONDS(500)), PULSEWS_ETIMEOUT);
+    pthread_join(thread, NULL);
+    fprintf(stderr, "%.0f ms\n", (double)(now_ns() - begin) / 1e6);
+    CHECK(now_ns() - begin < PULSEWS_SECONDS(2));
+    await_record(s, 0, "close", "1000"); /* of the URL, which answers */
+    CHECK(now_ns() - begin < PULSEWS_SECONDS(2));
+    IS(pulsews_close(client, 1000, NULL, SHORT), PULSEWS_OK);
+    IS((int64_t)statistic(client, "sides_connected"), 0);
+    pulsews_client_free(client);
+}
+
 TEST(twins_that_can_not_be) {
     static const char *const wrong[][4] = {
         {"sequence_path="}, {"sequence_scope=connection"}, {"hold_login=true"}, {"hold_connect=true"},
