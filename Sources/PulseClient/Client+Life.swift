@@ -121,11 +121,25 @@ extension Client {
   /// Closes and waits for the peer's answer. `forGood`: `reconnect` does not open it again.
   package func close(code: UInt16?, reason: [UInt8], timeout: Int64, forGood: Bool) -> StatusCode {
     let deadline = Client.deadline(after: timeout)
-    if let twin { _ = twin.partner.close(code: code, reason: reason, timeout: timeout, forGood: forGood) }
+    // Both sides at the same time: one that does not answer must not keep the other one open.
+    twin?.partner.startClosing(code, reason, forGood: forGood)
+    startClosing(code, reason, forGood: forGood)
+    let status = awaitEnd(until: deadline, timeout: timeout, forGood: forGood)
+    guard let twin else { return status }
+    let other = twin.partner.awaitEnd(until: deadline, timeout: timeout, forGood: forGood)
+    return status == .ok ? other : status
+  }
+
+  private func startClosing(_ code: UInt16?, _ reason: [UInt8], forGood: Bool) {
     mutex.lock()
-    defer { mutex.unlock() }
     if forGood { isClosedForGood = true }
     beginClose(code, reason)
+    mutex.unlock()
+  }
+
+  private func awaitEnd(until deadline: Int64, timeout: Int64, forGood: Bool) -> StatusCode {
+    mutex.lock()
+    defer { mutex.unlock() }
     if life != .ended && timeout == 0 { driveBriefly() }
     if block(until: deadline, { self.life == .ended || !self.closeStarted }) { return .ok }
     if !forGood && closeStarted {
@@ -164,8 +178,10 @@ extension Client {
 
   /// Ends the client at once and waits until no call is inside it.
   package func finish() {
-    twin?.partner.finish()
-    twin?.partner.primary = nil
+    if let partner = twin?.partner {
+      partner.finish()
+      partner.mutex.withLock { partner.primary = nil }
+    }
     mutex.lock()
     closeStarted = true
     isClosedForGood = true
@@ -173,7 +189,10 @@ extension Client {
     connection?.lingers = false
     connection?.end(closedByCaller())
     if life != .ended { finishClosing(closedByCaller()) }
+    // The loop keeps a client as long as it has a timer.
     cancel(&flowTimer)
+    cancel(&keysTimer)
+    if let twin { cancel(&twin.timer) }
     releaseJournal()
     wake()
     while blockedCalls > 0 {
