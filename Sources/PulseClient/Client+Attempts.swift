@@ -89,7 +89,7 @@ extension Client {
     move(.opened, cause: "connected")
     log(.info) { "connected to \(opened.url.redacted) in \(seconds: self.statistics.connectTime) s" }
     scheduleStale()
-    restartKeys()
+    if twin?.state != .connected { restartKeys() }
     scheduleReturn()
     beginSession(on: opened)
     wake()

@@ -222,7 +222,7 @@ extension Client {
   func keysAreDue() {
     // Without a connection, and while reading pauses, silence says nothing about a key.
     guard isConnected else { return }
-    if connection?.readingPaused == true { feed?.staleness?.restart(Clock.monotonic()) }
+    if connection?.readingPaused == true || twin?.isPaused == true { feed?.staleness?.restart(Clock.monotonic()) }
     let now = Clock.monotonic()
     var isNews = false
     while let (key, silence) = feed?.staleness?.expire(now) {

@@ -206,6 +206,8 @@ extension Client {
   }
 
   package func subscribe(key: [UInt8], message: [UInt8]?, unsubscribe: [UInt8]?) -> Failure? {
+    twin?.order.lock()
+    defer { twin?.order.unlock() }
     let failure = subscribeHere(key: key, message: message, unsubscribe: unsubscribe)
     if failure == nil { _ = twin?.partner.subscribe(key: key, message: message, unsubscribe: unsubscribe) }
     return failure
@@ -239,6 +241,8 @@ extension Client {
   }
 
   package func unsubscribe(key: [UInt8]) -> StatusCode {
+    twin?.order.lock()
+    defer { twin?.order.unlock() }
     _ = twin?.partner.unsubscribe(key: key)
     mutex.lock()
     defer { mutex.unlock() }
@@ -258,6 +262,8 @@ extension Client {
   // MARK: What changes between connects
 
   package func setHeader(_ name: String, _ value: String?) -> Failure? {
+    twin?.order.lock()
+    defer { twin?.order.unlock() }
     if let failure = twin?.partner.setHeader(name, value) { return failure }
     mutex.lock()
     defer { mutex.unlock() }

@@ -19,6 +19,8 @@ final class Twin {
   /// Of its attempts; and how many of them `open` has seen.
   var failedAttempts: UInt64 = 0
   var toldAttempts: UInt64 = 0
+  /// For calls that change both sides: two of them must not come in different orders.
+  let order = Mutex()
   /// What the application was told last: the better one of both.
   var shownState = SessionState.disconnected
   /// The partner's reading waits for room in the queue.
@@ -98,7 +100,12 @@ extension Client {
     twin.state = state
     twin.hasEnded = hasEnded
     if code != .ok && state != .connected { twin.failedAttempts &+= 1 }
-    if state == .connected { statistics.twinConnections &+= 1 } else { sideEnded(.twin) }
+    if state == .connected {
+      statistics.twinConnections &+= 1
+      if !isOpen { restartKeys() }
+    } else {
+      sideEnded(.twin)
+    }
     tellSide(.twin, state, cause)
     showState(event, cause: cause, code: code)
     if state != .connected || hasEnded { wake() }
