@@ -37,13 +37,14 @@ extension Client {
   /// The library has used it up; its number counts all the same.
   func passOver(on connection: Connection) {
     guard let feed, twin == nil, connection !== successor, !options.sequenceOfConnection, let number = feed.number,
-      !feed.isCopy(number)
+      let next = feed.admit(number, now: host.loop.turnTime)
     else { return }
-    judge(number)
+    judge(next)
   }
 
   /// A message for the application, read before.
   func accept(_ message: WireMessage, receivedAt: Int64) {
+    if feed?.number != nil { lastNumberAt = host.loop.turnTime }
     var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
     if message.wasCompressed { flags |= MessageCode.wasCompressed }
     pass(UInt32(message.kind.rawValue), flags, message.payload, receivedAt)
@@ -72,7 +73,7 @@ extension Client {
     } else if let twin {
       twin.merge.renew(Side.url.rawValue)
     } else if tellsCopies {
-      feed?.startGeneration()
+      feed?.startGeneration(host.loop.turnTime)
     }
   }
 
@@ -81,11 +82,11 @@ extension Client {
     var key = -1
     if let feed {
       if !options.sequenceOfConnection, let number = feed.number {
-        if feed.isCopy(number) {
+        guard let next = feed.admit(number, now: host.loop.turnTime) else {
           statistics.duplicatesDiscarded &+= 1
           return
         }
-        judge(number)
+        judge(next)
       }
       key = feed.key
       if key >= 0 && feed.staleness != nil { touch(key) }

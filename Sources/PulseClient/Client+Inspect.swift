@@ -37,9 +37,7 @@ extension Client {
       }
       return swallow(message, on: connection)
     }
-    if !options.rotateOn.isEmpty && connection === self.connection && options.rotateOn.matches(payload) {
-      rotate("notice")
-    }
+    if !options.rotateOn.isEmpty && options.rotateOn.matches(payload) { noticeArrived(on: connection) }
     return inspectSession(message, on: connection)
   }
 

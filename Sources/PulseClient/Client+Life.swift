@@ -103,6 +103,8 @@ extension Client {
     endpoints.resetRuledOut()
     if let connection {
       if state == .connected { statistics.reconnectsManual &+= 1 }
+      // The one that follows would take over, with what was right before.
+      if successor?.isOutdated == true { leaveSuccessor() }
       connection.leave(Failure(.moved, "\(url.redacted): left, since reconnect() was called"))
     }
     // It may have ended in another way, with what was still to be read.

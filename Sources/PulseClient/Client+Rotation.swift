@@ -18,6 +18,11 @@ struct Rotation {
   var cause: StaticString = ""
   /// The server gave notice before the connection was ready.
   var isAsked = false
+  /// A notice was given, and what follows from it is planned.
+  var isNoticed = false
+  /// The pauses between notices that follow one another.
+  var notices = Backoff()
+  var tookOverAt: Int64 = 0
   /// A hold of the application's comes first.
   var isHeld = false
   var endpoint = 0
@@ -25,8 +30,15 @@ struct Rotation {
   var timer: TimerID?
   var backoff = Backoff()
   var readyAt: Int64 = 0
+  /// What the connection before has brought since then proves that this one is mute.
+  var proofAt: Int64 = 0
   /// The first message that it brought once it was ready; 0 before.
   var firstDataAt: Int64 = 0
+  /// The first of them with a number, and the last of all.
+  var firstNumberAt: Int64 = 0
+  var lastDataAt: Int64 = 0
+  /// Since when nothing is waited for but the connection before.
+  var overAt: Int64 = 0
   /// What it has brought so far.
   var held = MessageQueue()
 }
@@ -37,6 +49,8 @@ extension Client {
   private static let gatePause: Int64 = 500_000_000
   /// So often a take-over that waits is looked at.
   private static let overlapLook: Int64 = 100_000_000
+  /// So long a connection that is behind may be silent and still be waited for, if the overlap is not longer.
+  private static let catchUpPause: Int64 = 500_000_000
 
   var replaces: Bool { options.maxAge > 0 || !options.rotateOn.isEmpty }
 
@@ -67,7 +81,8 @@ extension Client {
     guard let connection else { return }
     if rotation.isAsked {
       rotation.isAsked = false
-      planRotation("notice", at: Clock.monotonic())
+      rotation.isNoticed = true
+      planRotation("notice", at: Clock.deadline(Clock.monotonic(), after: noticeDelay()))
       return
     }
     if options.maxAge == 0 { return }
@@ -77,13 +92,43 @@ extension Client {
   }
 
   private func planRotation(_ cause: StaticString, at time: Int64) {
-    cancel(&rotation.timer)
     rotation.cause = cause
-    rotation.timer = host.loop.schedule(self, tag: Signal.rotation, deadline: time)
+    lookAgain(time)
   }
 
   func rotationIsDue() {
     if successor != nil && rotation.purpose == .replacement { overlapIsOver() } else { rotate(rotation.cause) }
+  }
+
+  /// The server says that a connection is to end.
+  func noticeArrived(on noticed: Connection) {
+    guard noticed === connection else {
+      // For when it has taken over.
+      noticed.session.hasNotice = true
+      return
+    }
+    if rotation.isNoticed { return }
+    let delay = stage != .ready || successor != nil || hold != nil ? 0 : noticeDelay()
+    if delay == 0 { return rotate("notice") }
+    rotation.isNoticed = true
+    planRotation("notice", at: Clock.deadline(Clock.monotonic(), after: delay))
+  }
+
+  /// A server may give notice to everybody who comes: it must not be stormed.
+  private func noticeDelay() -> Int64 {
+    if rotation.tookOverAt > 0 && Clock.monotonic() &- rotation.tookOverAt < options.stableTime {
+      return nextDelay(&rotation.notices)
+    }
+    rotation.notices.reset()
+    return 0
+  }
+
+  private func nextDelay(_ backoff: inout Backoff) -> Int64 {
+    backoff.base = options.reconnectBaseDelay
+    backoff.maximum = options.reconnectMaxDelay
+    backoff.jitterPermille = options.jitterPermille
+    backoff.limit = 0
+    return backoff.nextDelay(random: random.next64()) ?? options.reconnectMaxDelay
   }
 
   /// Begins to replace the connection.
@@ -99,6 +144,7 @@ extension Client {
       return
     }
     rotation.purpose = .replacement
+    rotation.isNoticed = false
     rotation.cause = cause
     rotation.endpoint =
       endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: options.endpointReturn)
@@ -139,6 +185,10 @@ extension Client {
       cancel(&rotation.timer)
       rotation.readyAt = 0
       rotation.firstDataAt = 0
+      rotation.firstNumberAt = 0
+      rotation.lastDataAt = 0
+      rotation.overAt = 0
+      feed?.forgetJoints()
       tellRotation("begin")
     }
     log(.debug) { "connecting to \(target.redacted), which is to follow the present connection" }
@@ -173,11 +223,7 @@ extension Client {
     statistics.rotationsFailed &+= 1
     tellRotation("failed", ",\"problem\":\(json: failure.text)")
     log(.warning) { "the connection can't be replaced yet: \(failure.text)" }
-    rotation.backoff.base = options.reconnectBaseDelay
-    rotation.backoff.maximum = options.reconnectMaxDelay
-    rotation.backoff.jitterPermille = options.jitterPermille
-    rotation.backoff.limit = 0
-    let delay = rotation.backoff.nextDelay(random: random.next64()) ?? options.reconnectMaxDelay
+    let delay = nextDelay(&rotation.backoff)
     planRotation(rotation.cause, at: Clock.deadline(Clock.monotonic(), after: delay))
   }
 
@@ -204,13 +250,12 @@ extension Client {
 
   func successorIsReady(_ ready: Connection) {
     rotation.readyAt = Clock.monotonic()
+    rotation.proofAt = rotation.readyAt
     planOverlap(from: rotation.readyAt)
   }
 
   private func planOverlap(from time: Int64) {
-    cancel(&rotation.timer)
-    rotation.timer = host.loop.schedule(
-      self, tag: Signal.rotation, deadline: Clock.deadline(time, after: options.rotationOverlap))
+    lookAgain(Clock.deadline(time, after: options.rotationOverlap))
   }
 
   /// A message of the successor: kept until it takes over.
@@ -220,9 +265,9 @@ extension Client {
     rotation.held.append(
       kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: receivedAt,
       expected: message.payload.count)
-    if rotation.firstDataAt == 0 && newcomer.session.stage == .ready {
-      rotation.firstDataAt = Clock.monotonic()
-      if tellsCopies { planOverlap(from: rotation.firstDataAt) } else { overlapIsOver() }
+    if tellsCopies { feed?.noteJoint() }
+    if newcomer.session.stage == .ready {
+      noteData(hasNumber: tellsCopies && feed?.number != nil)
       if connection === newcomer { return }
     }
     if rotation.held.bytes < options.receiveQueueBytes { return }
@@ -239,43 +284,77 @@ extension Client {
       ))
   }
 
+  /// The overlap begins with the first message, and anew with the first that has a number: what comes before that may
+  /// be an answer to a subscription.
+  private func noteData(hasNumber: Bool) {
+    let now = Clock.monotonic()
+    rotation.lastDataAt = now
+    let isFirst = rotation.firstDataAt == 0
+    let isFirstNumber = hasNumber && rotation.firstNumberAt == 0
+    if isFirst { rotation.firstDataAt = now }
+    if isFirstNumber { rotation.firstNumberAt = now }
+    if isFirst && !tellsCopies {
+      overlapIsOver()
+    } else if isFirst || isFirstNumber {
+      planOverlap(from: now)
+    }
+  }
+
   /// The consumer has taken what the old connection had brought.
   func resumeSuccessor() {
     if let successor, successor.readingPaused, rotation.held.bytes >= options.receiveQueueBytes { overlapSoon() }
   }
 
   private func overlapSoon() {
-    cancel(&rotation.timer)
-    rotation.timer = host.loop.schedule(self, tag: Signal.rotation, deadline: Clock.monotonic())
+    lookAgain(Clock.monotonic())
     host.hurry()
   }
 
-  /// By their numbers.
-  var tellsCopies: Bool { !options.sequencePath.isEmpty && !options.sequenceOfConnection }
+  /// By their numbers; those of a twin the client does that has the other one, too.
+  var tellsCopies: Bool { primary != nil || (!options.sequencePath.isEmpty && !options.sequenceOfConnection) }
 
   private func overlapIsOver() {
     guard let successor, successor.session.stage == .ready else { return }
     let now = Clock.monotonic()
-    if let connection, connection.readingPaused || connection.heldInput.count > 0 {
+    let patience = options.openTimeout > options.rotationOverlap ? options.openTimeout : options.rotationOverlap
+    if let connection, connection.readingPaused || connection.heldInput.count > 0 || connection.readsAgain {
       // What it has brought and nobody has taken yet comes before anything of the successor.
-      cancel(&rotation.timer)
-      rotation.timer = host.loop.schedule(self, tag: Signal.rotation, deadline: now &+ Client.overlapLook)
-      return
+      rotation.overAt = 0
+      rotation.proofAt = now
+      return lookAgain(now &+ Client.overlapLook)
     }
-    // One that is mute does not follow one that delivers.
-    if rotation.firstDataAt == 0 && lastDataAt > rotation.readyAt {
-      let patience = options.openTimeout > options.rotationOverlap ? options.openTimeout : options.rotationOverlap
-      if now &- rotation.readyAt < patience {
+    // One that is mute does not follow one that delivers. What came at about the time when it was ready is no proof.
+    let countsNumbers = tellsCopies && lastNumberAt > rotation.proofAt
+    let isMute = (countsNumbers ? rotation.firstNumberAt : rotation.firstDataAt) == 0
+    let last = countsNumbers ? lastNumberAt : lastDataAt
+    if isMute && last > rotation.proofAt {
+      if now &- rotation.proofAt < patience {
         let pause = options.rotationOverlap > Client.overlapLook ? options.rotationOverlap : Client.overlapLook
-        cancel(&rotation.timer)
-        rotation.timer = host.loop.schedule(self, tag: Signal.rotation, deadline: Clock.deadline(now, after: pause))
+        return lookAgain(Clock.deadline(now, after: pause))
+      }
+      if last > Clock.deadline(rotation.proofAt, after: options.rotationOverlap) {
+        successor.leave(
+          Failure(.stale, "\(successor.url.redacted): no data came over the new connection, and over the old one there did"))
         return
       }
-      successor.leave(
-        Failure(.stale, "\(successor.url.redacted): no data came over the new connection, and over the old one there did"))
-      return
+    }
+    if rotation.overAt == 0 { rotation.overAt = now }
+    if let connection, now &- rotation.overAt < patience, connection.outputIsCut || isCatchingUp(connection, now) {
+      return lookAgain(now &+ Client.overlapLook)
     }
     takeOver(successor, after: nil)
+  }
+
+  /// It is behind the successor, and goes on bringing what that one does not have.
+  private func isCatchingUp(_ connection: Connection, _ now: Int64) -> Bool {
+    let pause = options.rotationOverlap > Client.catchUpPause ? options.rotationOverlap : Client.catchUpPause
+    guard tellsCopies, let feed, now &- connection.lastReceivedAt < pause else { return false }
+    return !feed.hasReachedJoints()
+  }
+
+  private func lookAgain(_ time: Int64) {
+    cancel(&rotation.timer)
+    rotation.timer = host.loop.schedule(self, tag: Signal.rotation, deadline: time)
   }
 
   // MARK: The change
@@ -285,6 +364,8 @@ extension Client {
     successor = nil
     connection = opened
     chosenEndpoint = opened.endpoint
+    acceptance = opened.acceptance
+    refusal = nil
     return old
   }
 
@@ -313,6 +394,10 @@ extension Client {
     cancel(&rotation.timer)
     cancel(&stableTimer)
     cancel(&homewardTimer)
+    rotation.isAsked = opened.session.hasNotice
+    rotation.isNoticed = false
+    rotation.tookOverAt = now
+    if rotation.lastDataAt > lastDataAt { lastDataAt = rotation.lastDataAt }
     let wasPaused = opened.readingPaused
     opened.readingPaused = false
     let why = failure?.text ?? sentence("\(opened.url.redacted): left for the connection that follows")

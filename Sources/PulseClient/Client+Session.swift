@@ -93,6 +93,7 @@ extension Client {
     cancel(&staleTimer)
     cancel(&rotation.timer)
     rotation.isAsked = false
+    rotation.isNoticed = false
     // One for the login, or for an attempt at a preferred endpoint.
     hold = nil
     heldConnection = nil
@@ -275,6 +276,7 @@ extension Client {
       if let problem = HeaderCheck.problem(changed) { return Failure(.badValue, text: problem) }
     }
     headers = changed
+    successor?.isOutdated = true
     return nil
   }
 
@@ -289,6 +291,7 @@ extension Client {
         return Failure(.badURL, "the URL must stay with \(urls[0].isSecure ? "wss" : "ws")")
       }
       urls[0] = url
+      successor?.isOutdated = true
       return nil
     }
   }

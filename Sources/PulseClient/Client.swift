@@ -148,6 +148,8 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // Liveness
   var lastDataAt: Int64 = 0
+  /// The last message with a number, of the connection that serves.
+  var lastNumberAt: Int64 = 0
   var isStale = false
   var staleTimer: TimerID?
   var roundTrips = RoundTripTimes()

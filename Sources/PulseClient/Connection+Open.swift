@@ -177,8 +177,11 @@ extension Connection {
     serverHeartbeatAt = now
     if options.heartbeatInterval > 0 { nextHeartbeatAt = Clock.deadline(now, after: options.heartbeatInterval) }
     scheduleHeartbeat()
-    client.acceptance = acceptance
-    client.refusal = nil
+    self.acceptance = acceptance
+    if self === client.connection {
+      client.acceptance = acceptance
+      client.refusal = nil
+    }
     client.connectionOpened(self)
   }
 

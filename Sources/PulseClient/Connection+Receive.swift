@@ -119,7 +119,8 @@ extension Connection {
             if offset < chunk.count { hold(chunk, from: offset) }
             break reading
           }
-          if inbox.bytes < limit { continue }
+          // What it brings waits elsewhere, and is bounded there.
+          if inbox.bytes < limit || client.successor === self { continue }
         } else if client.handles {
           hasData = true
           client.accept(message, receivedAt: receivedAt)

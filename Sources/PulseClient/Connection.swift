@@ -63,6 +63,9 @@ final class Connection: EventHandler, @unchecked Sendable {
   /// The peer has ended its side, or the connection is broken: reading goes on until that shows.
   var inputIsEnding = false
   var upgradeParser: UpgradeResponseParser?
+  var acceptance: UpgradeAcceptance?
+  /// The application has changed URL or headers since.
+  var isOutdated = false
   var wire: WireConnection?
   var openTimer: TimerID?
   var closeTimer: TimerID?

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
+import PulseTransport
 
 /// What a client knows of the messages by their keys and numbers, if options ask for that. Guarded as its client.
 final class Feed {
@@ -18,6 +19,13 @@ final class Feed {
   /// A new connection may bring what another one has brought: of each key, until its first new number.
   private var generation: UInt32 = 0
   private var generations: [UInt32] = []
+  private var copiesEnd = Int64.min
+  private let copiesTime: Int64
+  /// Two connections bring the messages all the time.
+  private let isOfTwins: Bool
+  /// Of each key the first number that a successor has brought: the connection before it has to come up to that.
+  private var joints: [FeedNumber] = []
+  private var isJoined: [Bool] = []
   var isFull = false
 
   /// The message that was read last: its place in the feed, and the number of its key.
@@ -49,6 +57,8 @@ final class Feed {
     hasPrevious = hasNumbers && options.sequencePrevious != nil
     rule = hasPrevious ? .previous : options.sequenceIncreases ? .increasing : .consecutive
     check = SequenceCheck(rule: rule)
+    copiesTime = max(options.rotationOverlap, FeedMerge.restartTime)
+    isOfTwins = options.twin != nil
     if wantsKeys && options.staleKeyTimeout > 0 { staleness = KeyStaleness(timeout: options.staleKeyTimeout) }
   }
 
@@ -89,15 +99,66 @@ final class Feed {
     sequenceKeys?.key(index) ?? UnsafeRawBufferPointer(start: nil, count: 0)
   }
 
-  func startGeneration() { generation &+= 1 }
+  // MARK: Another connection
 
-  /// Whether another connection has brought it already.
-  func isCopy(_ number: FeedNumber) -> Bool {
-    if generation == 0 || number.key < 0 { return false }
+  func startGeneration(_ now: Int64) {
+    generation &+= 1
+    copiesEnd = Clock.deadline(now, after: copiesTime)
+  }
+
+  /// The message's place as it is to be judged; nil for one that another connection has brought already.
+  ///
+  /// One connection may cut the changes into messages otherwise than the other: what both have of the first one then is
+  /// no step back. And a server that numbers anew must not be taken for copies for ever.
+  func admit(_ number: FeedNumber, now: Int64) -> FeedNumber? {
+    if isOfTwins { return joined(number) }
+    if generation == 0 || number.key < 0 { return number }
     while number.key >= generations.count { generations.append(0) }
-    if generations[number.key] == generation { return false }
-    if let last = check.last(number.key), number.last <= last { return true }
+    if generations[number.key] == generation { return number }
+    if let last = check.last(number.key), number.last <= last, now < copiesEnd { return nil }
     generations[number.key] = generation
-    return false
+    return joined(number)
+  }
+
+  private func joined(_ number: FeedNumber) -> FeedNumber {
+    guard let last = check.last(number.key), number.last > last else { return number }
+    var number = number
+    if number.first <= last { number.first = last &+ 1 }
+    if let previous = number.previous, previous < last { number.previous = last }
+    return number
+  }
+
+  /// A successor has brought the message that was read.
+  func noteJoint() {
+    guard let number, number.key >= 0 else { return }
+    while number.key >= isJoined.count { isJoined.append(false) }
+    if isJoined[number.key] { return }
+    isJoined[number.key] = true
+    joints.append(number)
+  }
+
+  func forgetJoints() {
+    joints.removeAll(keepingCapacity: false)
+    isJoined.removeAll(keepingCapacity: true)
+  }
+
+  /// Whether the connection before the successor has brought all that comes before what that one has.
+  func hasReachedJoints() -> Bool {
+    while let joint = joints.last {
+      if let last = check.last(joint.key), !joint.joins(last, rule) { return false }
+      joints.removeLast()
+    }
+    return true
+  }
+}
+
+extension FeedNumber {
+  /// Nothing is missing between `before` and this one, as far as that can be known.
+  fileprivate func joins(_ before: Int64, _ rule: SequenceCheck.Rule) -> Bool {
+    switch rule {
+    case .previous: previous.map { $0 <= before } ?? true
+    case .increasing: first <= before
+    case .consecutive: first &- 1 <= before
+    }
   }
 }

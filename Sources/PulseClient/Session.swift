@@ -11,6 +11,8 @@ struct Session {
   var loginIsConfirmed = false
   var confirmsAwaited = 0
   var nextSubscribeAt: Int64 = 0
+  /// The server has told a successor that it is to end.
+  var hasNotice = false
   /// Of a successor; those of the connection that serves are the client's.
   var subscriptions: SubscriptionSet?
 }

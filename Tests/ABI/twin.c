@@ -186,6 +186,9 @@ static void kill_sides(server *s, const char *const *options, int kills, int lag
         tell_server(s, command);
         FOLLOW(client, &f, "\"event\":\"twin\"", part, "\"state\":\"reconnecting\"");
         FOLLOW(client, &f, "\"event\":\"twin\"", part, "\"state\":\"connected\"");
+        /* What the server tells may come later than what the client does. */
+        for (int64_t end = now_ns() + SHORT; count_records(s, 0, "request", NULL) == before; poll(NULL, 0, 1))
+            CHECK(now_ns() < end);
         await_both(client, s, &f);
         CHECK(count_records(s, 0, "request", NULL) == before + 1);
         follow_texts(client, &f, 6 * lag + 30); /* 2 texts a ms: both are where they were */

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import Testing
+
+@testable import PulseClient
+
+/// What a client knows of numbers when another connection begins to bring them.
+@Suite struct FeedTests {
+  private static let second: Int64 = 1_000_000_000
+
+  private func feed(_ settings: [(String, String)]) throws -> Feed {
+    var options = ClientOptions()
+    for (name, value) in settings { #expect(options.set(name, value) == nil, "\(name)=\(value)") }
+    return try #require(Feed.make(options, seed: (1, 2)))
+  }
+
+  private func read(_ feed: Feed, _ message: String) {
+    Array(message.utf8).withUnsafeBytes { feed.read($0) }
+  }
+
+  /// As a client does with a message: nil for a copy.
+  private func take(_ feed: Feed, _ message: String, at now: Int64 = 0) -> SequenceCheck.Verdict? {
+    read(feed, message)
+    guard let number = feed.number, let place = feed.admit(number, now: now) else { return nil }
+    return feed.check.judge(place.key, first: place.first, last: place.last, previous: place.previous)
+  }
+
+  @Test func copiesOfTheConnectionBefore() throws {
+    let feed = try feed([("sequence_path", "u"), ("sequence_key", "s")])
+    #expect(take(feed, #"{"s":"a","u":7}"#) == .first)
+    #expect(take(feed, #"{"s":"b","u":3}"#) == .first)
+    feed.startGeneration(0)
+    #expect(take(feed, #"{"s":"a","u":6}"#) == nil)
+    #expect(take(feed, #"{"s":"a","u":7}"#) == nil)
+    #expect(take(feed, #"{"s":"a","u":8}"#) == .fine)
+    // What the new one has brought itself is no copy any more.
+    #expect(take(feed, #"{"s":"a","u":8}"#) == .repeated)
+    #expect(take(feed, #"{"s":"b","u":3}"#) == nil)
+    #expect(take(feed, #"{"s":"b","u":5}"#) == .gap(expected: 4, missing: 1))
+  }
+
+  /// A server that has begun to count anew would else be mute until it has come to the old numbers.
+  @Test func copiesHaveAnEnd() throws {
+    let feed = try feed([("sequence_path", "u"), ("rotation_overlap", "1s")])
+    #expect(take(feed, #"{"u":1000}"#) == .first)
+    let begin = 5 * FeedTests.second
+    feed.startGeneration(begin)
+    #expect(take(feed, #"{"u":1}"#, at: begin) == nil)
+    #expect(take(feed, #"{"u":2}"#, at: begin + FeedMerge.restartTime - 1) == nil)
+    #expect(take(feed, #"{"u":3}"#, at: begin + FeedMerge.restartTime) == .stepBack(last: 1000))
+    #expect(take(feed, #"{"u":4}"#, at: begin + FeedMerge.restartTime) == .stepBack(last: 1000))
+  }
+
+  /// The copies last as long as one side may lag behind the other.
+  @Test func copiesLastAnOverlap() throws {
+    let feed = try feed([("sequence_path", "u"), ("rotation_overlap", "1m")])
+    #expect(take(feed, #"{"u":10}"#) == .first)
+    feed.startGeneration(0)
+    #expect(take(feed, #"{"u":9}"#, at: 59 * FeedTests.second) == nil)
+    #expect(take(feed, #"{"u":10}"#, at: 60 * FeedTests.second) == .repeated)
+  }
+
+  @Test func changesThatAreCutInOtherWays() throws {
+    let feed = try feed([("sequence_path", "U,u")])
+    #expect(take(feed, #"{"U":1,"u":10}"#) == .first)
+    feed.startGeneration(0)
+    #expect(take(feed, #"{"U":4,"u":9}"#) == nil)
+    #expect(take(feed, #"{"U":9,"u":14}"#) == .fine)
+    // From here on it is one connection's own mistake.
+    #expect(take(feed, #"{"U":13,"u":18}"#) == .stepBack(last: 14))
+  }
+
+  @Test func changesThatAreCutInOtherWaysAndNameTheOneBefore() throws {
+    let feed = try feed([("sequence_path", "u"), ("sequence_previous", "pu")])
+    #expect(take(feed, #"{"pu":1,"u":10}"#) == .first)
+    feed.startGeneration(0)
+    #expect(take(feed, #"{"pu":7,"u":12}"#) == .fine)
+    #expect(take(feed, #"{"pu":13,"u":15}"#) == .gap(expected: 12, missing: -1))
+  }
+
+  @Test func twinsAreCutInOtherWaysAllTheTime() throws {
+    let feed = try feed([("sequence_path", "U,u"), ("twin", "ws://127.0.0.1/")])
+    #expect(take(feed, #"{"U":1,"u":10}"#) == .first)
+    #expect(take(feed, #"{"U":6,"u":15}"#) == .fine)
+    #expect(take(feed, #"{"U":11,"u":20}"#) == .fine)
+    #expect(take(feed, #"{"U":22,"u":25}"#) == .gap(expected: 21, missing: 1))
+    #expect(take(feed, #"{"U":9223372036854775807,"u":9223372036854775807}"#) == .gap(expected: 26, missing: .max - 26))
+  }
+
+  // MARK: What the connection before still has to bring
+
+  @Test func jointsAreReached() throws {
+    let feed = try feed([("sequence_path", "u"), ("sequence_key", "s")])
+    #expect(feed.hasReachedJoints())
+    #expect(take(feed, #"{"s":"a","u":7}"#) == .first)
+    for message in [#"{"s":"a","u":10}"#, #"{"s":"a","u":11}"#, #"{"s":"new","u":1}"#, #"{"no":1}"#] {
+      read(feed, message)
+      feed.noteJoint()
+    }
+    // 8 and 9 are not there.
+    #expect(!feed.hasReachedJoints())
+    #expect(take(feed, #"{"s":"a","u":8}"#) == .fine)
+    #expect(!feed.hasReachedJoints())
+    #expect(take(feed, #"{"s":"a","u":9}"#) == .fine)
+    #expect(feed.hasReachedJoints())
+    feed.forgetJoints()
+    read(feed, #"{"s":"a","u":20}"#)
+    feed.noteJoint()
+    #expect(!feed.hasReachedJoints())
+    feed.forgetJoints()
+    #expect(feed.hasReachedJoints())
+  }
+
+  @Test func jointsByTheOneBefore() throws {
+    let feed = try feed([("sequence_path", "u"), ("sequence_previous", "pu")])
+    #expect(take(feed, #"{"pu":1,"u":10}"#) == .first)
+    read(feed, #"{"pu":15,"u":20}"#)
+    feed.noteJoint()
+    #expect(!feed.hasReachedJoints())
+    #expect(take(feed, #"{"pu":10,"u":15}"#) == .fine)
+    #expect(feed.hasReachedJoints())
+    // A snapshot begins anew: there is nothing to come up to.
+    feed.forgetJoints()
+    read(feed, #"{"u":99}"#)
+    feed.noteJoint()
+    #expect(feed.hasReachedJoints())
+  }
+}
