@@ -20,7 +20,7 @@ package struct FeedNumber: Equatable {
 /// A message that is ahead waits for the other side to bring those before it, which it no longer does when that side
 /// is ahead, too: each side is in order. Not thread safe; its owner locks.
 ///
-/// After each `offer`, `setReady` and `changeOver`, and at `nextDeadline`, the owner calls `release` until it gives
+/// After each `offer` and `setReady`, and at `nextDeadline`, the owner calls `release` until it gives
 /// nil. A message without a number has no copy that could be told: `takesUnnumbered` says from which side to take them.
 package final class FeedMerge {
   package enum Verdict {
@@ -58,9 +58,6 @@ package final class FeedMerge {
   var store = HeldMessages()
   /// Keys whose first waiting message may go; a stack.
   private var ripe: [Int] = []
-  /// All of this side is held until the change-over; -1 for none.
-  package private(set) var heldSide = -1
-  private var releasesAll = false
   private var isReady = (false, false)
 
   package private(set) var firsts: (UInt64, UInt64) = (0, 0)
@@ -79,7 +76,7 @@ package final class FeedMerge {
   package var heldBytes: Int { store.bytes }
   /// When a message has waited long enough; nil if none waits for that.
   package var nextDeadline: Int64? {
-    store.oldest < 0 || heldSide >= 0 || releasesAll ? nil : store.nodes[Int(store.oldest)].deadline
+    store.oldest < 0 ? nil : store.nodes[Int(store.oldest)].deadline
   }
 
   /// Tells that a side brings data, or that its connection has ended.
@@ -88,7 +85,6 @@ package final class FeedMerge {
     if ready { return }
     // Its next connection begins with any number.
     for key in 0..<keys.count { setPeak(key, side, -1) }
-    if heldSide >= 0 || releasesAll { return }
     if !isReady.0 && !isReady.1 {
       for key in 0..<keys.count {
         keys[key].last = -1
@@ -112,22 +108,6 @@ package final class FeedMerge {
 
   package func takesUnnumbered(_ side: Int) -> Bool { side == 0 ? isReady.0 : !isReady.0 }
 
-  /// The highest number of a key that was delivered without `offer`.
-  package func note(_ key: Int, last: Int64) {
-    if key < 0 || key >= KeyTable.maxKeys { return }
-    reach(key)
-    if last > keys[key].last { keys[key].last = last }
-  }
-
-  /// Forgets all numbers and what waits.
-  package func reset() {
-    keys.removeAll(keepingCapacity: true)
-    ripe.removeAll(keepingCapacity: true)
-    store.removeAll()
-    heldSide = -1
-    releasesAll = false
-  }
-
   /// A message that `side` brought. `deliver` is for now, and before anything that `release` gives.
   package func offer(
     side: Int, _ number: FeedNumber, now: Int64, kind: UInt32, flags: UInt32, payload: UnsafeRawBufferPointer,
@@ -137,15 +117,6 @@ package final class FeedMerge {
     if key < 0 || key >= KeyTable.maxKeys || number.first < 0 { return takesUnnumbered(side) ? .deliver : .duplicate }
     reach(key)
     let last = keys[key].last
-    if heldSide >= 0 {
-      if side != heldSide {
-        if number.last > last { keys[key].last = number.last }
-        return .deliver
-      }
-      if number.last <= last { return copy() }
-      store.append(side, number, .max, kind, flags, payload, receivedAt)
-      return .held
-    }
     if rule == .previous, last >= 0, number.previous == last, number.last < last { return restart(side, number, now) }
     if number.last <= peak(key, side) { return wentBack(key, side) ? restart(side, number, now) : copy() }
     let otherPeak = peak(key, 1 &- side)
@@ -169,43 +140,9 @@ package final class FeedMerge {
     return isNew ? .held : copy()
   }
 
-  /// Holds all that `side`, a newcomer, brings: after its last `setReady`, before its first message. Nothing is judged
-  /// of the other side meanwhile. The owner ends it when `heldBytes` exceeds `limit`.
-  package func holdAll(_ side: Int) {
-    heldSide = side
-    if store.count == 0 { return }
-    // What waits for its turn waits for the change-over now.
-    ripe.removeAll(keepingCapacity: true)
-    for key in 0..<keys.count {
-      keys[key].isRipe = false
-      keys[key].through = -1
-      keys[key].head = -1
-      keys[key].tail = -1
-    }
-  }
-
-  /// `release` gives what was held, in order of arrival, but for copies. Numbers go on from there.
-  package func changeOver() {
-    if heldSide < 0 { return }
-    heldSide = -1
-    releasesAll = store.count > 0
-  }
-
   /// The next message that need not wait any more; it lives until the next call.
   package func release(_ now: Int64) -> HeldMessage? {
     store.takeBack()
-    if heldSide >= 0 { return nil }
-    while releasesAll {
-      guard store.oldest >= 0 else {
-        releasesAll = false
-        break
-      }
-      let node = Int(store.oldest)
-      let held = store.nodes[node]
-      let isCopy = held.number.last <= keys[held.number.key].last
-      store.remove(node)
-      if isCopy { _ = copy() } else { return lend(held, now) }
-    }
     while true {
       while let key = ripe.last {
         let node = keys[key].head

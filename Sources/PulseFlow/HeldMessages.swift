@@ -49,7 +49,6 @@ struct HeldMessages: ~Copyable {
     }
   }
 
-  @discardableResult
   mutating func append(
     _ side: Int, _ number: FeedNumber, _ deadline: Int64, _ kind: UInt32, _ flags: UInt32,
     _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64
@@ -96,15 +95,10 @@ struct HeldMessages: ~Copyable {
   mutating func takeBack() {
     lent.deallocate()
     lent = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    // After a rotation there may have been many.
+    // There may have been many.
     if count == 0 && nodes.count > 64 {
       nodes = []
       free = -1
     }
-  }
-
-  mutating func removeAll() {
-    while oldest >= 0 { remove(Int(oldest)) }
-    takeBack()
   }
 }
