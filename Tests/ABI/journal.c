@@ -192,6 +192,8 @@ static void send_much(void) {
     IS(pulsews_send(client, PULSEWS_TEXT, large, sizeof large, 0), PULSEWS_OK);
     while (statistic(client, "bytes_sent") < 1 << 16) usleep(1000);
     send_text(client, "behind");
+    IS((int64_t)statistic(client, "messages_sent"), 1);
+    IS((int64_t)statistic(client, "connections"), 1);
 }
 
 /* Begun and not ended: it may have arrived, so it is not sent again, and that is told until the application goes on. */
