@@ -71,6 +71,9 @@ extension Connection {
     readSoon()
   }
 
+  /// Nothing can be written any more, and nothing more is there to be read.
+  func readingIsOver(_ failure: Failure) { if phase == .upgrading { upgradeEnded(failure) } else { end(failure) } }
+
   private func inputEnded(_ failure: Failure) {
     switch phase {
     case .upgrading: upgradeEnded(failure)

@@ -225,6 +225,7 @@ extension Connection {
     recordIsPending = false
     outputIsCut = false
     readsAgain = false
+    brokenWrite = nil
   }
 
   // MARK: What goes to the server

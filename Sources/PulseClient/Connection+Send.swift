@@ -251,13 +251,9 @@ extension Connection {
     }
   }
 
-  /// What the peer sent before it went, a close frame perhaps, says more than the failed write: the reader ends the
-  /// connection, with its own view of why.
+  /// What the peer sent before it went, a refusal or a close frame perhaps, says more than the failed write: the reader
+  /// ends the connection, with its own view of why.
   private func writeFailed(_ error: TransportError) {
-    if phase == .upgrading {
-      end(Failure(error))
-      return
-    }
     brokenWrite = error
     writeIsBlocked = true
     client.canSendChanged()

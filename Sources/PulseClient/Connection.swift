@@ -201,7 +201,7 @@ final class Connection: EventHandler, @unchecked Sendable {
       if phase == .upgrading || phase == .open || phase == .closing {
         readsAgain = false
         readInput()
-        if let brokenWrite, stream != nil, !readingPaused, !readsAgain { end(Failure(brokenWrite)) }
+        if let brokenWrite, stream != nil, !readingPaused, !readsAgain { readingIsOver(Failure(brokenWrite)) }
       }
     default:
       break

@@ -272,6 +272,7 @@ extension TLSStream {
   private func begin() -> OpaquePointer? {
     if ERR_peek_error() != 0 { ERR_clear_error() }
     lowerIsEmpty = false
+    lowerFailure = nil
     return ssl
   }
 
@@ -305,11 +306,13 @@ extension TLSStream {
       }
     case SSL_ERROR_SYSCALL:
       ERR_clear_error()
-      if let lowerFailure {
-        state = .failed(lowerFailure)
-      } else {
+      guard let lowerFailure else {
         failAtEOF(wasHandshaking)
+        break
       }
+      // Nothing can be written any more, but what has arrived may say why.
+      if !reading { return .failed(lowerFailure) }
+      state = .failed(lowerFailure)
     default:
       let (reason, text) = Self.takeError()
       if psys_tls_is_unexpected_eof(reason) != 0 {
