@@ -18,7 +18,7 @@ DESTDIR ?=
 number = $(shell sed -n 's/^.define PULSEWS_VERSION_$(1) \([0-9]*\)$$/\1/p' include/pulsews.h)
 VERSION := $(call number,MAJOR).$(call number,MINOR).$(call number,PATCH)
 LIBRARY := $(DIST)/libpulsews.so.$(VERSION)
-SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh
+SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh .ci/weak_constants.py
 
 PYTHON := $(BUILD)/venv/bin/python
 SUITES := abi python go chaos exchanges unit fuzz-replay integration asan tsan

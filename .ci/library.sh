@@ -24,6 +24,7 @@ printf '%s\n' "$mode" >"$scratch.mode"
 ( ulimit -v 12000000
   timeout 900 swift build -c release --scratch-path "$scratch" --product pulsews --disable-local-rpath \
     -Xcc -ffile-prefix-map="$PWD=." -Xswiftc -file-prefix-map -Xswiftc "$PWD=." ) # no path of this machine in the file
+python3 .ci/weak_constants.py "$scratch"
 
 mkdir -p "$dist"
 work=$(mktemp -d "$dist/.new.XXXXXX")

@@ -3,6 +3,9 @@
 import os
 import re
 import subprocess
+import sys
+
+import pytest
 
 from conftest import FOLDER, LIBRARY, ROOT, run
 
@@ -38,6 +41,22 @@ def test_is_small_and_stripped():
     sections = run("readelf", "-SW", LIBRARY)
     assert ".symtab" not in sections and ".debug_info" not in sections and ".gnu_debuglink" in sections
     assert LIBRARY.with_name(LIBRARY.resolve().name + ".debug").exists()
+
+
+@pytest.mark.parametrize("second, differs", [("3, 4, \"one\"", False), ("3, 5, \"one\"", True), ("3, 4, \"two\"", True)])
+def test_build_refuses_weak_constants_that_differ(tmp_path, second, differs):
+    """One name with two contents, in its bytes or behind a pointer: the linker would take one for both, without a word."""
+    for name, values in ("first", "3, 4, \"one\""), ("second", second):
+        source = tmp_path / f"{name}.c"
+        source.write_text("struct constant { long a, b; const char *c; };\n"
+                          f"extern const struct constant judgeTv_ __attribute__((weak));\n"
+                          f"const struct constant judgeTv_ = {{ {values} }};\n"
+                          f"const int plain __attribute__((weak)) = {len(name)};\n")
+        run("gcc", "-fPIC", "-c", source, "-o", source.with_suffix(".o"))
+    done = subprocess.run([sys.executable, str(ROOT / ".ci" / "weak_constants.py"), str(tmp_path)], capture_output=True, text=True)
+    assert (done.returncode != 0) == differs
+    assert ("judgeTv_" in done.stderr and "the linker would take one content" in done.stderr) == differs
+    assert "plain" not in done.stderr
 
 
 def test_glibc_floor():
