@@ -30,6 +30,8 @@ if embedded {
     .enableExperimentalFeature("Embedded"),
     // Tests check exclusive access in normal mode; here a violation would be a trap in the user's process.
     .unsafeFlags(["-wmo", "-Xfrontend", "-function-sections", "-enforce-exclusivity=unchecked"]),
+    // Otherwise each object file has a section for it, and code is not compiled again after a change of flags alone.
+    .unsafeFlags(["-Xfrontend", "-disable-incremental-llvm-codegen"]),
   ]
   c += [
     .define("PULSEWS_EMBEDDED"),
@@ -37,24 +39,27 @@ if embedded {
   ]
   library += [.unsafeFlags(["-use-ld=lld", unicode] + shared), .linkedLibrary("m")]
 }
-/// Layers that run once a call or once a read, not once a message, are compiled for size.
+/// For size; the functions that run for each message are marked @_optimize(speed) where that is worth an instruction.
 let compact = swift + (embedded ? [.unsafeFlags(["-Osize"])] : [])
+/// The topmost layer emits the code of the layers below, whose own object files are empty: the linker would keep every
+/// module's copy of the class metadata, and take one module's constants for another's (.ci/weak_constants.py).
+let deferred = compact + (embedded ? [.unsafeFlags(["-Xfrontend", "-emit-empty-object-file"])] : [])
 
 let layers: [Target] = [
-  .target(name: "CPulseSys", cSettings: c),
+  .target(name: "CPulseSys", cSettings: c + (embedded ? [.unsafeFlags(["-Os"])] : [])),
   .target(name: "CPulseKernels", cSettings: c),
   .target(name: "CPulseWS", path: "include", publicHeadersPath: "."),
   .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
   .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-  .target(name: "PulseText", swiftSettings: compact),
-  .target(name: "PulseWire", dependencies: ["PulseText", "CPulseKernels", "CZlib"], swiftSettings: swift),
-  .target(name: "PulseFlow", dependencies: ["CPulseKernels"], swiftSettings: compact),
-  .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "COpenSSL"], swiftSettings: compact),
+  .target(name: "PulseText", swiftSettings: deferred),
+  .target(name: "PulseWire", dependencies: ["PulseText", "CPulseKernels", "CZlib"], swiftSettings: deferred),
+  .target(name: "PulseFlow", dependencies: ["PulseText", "CPulseKernels"], swiftSettings: deferred),
+  .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "COpenSSL"], swiftSettings: deferred),
   .target(
     name: "PulseClient", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
-    swiftSettings: compact),
+    swiftSettings: deferred),
   .target(
-    name: "PulseABI", dependencies: ["CPulseWS", "CPulseSys", "PulseClient"], exclude: ["exports.map"],
+    name: "PulseABI", dependencies: ["CPulseWS", "CPulseSys", "PulseText", "PulseClient"], exclude: ["exports.map"],
     swiftSettings: compact, linkerSettings: library),
 ]
 

@@ -44,7 +44,10 @@ PULSE_TARGET_CRC static uint32_t crc_hardware(uint32_t crc, const uint8_t *bytes
     for (; count > 0; bytes++, count--) crc = _mm_crc32_u8(crc, *bytes);
     return crc;
 }
-static int has_hardware(void) { return __builtin_cpu_supports("sse4.2"); }
+static int has_hardware(void) {
+    uint32_t a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_2) != 0;
+}
 #elif PULSE_ARM_CRC
 PULSE_TARGET_CRC static uint32_t crc_hardware(uint32_t crc, const uint8_t *bytes, size_t count) {
     for (; count >= 8; bytes += 8, count -= 8) crc = __crc32cd(crc, pulse_load64(bytes));

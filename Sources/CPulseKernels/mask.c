@@ -111,13 +111,25 @@ void pulse_mask_with(int variant, void *target, const void *source, size_t count
     mask_variant(variant)((uint8_t *)target, (const uint8_t *)source, count, key);
 }
 
+#if PULSE_X86
+/* The registers that the operating system saves, as bits of XCR0: 2 SSE, 4 AVX, 0xE0 AVX-512. */
+static uint32_t saved_registers(void) {
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+#endif
+
+/* Not __builtin_cpu_supports, which brings five kilobytes of code for every processor there is. */
 int pulse_kernel_best(void) {
 #if PULSE_X86
-    /* These ask the operating system too, which must save the wide registers. */
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2"))
-        return PULSE_KERNEL_AVX512;
-    if (__builtin_cpu_supports("avx2")) return PULSE_KERNEL_AVX2;
-    return PULSE_KERNEL_SSE2;
+    const uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_BMI2;
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return PULSE_KERNEL_SSE2;
+    uint32_t saved = saved_registers();
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (saved & 0x06) != 0x06) return PULSE_KERNEL_SSE2;
+    if ((b & avx512) == avx512 && (saved & 0xE6) == 0xE6) return PULSE_KERNEL_AVX512;
+    return b & bit_AVX2 ? PULSE_KERNEL_AVX2 : PULSE_KERNEL_SSE2;
 #else
     return PULSE_KERNEL_PORTABLE;
 #endif

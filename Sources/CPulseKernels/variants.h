@@ -5,6 +5,7 @@
 #include "CPulseKernels.h"
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #define PULSE_X86 1
 #define PULSE_TARGET_AVX2 __attribute__((target("avx2")))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseWS
 import PulseClient
+import PulseText
 
 // The life of a client: create, open, send, receive, close, free.
 
@@ -13,8 +14,8 @@ public func pulsews_client_create(
   guard let out else { return fail(.invalidArgument, "client is NULL", error, errorSize) }
   guard url != nil else { return fail(.invalidArgument, "url is NULL", error, errorSize) }
   guard let text = string(url) else { return fail(.badURL, "the URL is not UTF-8", error, errorSize) }
-  let options = config(configHandle)?.options ?? ClientOptions()
-  switch ClientFactory.make(url: text, options: options, host: loop(loopHandle)?.host) {
+  let config = config(configHandle) ?? ConfigHandle()
+  switch ClientFactory.make(url: text, options: config.options, host: loop(loopHandle)?.host) {
   case .success(let client):
     out.pointee = makeHandle(client)
     return StatusCode.ok.rawValue
@@ -81,7 +82,7 @@ public func pulsews_close(
     var bytes: [UInt8] = []
     if let reason {
       guard let text = string(reason) else { return StatusCode.notUTF8.rawValue }
-      bytes = [UInt8](text.utf8)
+      bytes = text.bytes
     }
     guard code == 0 || (code > 0 && code <= 4999 && ClientFactory.isCloseCode(UInt16(code))), bytes.count <= 123,
       code != 0 || bytes.isEmpty

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseWS
 import PulseClient
+import PulseText
 
 // What can be read of a client.
 
@@ -80,8 +81,8 @@ public func pulsews_statistics(_ handle: OpaquePointer?, _ values: UnsafeMutable
 
 @c @implementation
 public func pulsews_prometheus(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
-  if handle == nil { return copyBytes([UInt8](Client.prometheus().utf8), buffer, size) }
-  return copy(handle, buffer, size) { [UInt8](Client.prometheus([$0]).utf8) }
+  if handle == nil { return copyBytes(Client.prometheus().bytes, buffer, size) }
+  return copy(handle, buffer, size) { Client.prometheus([$0]).bytes }
 }
 
 @c @implementation

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseWS
 import PulseClient
+import PulseText
 
 @c @implementation
 public func pulsews_log_stderr(_ level: Int32) -> Int32 {
@@ -17,7 +18,7 @@ public func pulsews_log_file(
     return fail(.invalidArgument, "path is NULL, empty or not UTF-8", error, errorSize)
   }
   guard let wanted = LogLevel(rawValue: level) else {
-    return fail(.invalidArgument, "level is \(level); allowed: 0 to 4", error, errorSize)
+    return fail(.invalidArgument, sentence("level is \(level); allowed: 0 to 4"), error, errorSize)
   }
   guard let failure = Log.toFile(text, wanted) else { return StatusCode.ok.rawValue }
   return fail(failure.code, failure.text, error, errorSize)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseWS
 import PulseClient
+import PulseText
 
 @c @implementation
 public func pulsews_loop_create(
@@ -10,7 +11,7 @@ public func pulsews_loop_create(
   out?.pointee = nil
   guard let out else { return fail(.invalidArgument, "loop is NULL", error, errorSize) }
   guard flags <= 1 else {
-    return fail(.invalidArgument, "flags is \(flags); allowed: 0 or PULSEWS_LOOP_NO_THREAD", error, errorSize)
+    return fail(.invalidArgument, sentence("flags is \(Int(flags)); allowed: 0 or PULSEWS_LOOP_NO_THREAD"), error, errorSize)
   }
   switch ClientFactory.makeHost(hasThread: flags == 0) {
   case .success(let host):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseWS
 import PulseClient
+import PulseText
 
 // Staying connected: reconnect, readiness, holds, subscriptions, what changes between connects.
 
@@ -81,7 +82,7 @@ public func pulsews_subscribe(
       unsubscribe == nil || string(unsubscribe) != nil
     else { return fail(.notUTF8, "key, message or unsubscribe is not UTF-8", error, errorSize) }
     return result(
-      client.subscribe(key: [UInt8](keyText.utf8), message: bytes(message), unsubscribe: bytes(unsubscribe)), error,
+      client.subscribe(key: keyText.bytes, message: bytes(message), unsubscribe: bytes(unsubscribe)), error,
       errorSize)
   case .problem(let code):
     return noClient(code, error, errorSize)

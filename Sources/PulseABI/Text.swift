@@ -2,6 +2,7 @@
 import CPulseSys
 import CPulseWS
 import PulseClient
+import PulseText
 
 /// Copies a sentence to the caller's buffer, cut at a whole character, and ends it with NUL.
 func copySentence(_ text: String, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) {
@@ -9,7 +10,7 @@ func copySentence(_ text: String, _ buffer: UnsafeMutablePointer<CChar>?, _ size
   // A size_t above the largest Int arrives here as a negative number.
   let size = size < 0 ? Int.max : size
   var count = 0
-  for byte in text.utf8 {
+  for byte in text.bytes {
     if count == size - 1 {
       while count > 0 && UInt8(bitPattern: buffer[count - 1]) & 0xC0 == 0x80 { count -= 1 }
       if count > 0 && UInt8(bitPattern: buffer[count - 1]) >= 0xC0 { count -= 1 }
@@ -33,8 +34,8 @@ func copyBytes(_ bytes: [UInt8], _ buffer: UnsafeMutablePointer<CChar>?, _ size:
 }
 
 /// Constant texts live as long as the process; Swift ends them with NUL.
-func constant(_ text: StaticString) -> UnsafePointer<CChar>? {
-  UnsafePointer(UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self))
+func constant(_ text: Literal) -> UnsafePointer<CChar>? {
+  UnsafePointer(UnsafeRawPointer(text.start).assumingMemoryBound(to: CChar.self))
 }
 
 /// A caller's text; nil for NULL and for bytes that are not UTF-8.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
+import PulseText
 import PulseWire
 import Synchronization
 
@@ -81,6 +82,6 @@ package enum MessageCode {
 }
 
 package enum Version {
-  package static var text: StaticString { "0.1.0" }
+  package static var text: Literal { "0.1.0" }
   package static var number: UInt32 { 0x000100 }
 }

@@ -134,7 +134,7 @@ extension Client {
     let size = bytes &- statistics.receiveDiscardBytesTold
     statistics.receiveDiscardTold = count
     statistics.receiveDiscardBytesTold = bytes
-    let policy: StaticString = options.receiveQueuePolicy == .conflate ? "conflate" : "drop_oldest"
+    let policy: Literal = options.receiveQueuePolicy == .conflate ? "conflate" : "drop_oldest"
     log(.warning) { "the queue of received messages is full: \(messages) messages dropped (\(policy))" }
     report(
       "{\"event\":\"receive_dropped\",\"messages\":\(messages),\"bytes\":\(size),\"cause\":\"\(policy)\"}")
@@ -172,7 +172,7 @@ extension Client {
   private func tell(_ verdict: SequenceCheck.Verdict, _ number: FeedNumber) {
     guard let feed else { return }
     var text: Sentence
-    let key = String(decoding: feed.sequenceKey(number.key), as: UTF8.self)
+    let key = String(bytes: feed.sequenceKey(number.key))
     switch verdict {
     case .first, .fine:
       return
@@ -235,9 +235,9 @@ extension Client {
     scheduleKeys()
   }
 
-  private func tellKey(_ event: StaticString, _ index: Int, _ silence: Int64) {
+  private func tellKey(_ event: Literal, _ index: Int, _ silence: Int64) {
     guard let keys = feed?.keys else { return }
-    let key = String(decoding: keys.key(index), as: UTF8.self)
+    let key = String(bytes: keys.key(index))
     report("{\"event\":\"\(event)\",\"key\":\(json: key),\"silence\":\(seconds: silence)}")
     log(.info) { "\(event) \(key)" }
   }

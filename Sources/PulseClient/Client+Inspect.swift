@@ -138,7 +138,7 @@ extension Client {
     }
     statistics.staleEpisodes &+= 1
     statistics.staleSince = lastDataAt
-    let action: StaticString = options.staleReconnects ? "reconnect" : "event"
+    let action: Literal = options.staleReconnects ? "reconnect" : "event"
     report("{\"event\":\"stale\",\"silence\":\(seconds: silence),\"action\":\"\(action)\"}")
     log(.warning) { "\(self.url.redacted): no data for \(seconds: silence) s" }
     if options.staleReconnects {

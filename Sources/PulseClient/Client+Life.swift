@@ -22,7 +22,7 @@ extension Client {
     return .ok
   }
 
-  private func begin(_ event: SessionEvent, cause: StaticString) {
+  private func begin(_ event: SessionEvent, cause: Literal) {
     life = .trying
     keepsQueued = false
     failure = nil
@@ -227,7 +227,7 @@ extension Client {
 
 /// The table of transitions, as the ABI gives it out.
 package enum TransitionTable {
-  package static func entry(_ index: Int) -> (from: Int32, event: StaticString, to: Int32, meaning: StaticString)? {
+  package static func entry(_ index: Int) -> (from: Int32, event: Literal, to: Int32, meaning: Literal)? {
     guard let row = StateTable.entry(index) else { return nil }
     return (row.from.rawValue, row.event.name, row.to.rawValue, row.meaning)
   }

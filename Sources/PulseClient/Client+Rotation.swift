@@ -15,7 +15,7 @@ struct Rotation {
   }
 
   var purpose = Purpose.homeward
-  var cause: StaticString = ""
+  var cause: Literal = ""
   /// The server gave notice before the connection was ready.
   var isAsked = false
   /// A notice was given, and what follows from it is planned.
@@ -91,7 +91,7 @@ extension Client {
     planRotation("max_age", at: Clock.deadline(connection.openedAt, after: options.maxAge &- early))
   }
 
-  private func planRotation(_ cause: StaticString, at time: Int64) {
+  private func planRotation(_ cause: Literal, at time: Int64) {
     rotation.cause = cause
     lookAgain(time)
   }
@@ -132,7 +132,7 @@ extension Client {
   }
 
   /// Begins to replace the connection.
-  func rotate(_ cause: StaticString) {
+  func rotate(_ cause: Literal) {
     guard let connection, connection.phase == .open, !closeStarted else { return }
     if stage != .ready {
       rotation.isAsked = true
@@ -233,7 +233,7 @@ extension Client {
     rotation.held = MessageQueue()
   }
 
-  private func tellRotation(_ step: StaticString, _ more: Sentence = "") {
+  private func tellRotation(_ step: Literal, _ more: Sentence = "") {
     report(
       "{\"event\":\"rotation\",\"step\":\"\(step)\",\"cause\":\"\(rotation.cause)\","
         + "\"endpoint\":\(json: urls[rotation.endpoint < urls.count ? rotation.endpoint : 0].redacted)" + more + "}")

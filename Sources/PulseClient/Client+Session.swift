@@ -272,7 +272,7 @@ extension Client {
     let wanted = lowercased(name)
     for header in headers where !equal(lowercased(header.name), wanted) { changed.append(header) }
     if let value {
-      changed.append(HTTPHeader(name: name, value: ClientOptions.withoutBlanks([UInt8](value.utf8)[...])))
+      changed.append(HTTPHeader(name: name, value: ClientOptions.withoutBlanks(value.bytes[...])))
       if let problem = HeaderCheck.problem(changed) { return Failure(.badValue, text: problem) }
     }
     headers = changed

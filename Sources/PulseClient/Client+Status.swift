@@ -139,10 +139,10 @@ extension Client {
   }
 
   private func endpointsJSON(_ now: Int64) -> String {
-    var list = "["
+    var list: Sentence = "["
     for index in 0..<urls.count {
       guard let health = endpoints.health(index) else { continue }
-      if index > 0 { list += "," }
+      if index > 0 { list.add(",") }
       var json = JSONObject()
       json.add("url", string: urls[index].redacted)
       json.add("breaker", string: text(health.breaker.state(now).name))
@@ -150,9 +150,9 @@ extension Client {
       json.add("failures", health.failures)
       json.add("connections", health.connections)
       json.add("ruled_out", raw: health.isRuledOut ? "true" : "false")
-      list += json.text
+      list.add(json.sentence)
     }
-    return list + "]"
+    return sentence(list + "]")
   }
 
   // MARK: Numbers
@@ -190,22 +190,18 @@ extension Client {
     var out: [UInt8] = []
     var index = 0
     while let entry = StatisticTable.entry(index) {
-      var name = "pulsews_" + text(entry.name)
-      if equal(entry.unit, "seconds") { name += "_seconds" }
-      if entry.isCounter { name += "_total" }
-      let kind: StaticString = entry.isCounter ? "counter" : "gauge"
+      let unit: Literal = equal(entry.unit, "seconds") ? "_seconds" : ""
+      let name: Sentence = "pulsews_\(entry.name)\(unit)\(entry.isCounter ? Literal("_total") : "")"
+      let kind: Literal = entry.isCounter ? "counter" : "gauge"
       out.append(
         contentsOf: ("# HELP \(name) \(entry.meaning) (\(entry.unit))\n# TYPE \(name) \(kind)\n" as Sentence).bytes)
       for place in 0..<clients.count {
         let value = values[place][index]
-        out.append(contentsOf: name.utf8)
-        out.append(contentsOf: labels[place].utf8)
-        out.append(contentsOf: number(value, "NaN").utf8)
-        out.append(0x0A)
+        out.append(contentsOf: ("\(name)\(labels[place])\(number(value, "NaN"))\n" as Sentence).bytes)
       }
       index += 1
     }
-    return String(decoding: out, as: UTF8.self)
+    return String(bytes: out)
   }
 
   /// Of all clients of the process.
@@ -215,7 +211,7 @@ extension Client {
 /// In quotes, as the format wants it: backslash, quote and line feed escaped.
 private func labelText(_ text: String) -> String {
   var out: [UInt8] = [0x22]
-  for byte in text.utf8 {
+  for byte in text.bytes {
     if byte == 0x0A {
       out.append(0x5C)
       out.append(0x6E)
@@ -225,18 +221,18 @@ private func labelText(_ text: String) -> String {
     out.append(byte)
   }
   out.append(0x22)
-  return String(decoding: out, as: UTF8.self)
+  return String(bytes: out)
 }
 
 /// A number of a statistic, with nine decimals where it has any.
-func number(_ value: Double, _ unknown: StaticString) -> String {
+func number(_ value: Double, _ unknown: Literal) -> String {
   guard value.isFinite, value > -9e9, value < 9e18 else { return text(unknown) }
   let whole = value.rounded(.down)
   let decimals = Int64(((value - whole) * 1e9).rounded())
-  if decimals == 0 { return String(Int64(whole)) }
-  if decimals >= 1_000_000_000 { return String(Int64(whole) + 1) }
+  if decimals == 0 { return sentence("\(Int(whole))") }
+  if decimals >= 1_000_000_000 { return sentence("\(Int(whole) + 1)") }
   // A digit in front keeps the zeros.
-  let digits = [UInt8](String(decimals + 1_000_000_000).utf8)
+  let digits = ("\(Int(decimals) + 1_000_000_000)" as Sentence).bytes
   return sentence("\(Int(whole)).\(Sentence(digits[1...]))")
 }
 
@@ -245,15 +241,15 @@ private struct JSONObject {
   private var body: Sentence = ""
 
   @inline(never)
-  mutating func add(_ key: StaticString, raw: String) {
+  mutating func add(_ key: Literal, raw: String) {
     body.add(body.bytes.isEmpty ? "{" : ",")
     body.add("\"\(key)\":\(raw)")
   }
 
   @inline(never)
-  mutating func add(_ key: StaticString, string: String) { add(key, raw: PulseText.sentence("\(json: string)")) }
-  mutating func add(_ key: StaticString, _ number: UInt64) { add(key, raw: String(number)) }
-  mutating func add(_ key: StaticString, _ number: Int) { add(key, raw: String(number)) }
+  mutating func add(_ key: Literal, string: String) { add(key, raw: PulseText.sentence("\(json: string)")) }
+  mutating func add(_ key: Literal, _ number: UInt64) { add(key, raw: PulseText.sentence("\(number)")) }
+  mutating func add(_ key: Literal, _ number: Int) { add(key, raw: PulseText.sentence("\(number)")) }
 
   var sentence: Sentence { body + "}" }
   var text: String { PulseText.sentence(sentence) }

@@ -39,7 +39,7 @@ extension Client {
     case url = 0
     case twin = 1
 
-    var name: StaticString { self == .url ? "url" : "twin" }
+    var name: Literal { self == .url ? "url" : "twin" }
   }
 
   // MARK: Set-up

@@ -16,6 +16,8 @@ package enum ClientFactory {
     case .failure(let problem): return .failure(Failure(.badURL, text: problem.text))
     case .success(let parsed): url = parsed
     }
+    var options = options
+    options.addUsualReply()
     let urls = [url] + options.endpoints
     let isSecure = url.isSecure
     // Failing over to an endpoint without TLS would give away what TLS protects.
@@ -52,7 +54,7 @@ package enum ClientFactory {
       } else {
         chosen = try DefaultHost.acquire()
       }
-      let client = Client(urls: urls, options: completed(options), host: chosen, tlsContext: context)
+      let client = Client(urls: urls, options: options, host: chosen, tlsContext: context)
       client.proxies = proxies
       client.proxyTLS = proxyTLS
       if let twin = options.twin {
@@ -75,22 +77,6 @@ package enum ClientFactory {
     try TLSContextCache.context(options.tlsSettings)
   }
 
-  /// The two heartbeats with a usual answer have it without being told.
-  private static func completed(_ options: ClientOptions) -> ClientOptions {
-    guard let heartbeat = options.heartbeatMessage, options.heartbeatReply.isEmpty else { return options }
-    var text: [UInt8] = []
-    _ = heartbeat.render(into: &text, id: 0, realtime: 0, keys: [], request: nil)
-    let sent = String(decoding: text, as: UTF8.self)
-    var reply: StaticString = ""
-    if equal("ping", sent) { reply = "pong" }
-    if equal("{\"type\":\"ping\"}", sent) { reply = "{\"type\":\"pong\"}" }
-    var options = options
-    if reply.utf8CodeUnitCount > 0, case .success(let pattern) = Pattern.parse([UInt8](PulseClient.text(reply).utf8)) {
-      options.heartbeatReply.append(pattern)
-    }
-    return options
-  }
-
   package static func makeHost(hasThread: Bool) -> Result<LoopHost, Failure> {
     do throws(TransportError) {
       let host = try LoopHost(hasThread: hasThread)
@@ -102,4 +88,18 @@ package enum ClientFactory {
   }
 
   package static func isCloseCode(_ code: UInt16) -> Bool { CloseCode.isAllowedOnWire(code) }
+}
+
+extension ClientOptions {
+  /// The two heartbeats with a usual answer have it without being told.
+  @inline(never) fileprivate mutating func addUsualReply() {
+    guard let heartbeatMessage, heartbeatReply.isEmpty else { return }
+    var text: [UInt8] = []
+    _ = heartbeatMessage.render(into: &text, id: 0, realtime: 0, keys: [], request: nil)
+    let sent = String(bytes: text)
+    var reply: Literal = ""
+    if equal("ping", sent) { reply = "pong" }
+    if equal("{\"type\":\"ping\"}", sent) { reply = "{\"type\":\"pong\"}" }
+    if !reply.isEmpty, case .success(let pattern) = Pattern.parse(Array(reply.bytes)) { heartbeatReply.append(pattern) }
+  }
 }

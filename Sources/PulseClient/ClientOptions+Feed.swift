@@ -89,7 +89,7 @@ extension ClientOptions {
     while let entry = OptionTable.entry(index) {
       if preselected[index] {
         removeAll(entry.key)
-        if entry.kind != .list && entry.defaultValue.utf8CodeUnitCount > 0 { _ = set(entry, text(entry.defaultValue)) }
+        if entry.kind != .list && !entry.defaultValue.isEmpty { _ = set(entry, text(entry.defaultValue)) }
         preselected[index] = false
       }
       index += 1
@@ -98,15 +98,15 @@ extension ClientOptions {
 
   private mutating func apply(_ preset: PresetEntry) -> Problem? {
     // One line an option, "name=value".
-    let all = UnsafeBufferPointer(start: preset.options.utf8Start, count: preset.options.utf8CodeUnitCount)
+    let all = preset.options.bytes
     var start = 0
     while start < all.count {
       var end = start
       while end < all.count && all[end] != 0x0A { end += 1 }
       var equals = start
       while equals < end && all[equals] != 0x3D { equals += 1 }
-      let name = String(decoding: all[start..<equals], as: UTF8.self)
-      let value = String(decoding: all[(equals < end ? equals + 1 : end)..<end], as: UTF8.self)
+      let name = String(bytes: UnsafeBufferPointer(rebasing: all[start..<equals]))
+      let value = String(bytes: UnsafeBufferPointer(rebasing: all[(equals < end ? equals + 1 : end)..<end]))
       start = end + 1
       if let problem = preselect(name, value) { return problem }
     }
@@ -159,14 +159,14 @@ extension ClientOptions {
 
   /// The length was looked at.
   mutating func setFeedText(_ entry: OptionEntry, _ value: String) -> Problem? {
-    for byte in value.utf8 where byte == 0 { return problem(entry, value) }
+    for byte in value.bytes where byte == 0 { return problem(entry, value) }
     switch entry.key {
     case .journal: journal = value
     case .clientCertificate: clientCertificate = value
     case .clientKey: clientKey = value
     case .clientKeyPassword: clientKeyPassword = value
     case .serverName:
-      guard ClientOptions.isHostName([UInt8](value.utf8)) else { return problem(entry, value) }
+      guard ClientOptions.isHostName(value.bytes) else { return problem(entry, value) }
       serverName = value
     case .proxy:
       if case .bad(let wrong) = ProxyRules.choice(value, "option proxy") { return .badValue(wrong) }
@@ -177,9 +177,9 @@ extension ClientOptions {
       case .failure(let wrong): return .badValue(sentence("option twin: \(wrong.text)"))
       case .success(let url): twin = url
       }
-    case .sequencePath: return setSequencePath(entry, [UInt8](value.utf8))
+    case .sequencePath: return setSequencePath(entry, value.bytes)
     case .sequencePrevious:
-      switch JSONPath.parse([UInt8](value.utf8)) {
+      switch JSONPath.parse(value.bytes) {
       case .failure(let wrong): return problem(entry, wrong)
       case .success(let path): sequencePrevious = path
       }
@@ -199,14 +199,14 @@ extension ClientOptions {
       }
       start = index + 1
     }
-    if paths.count > 2 { return problem(entry, String(decoding: text, as: UTF8.self)) }
+    if paths.count > 2 { return problem(entry, String(bytes: text)) }
     sequencePath = paths
     return nil
   }
 
   mutating func addFeedValue(_ entry: OptionEntry, _ value: String) -> Problem? {
     if entry.key == .pinSHA256 {
-      guard pins.count < ClientOptions.mostPins, let pin = ClientOptions.pin([UInt8](value.utf8)) else {
+      guard pins.count < ClientOptions.mostPins, let pin = ClientOptions.pin(value.bytes) else {
         return problem(entry, value)
       }
       pins.append(pin)
@@ -214,7 +214,7 @@ extension ClientOptions {
     }
     let isFull = (entry.key == .keyPath ? keyPath.count : sequenceKey.count) >= ClientOptions.mostPaths
     if isFull { return problem(entry, value) }
-    switch JSONPath.parse([UInt8](value.utf8)) {
+    switch JSONPath.parse(value.bytes) {
     case .failure(let wrong): return problem(entry, wrong)
     case .success(let path): if entry.key == .keyPath { keyPath.append(path) } else { sequenceKey.append(path) }
     }
@@ -237,11 +237,9 @@ extension ClientOptions {
   /// 32 bytes from base64, with or without "sha256/" or "sha256//" before.
   static func pin(_ text: [UInt8]) -> [UInt8]? {
     var digits = text[...]
-    let prefix: StaticString = "sha256/"
-    if digits.count > 44, digits.prefix(prefix.utf8CodeUnitCount).elementsEqual(
-      UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
-    {
-      digits = digits.dropFirst(prefix.utf8CodeUnitCount)
+    let prefix: Literal = "sha256/"
+    if digits.count > 44, prefix.begins(digits) {
+      digits = digits.dropFirst(prefix.count)
       if digits.first == UInt8(ascii: "/") && digits.count > 44 { digits = digits.dropFirst() }
     }
     guard digits.count == 44, digits.last == UInt8(ascii: "=") else { return nil }

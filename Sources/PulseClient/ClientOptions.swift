@@ -118,7 +118,7 @@ package struct ClientOptions: Sendable {
   var chosen = OptionMask()
   var preselected = OptionMask()
 
-  package init() {}
+  @inline(never) package init() {}
 
   package enum Problem {
     case unknownOption(String)
@@ -169,7 +169,7 @@ package struct ClientOptions: Sendable {
 
   /// The range of an option that zero turns off begins with it.
   private func zeroIsOff(_ entry: OptionEntry) -> Bool {
-    entry.range.utf8CodeUnitCount > 1 && entry.range.utf8Start[0] == 0x30 && entry.range.utf8Start[1] == 0x20
+    entry.range.count > 1 && entry.range.start[0] == 0x30 && entry.range.start[1] == 0x20
   }
 
   func problem(_ entry: OptionEntry, _ value: String) -> Problem {
@@ -286,7 +286,7 @@ package struct ClientOptions: Sendable {
     case .caFile:
       caFile = value
     case .name:
-      for byte in value.utf8 where byte < 0x20 || byte == 0x7F { return problem(entry, value) }
+      for byte in value.bytes where byte < 0x20 || byte == 0x7F { return problem(entry, value) }
       name = value
     case .hostConnectRate:
       guard let window = RateLimiter.parse(value) else { return problem(entry, value) }
@@ -302,7 +302,7 @@ package struct ClientOptions: Sendable {
 
   private mutating func setTemplate(_ entry: OptionEntry, _ value: String) -> Problem? {
     let template: Template
-    switch Template.parse([UInt8](value.utf8)) {
+    switch Template.parse(value.bytes) {
     case .failure(let wrong): return problem(entry, wrong)
     case .success(let parsed): template = parsed
     }
@@ -348,7 +348,7 @@ package struct ClientOptions: Sendable {
 
   private mutating func addPattern(_ entry: OptionEntry, _ value: String) -> Problem? {
     let pattern: Pattern
-    switch Pattern.parse([UInt8](value.utf8)) {
+    switch Pattern.parse(value.bytes) {
     case .failure(let wrong): return problem(entry, wrong)
     case .success(let parsed): pattern = parsed
     }
@@ -367,13 +367,13 @@ package struct ClientOptions: Sendable {
   }
 
   private mutating func addHeader(_ line: String) -> Problem? {
-    let bytes = [UInt8](line.utf8)
+    let bytes = line.bytes
     guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")) else {
       // Not what was given, which may be a token.
       return .badValue("option headers takes Name: value; there is no colon")
     }
     let header = HTTPHeader(
-      name: String(decoding: bytes[0..<colon], as: UTF8.self),
+      name: String(bytes: bytes[0..<colon]),
       value: ClientOptions.withoutBlanks(bytes[(colon + 1)...]))
     if let problem = HeaderCheck.problem(headers + [header]) { return .badValue(problem) }
     headers.append(header)
@@ -386,7 +386,7 @@ package struct ClientOptions: Sendable {
     var last = bytes.endIndex
     while first < last, bytes[first] == 0x20 || bytes[first] == 0x09 { first += 1 }
     while last > first, bytes[last - 1] == 0x20 || bytes[last - 1] == 0x09 { last -= 1 }
-    return String(decoding: bytes[first..<last], as: UTF8.self)
+    return String(bytes: bytes[first..<last])
   }
 
   private mutating func addSubprotocol(_ name: String) -> Problem? {
@@ -402,7 +402,7 @@ package struct ClientOptions: Sendable {
     var index = 0
     while let entry = OptionTable.entry(index) {
       let known = text(entry.name)
-      let distance = editDistance([UInt8](known.utf8), [UInt8](name.utf8), limit: bestDistance)
+      let distance = editDistance(known.bytes, name.bytes, limit: bestDistance)
       if distance < bestDistance {
         best = known
         bestDistance = distance

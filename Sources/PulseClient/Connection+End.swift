@@ -37,7 +37,7 @@ extension Connection {
     var farewell = Farewell.none
     if let pendingClose { farewell = .close(pendingClose.code, "") }
     var failure = client.closedByCaller()
-    failure.text += sentence("; the server did not answer within close_timeout (\(seconds: client.options.closeTimeout) s)")
+    failure.text = sentence("\(failure.text); the server did not answer within close_timeout (\(seconds: client.options.closeTimeout) s)")
     end(failure, farewell: farewell)
   }
 
@@ -46,7 +46,7 @@ extension Connection {
 
   enum Farewell {
     case none
-    case close(UInt16?, StaticString)
+    case close(UInt16?, Literal)
   }
 
   /// The one way to `ended`. `farewell`: the close frame for a connection that was open.
@@ -161,9 +161,9 @@ extension Connection {
   private func sayGoodbye(_ farewell: Farewell, on stream: ByteStream) {
     if !outputIsCut { swap(&output, &control) }
     if case .close(let code, let reason) = farewell, let wire, !wire.closeSent {
-      let count = reason.utf8CodeUnitCount < 123 ? reason.utf8CodeUnitCount : 123
+      let count = reason.count < 123 ? reason.count : 123
       _ = wire.encodeClose(
-        code: code, reason: UnsafeRawBufferPointer(start: reason.utf8Start, count: count),
+        code: code, reason: UnsafeRawBufferPointer(start: reason.start, count: count),
         maskKey: client.random.next32(), into: &output)
     }
     if output.count > 0, case .bytes(let count) = stream.write(output.readable) {

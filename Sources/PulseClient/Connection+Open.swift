@@ -66,9 +66,9 @@ extension Connection {
     var headers = headersToSend
     if let credentials = credentialsToSend, !hasHeader("authorization") {
       let login = Base64.encode(("\(credentials.user):\(credentials.password)" as Sentence).bytes)
-      headers.append(HTTPHeader(name: "Authorization", value: "Basic " + String(decoding: login, as: UTF8.self)))
+      headers.append(HTTPHeader(name: "Authorization", value: sentence("Basic \(String(bytes: login))")))
     }
-    if !hasHeader("user-agent") { headers.append(HTTPHeader(name: "User-Agent", value: "pulsews/" + text(Version.text))) }
+    if !hasHeader("user-agent") { headers.append(HTTPHeader(name: "User-Agent", value: sentence("pulsews/\(Version.text)"))) }
     let request = UpgradeRequest(
       target: url.target, hostHeader: url.hostHeader, key: key, subprotocols: options.subprotocols, headers: headers,
       offerDeflate: offer)

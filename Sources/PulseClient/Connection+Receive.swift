@@ -232,7 +232,7 @@ extension Connection {
   }
 
   private func peerClosed(_ code: UInt16, _ reason: UnsafeRawBufferPointer) {
-    let reasonText = String(decoding: reason, as: UTF8.self)
+    let reasonText = String(bytes: reason)
     var failure: Failure
     if phase == .closing {
       failure = client.closedByCaller()

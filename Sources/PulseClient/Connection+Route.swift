@@ -240,7 +240,7 @@ extension Connection {
 
   @inline(never)
   private static func isSecret(_ header: String) -> Bool {
-    let secrets: [StaticString] = ["authorization", "cookie", "proxy-authorization"]
+    let secrets: [Literal] = ["authorization", "cookie", "proxy-authorization"]
     let name = lowercased(header)
     for secret in secrets where equal(secret, name) { return true }
     return false

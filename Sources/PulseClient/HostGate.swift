@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
 import PulseFlow
+import PulseText
 import PulseTransport
 import PulseWire
 
@@ -81,9 +82,9 @@ enum HostGate {
   }
 
   private static func key(_ url: WebSocketURL) -> [UInt8] {
-    var key = [UInt8](url.host.utf8)
+    var key = url.host.bytes
     key.append(0x3A)
-    key.append(contentsOf: String(url.port).utf8)
+    key.append(contentsOf: sentence("\(url.port)").bytes)
     return key
   }
 }

@@ -8,7 +8,7 @@ import PulseWire
 package enum LogLevel: Int32, Sendable {
   case off = 0, error, warning, info, debug
 
-  var name: StaticString {
+  var name: Literal {
     switch self {
     case .off: "OFF"
     case .error: "ERROR"
@@ -109,7 +109,7 @@ package enum Log {
 
   /// The sentence if the file can't be opened.
   package static func toFile(_ path: String, _ level: LogLevel) -> Failure? {
-    let file = path.withCString { psys_open_log($0) }
+    let file = psys_open_log(path.cString)
     if file < 0 {
       let error = TransportError(errno: -file, "can't open the log file \(quoted(path))")
       return Failure(.io, text: error.text)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// The options of feeds and of the way to them: journal, delivery, rotation, TLS, proxies, presets.
 extension OptionTable {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// The options of everything beyond one connection: staying connected, endpoints, heartbeats, outbox, login.
 extension OptionTable {

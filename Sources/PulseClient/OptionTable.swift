@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// The one table of options. Validation, the reference page, `pulsews_option_at` and the bindings' keyword arguments
 /// come from it.
@@ -6,16 +7,16 @@ package struct OptionEntry: Sendable {
   package enum Kind: Sendable { case duration, size, integer, number, boolean, text, choice, header, list }
 
   package let key: OptionKey
-  package let name: StaticString
+  package let name: Literal
   package let kind: Kind
-  package let defaultValue: StaticString
-  package let range: StaticString
-  package let meaning: StaticString
+  package let defaultValue: Literal
+  package let range: Literal
+  package let meaning: Literal
   /// In the unit of the kind: nanoseconds, bytes, a plain number, or thousandths of one.
   let minimum: Int64
   let maximum: Int64
 
-  package var kindName: StaticString {
+  package var kindName: Literal {
     switch kind {
     case .duration: "duration"
     case .size: "size"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Text to values. A value that does not fit its type gives nil; nothing here can overflow.
 package enum OptionValue {
@@ -86,7 +87,7 @@ private struct Decimal {
   var unit: [UInt8] = []
 
   init?(_ text: String) {
-    let bytes = [UInt8](text.utf8)
+    let bytes = text.bytes
     if bytes.count > 64 { return nil }
     var digits: [UInt8] = []
     var point = -1
@@ -149,9 +150,9 @@ private struct Decimal {
     }
   }
 
-  func hasUnit(_ name: StaticString) -> Bool {
-    guard name.utf8CodeUnitCount == unit.count else { return false }
-    for index in 0..<unit.count where name.utf8Start[index] != unit[index] { return false }
+  func hasUnit(_ name: Literal) -> Bool {
+    guard name.count == unit.count else { return false }
+    for index in 0..<unit.count where name.start[index] != unit[index] { return false }
     return true
   }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Options for a known feed.
 package struct PresetEntry {
-  package let name: StaticString
+  package let name: Literal
   /// Which feed it is for, and where its facts come from.
-  package let text: StaticString
+  package let text: Literal
   /// One line an option, "name=value", with a line feed behind each.
-  package let options: StaticString
+  package let options: Literal
 }
 
 /// Market data of exchanges, as their documents had it in the middle of 2026.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseText
 import PulseTransport
 
 /// Threads that resolve host names, since the system's resolver blocks. They start on demand, at most four at once,

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
+import PulseText
 import PulseTransport
 import PulseWire
 
 /// One line of the table of statistics.
 package struct StatisticEntry {
-  package let name: StaticString
+  package let name: Literal
   package let isCounter: Bool
-  package let unit: StaticString
-  package let meaning: StaticString
+  package let unit: Literal
+  package let meaning: Literal
 }
 
 /// The statistics of a client: JSON, Prometheus text, numbers and the reference page come from this one table.
 package enum StatisticTable {
   package static func entry(_ index: Int) -> StatisticEntry? {
-    func counter(_ name: StaticString, _ unit: StaticString, _ meaning: StaticString) -> StatisticEntry {
+    func counter(_ name: Literal, _ unit: Literal, _ meaning: Literal) -> StatisticEntry {
       StatisticEntry(name: name, isCounter: true, unit: unit, meaning: meaning)
     }
-    func gauge(_ name: StaticString, _ unit: StaticString, _ meaning: StaticString) -> StatisticEntry {
+    func gauge(_ name: Literal, _ unit: Literal, _ meaning: Literal) -> StatisticEntry {
       StatisticEntry(name: name, isCounter: false, unit: unit, meaning: meaning)
     }
     switch index {

@@ -62,8 +62,8 @@ package enum StatusCode: Int32, Sendable {
 /// One line of the error table.
 package struct StatusEntry {
   package let code: StatusCode
-  package let name: StaticString
-  package let text: StaticString
+  package let name: Literal
+  package let text: Literal
   /// Whether trying again, with nothing else changed, can help.
   package let isRetryable: Bool
 }
@@ -71,7 +71,7 @@ package struct StatusEntry {
 extension StatusCode {
   /// The table, in the order of the header; nil behind the last entry.
   package static func entry(_ index: Int) -> StatusEntry? {
-    func line(_ code: StatusCode, _ name: StaticString, _ text: StaticString, retry: Bool = false) -> StatusEntry {
+    func line(_ code: StatusCode, _ name: Literal, _ text: Literal, retry: Bool = false) -> StatusEntry {
       StatusEntry(code: code, name: name, text: text, isRetryable: retry)
     }
     switch index {

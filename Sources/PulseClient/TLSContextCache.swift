@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseText
 import PulseTransport
 
 /// Loading certificates takes milliseconds and up to a megabyte, and a session can be resumed only where it was kept:
@@ -87,9 +88,10 @@ enum TLSContextCache {
     key.append(contentsOf: text.utf8)
     key.append(0)
     if !isFile { return }
+    let path = text.cString
     var identity = [UInt8](repeating: 0, count: 32)
     identity.withUnsafeMutableBytes { bytes in
-      if let numbers = bytes.baseAddress { psys_file_identity(text, numbers) }
+      if let numbers = bytes.baseAddress { psys_file_identity(path, numbers) }
     }
     key.append(contentsOf: identity)
   }

@@ -3,44 +3,28 @@ import PulseText
 
 /// Small text helpers that work the same in Embedded Swift.
 
-func text(_ string: StaticString) -> String {
-  String(decoding: UnsafeBufferPointer(start: string.utf8Start, count: string.utf8CodeUnitCount), as: UTF8.self)
-}
+func text(_ literal: Literal) -> String { literal.description }
 
 /// Byte for byte: no Unicode normalisation.
-func equal(_ a: String, _ b: String) -> Bool {
-  var left = a.utf8.makeIterator()
-  var right = b.utf8.makeIterator()
-  while true {
-    let x = left.next()
-    let y = right.next()
-    if x != y { return false }
-    if x == nil { return true }
-  }
-}
+@inline(never) func equal(_ a: String, _ b: String) -> Bool { a.bytes == b.bytes }
 
-func equal(_ a: StaticString, _ b: String) -> Bool {
-  var index = 0
-  for byte in b.utf8 {
-    if index >= a.utf8CodeUnitCount || a.utf8Start[index] != byte { return false }
-    index += 1
-  }
-  return index == a.utf8CodeUnitCount
+@inline(never) func equal(_ a: Literal, _ b: String) -> Bool {
+  a.count == b.utf8.count && a.begins(b.bytes[...])
 }
 
 /// ASCII letters only.
 func lowercased(_ text: String) -> String {
-  var bytes = [UInt8](text.utf8)
+  var bytes = text.bytes
   for index in 0..<bytes.count where bytes[index] >= 0x41 && bytes[index] <= 0x5A { bytes[index] |= 0x20 }
-  return String(decoding: bytes, as: UTF8.self)
+  return String(bytes: bytes)
 }
 
 /// For a sentence: at most 64 bytes of the caller's text, control bytes and quotes as \xNN.
 func quoted(_ text: String) -> String {
   var out: [UInt8] = []
   var count = 0
-  let hex: StaticString = "0123456789abcdef"
-  for byte in text.utf8 {
+  let hex: Literal = "0123456789abcdef"
+  for byte in text.bytes {
     if count == 64 {
       // Not in the middle of a character.
       while let last = out.last, last & 0xC0 == 0x80 { out.removeLast() }
@@ -49,13 +33,13 @@ func quoted(_ text: String) -> String {
       break
     }
     if byte < 0x20 || byte == 0x7F || byte == 0x22 || byte == 0x5C {
-      out.append(contentsOf: [0x5C, 0x78, hex.utf8Start[Int(byte >> 4)], hex.utf8Start[Int(byte & 15)]])
+      out.append(contentsOf: [0x5C, 0x78, hex.start[Int(byte >> 4)], hex.start[Int(byte & 15)]])
     } else {
       out.append(byte)
     }
     count += 1
   }
-  return String(decoding: out, as: UTF8.self)
+  return String(bytes: out)
 }
 
 /// Seconds with microseconds, for JSON.

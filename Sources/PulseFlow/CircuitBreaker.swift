@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Keeps attempts away from what failed several times in a row. When its time is over, one attempt is a trial: it
 /// closes the breaker or opens it again.
@@ -7,7 +8,7 @@ package struct CircuitBreaker {
     case closed = 0
     case open, halfOpen
 
-    package var name: StaticString {
+    package var name: Literal {
       switch self {
       case .closed: "closed"
       case .open: "open"

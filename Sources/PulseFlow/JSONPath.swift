@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// A place in JSON messages: `data.s`, `params[0].id`, `0.T`. A step is a member's name or, in an array, the number of
 /// the element from 0; `[n]` is an element only. A dot before the first step changes nothing.

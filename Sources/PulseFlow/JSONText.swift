@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Writes pieces of JSON.
 package enum JSONText {
   /// A string with its quotation marks. Bytes above 0x7F go out as they are: UTF-8 in, UTF-8 out.
   @inline(never) package static func appendString(_ bytes: UnsafeRawBufferPointer, to out: inout [UInt8]) {
-    let hex: StaticString = "0123456789abcdef"
+    let hex: Literal = "0123456789abcdef"
     append(UInt8(ascii: "\""), to: &out)
     for byte in bytes {
       if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
@@ -12,8 +13,8 @@ package enum JSONText {
         append(byte, to: &out)
       } else if byte < 0x20 || byte == 0x7F {
         append("\\u00", to: &out)
-        append(hex.utf8Start[Int(byte >> 4)], to: &out)
-        append(hex.utf8Start[Int(byte & 15)], to: &out)
+        append(hex.start[Int(byte >> 4)], to: &out)
+        append(hex.start[Int(byte & 15)], to: &out)
       } else {
         append(byte, to: &out)
       }
@@ -39,8 +40,8 @@ package enum JSONText {
     appendNumber(number.magnitude, to: &out)
   }
 
-  @inline(never) package static func append(_ text: StaticString, to out: inout [UInt8]) {
-    append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount), to: &out)
+  @inline(never) package static func append(_ text: Literal, to out: inout [UInt8]) {
+    append(UnsafeRawBufferPointer(text.bytes), to: &out)
   }
 
   @inline(never) package static func append(_ bytes: UnsafeRawBufferPointer, to out: inout [UInt8]) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// What becomes of a message for which a full outbox has no room.
 package enum OverflowPolicy: UInt8, Sendable {
@@ -17,7 +18,7 @@ package enum OverflowPolicy: UInt8, Sendable {
 package enum Fate: UInt8, Sendable {
   case sent, dropped, expired, failed
 
-  package var name: StaticString {
+  package var name: Literal {
     switch self {
     case .sent: "sent"
     case .dropped: "dropped"
@@ -52,7 +53,7 @@ package enum DiscardCause: UInt8, Sendable {
     }
   }
 
-  package var name: StaticString {
+  package var name: Literal {
     switch self {
     case .oldest: "oldest"
     case .newest: "newest"

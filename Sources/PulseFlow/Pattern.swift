@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseKernels
+import PulseText
 
 /// Tells messages of a kind, such as heartbeats, from others. Its text has one of three forms:
 ///

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Reads a piece of JSON into the nodes of a pattern.
 struct PatternParser {

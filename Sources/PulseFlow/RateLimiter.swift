@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Exact sliding windows, several at once: in any span of a window's duration no more is admitted than it allows.
 /// Memory grows with use up to one time for each of the largest count; after that nothing is allocated.
@@ -51,7 +52,7 @@ package struct RateLimiter {
     var isBehindSlash = false
     var first: UInt8 = 0
     var second: UInt8 = 0
-    for byte in text.utf8 {
+    for byte in text.bytes {
       let digit = byte &- 0x30
       if second != 0 || byte == 0 { return nil }
       if first != 0 {

@@ -38,10 +38,27 @@ package struct RoundTripTimes {
   /// The smallest sample that `share` (0 to 1) of the latest ones do not exceed; 0 without samples.
   package func percentile(_ share: Double) -> Int64 {
     if samples.isEmpty { return 0 }
-    let sorted = samples.sorted()
+    let sorted = inOrder()
     var index = Int(share * Double(sorted.count))
     if index >= sorted.count { index = sorted.count - 1 }
     if index < 0 { index = 0 }
     return sorted[index]
+  }
+
+  /// Shell's sort: the standard library's is two kilobytes of code, and these are few.
+  private func inOrder() -> [Int64] {
+    var sorted = samples
+    for gap in [57, 23, 10, 4, 1] where gap < sorted.count {
+      for index in gap..<sorted.count {
+        let sample = sorted[index]
+        var place = index
+        while place >= gap && sorted[place - gap] > sample {
+          sorted[place] = sorted[place - gap]
+          place -= gap
+        }
+        sorted[place] = sample
+      }
+    }
+    return sorted
   }
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// What the application sees of a connection. The values are those of the ABI.
 package enum SessionState: Int32, Sendable {
   case disconnected = 0
   case connecting, connected, reconnecting, error
 
-  package var name: StaticString {
+  package var name: Literal {
     switch self {
     case .disconnected: "disconnected"
     case .connecting: "connecting"
@@ -21,7 +22,7 @@ package enum SessionEvent: Int32, Sendable {
   case start = 0
   case attempt, opened, retry, giveUp, reconnect, disconnect
 
-  package var name: StaticString {
+  package var name: Literal {
     switch self {
     case .start: "start"
     case .attempt: "attempt"
@@ -38,9 +39,9 @@ package struct Transition: Sendable {
   package let from: SessionState
   package let event: SessionEvent
   package let to: SessionState
-  package let meaning: StaticString
+  package let meaning: Literal
 
-  init(_ from: SessionState, _ event: SessionEvent, _ to: SessionState, _ meaning: StaticString) {
+  init(_ from: SessionState, _ event: SessionEvent, _ to: SessionState, _ meaning: Literal) {
     self.from = from
     self.event = event
     self.to = to

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// A text to send, with places to fill:
 ///
@@ -128,8 +129,8 @@ package struct Template: Sendable {
   }
 }
 
-@inline(never) private func isWord(_ name: UnsafeRawBufferPointer, _ word: StaticString) -> Bool {
-  equalBytes(name, UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+@inline(never) private func isWord(_ name: UnsafeRawBufferPointer, _ word: Literal) -> Bool {
+  equalBytes(name, UnsafeRawBufferPointer(word.bytes))
 }
 
 @inline(never) private func floored(_ number: Int64, _ unit: Int64) -> Int64 {

@@ -9,14 +9,14 @@ package struct Sentence: ExpressibleByStringInterpolation {
   package struct StringInterpolation: StringInterpolationProtocol {
     var bytes: [UInt8] = []
 
-    @inline(never) package init(literalCapacity: Int, interpolationCount: Int) { bytes.reserveCapacity(128) }
+    @inline(__always) package init(literalCapacity: Int, interpolationCount: Int) { self.init() }
 
-    @inline(never) package mutating func appendLiteral(_ literal: StaticString) {
-      bytes.append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
-    }
+    @inline(never) init() { bytes.reserveCapacity(128) }
+
+    @inline(__always) package mutating func appendLiteral(_ literal: StaticString) { appendInterpolation(Literal(literal)) }
 
     /// Text of the library's own.
-    @inline(never) package mutating func appendInterpolation(_ text: StaticString) { appendLiteral(text) }
+    @inline(never) package mutating func appendInterpolation(_ text: Literal) { bytes.append(contentsOf: text.bytes) }
 
     @inline(never) package mutating func appendInterpolation(_ part: Sentence) { bytes.append(contentsOf: part.bytes) }
 
@@ -59,7 +59,7 @@ package struct Sentence: ExpressibleByStringInterpolation {
     /// A JSON string with its quotes.
     @inline(never) package mutating func appendInterpolation(json text: String) {
       bytes.append(0x22)
-      for byte in text.utf8 {
+      for byte in text.bytes {
         if byte == 0x22 || byte == 0x5C {
           bytes.append(0x5C)
           bytes.append(byte)
@@ -104,7 +104,7 @@ package struct Sentence: ExpressibleByStringInterpolation {
     @inline(never) package mutating func appendInterpolation(character: UInt8) { bytes.append(character) }
   }
 
-  @inline(never) package init(stringInterpolation: StringInterpolation) { bytes = stringInterpolation.bytes }
+  @inline(__always) package init(stringInterpolation: StringInterpolation) { bytes = stringInterpolation.bytes }
 
   package init(_ bytes: ArraySlice<UInt8>) { self.bytes = Array(bytes) }
 
@@ -116,9 +116,9 @@ package struct Sentence: ExpressibleByStringInterpolation {
 
   @inline(never) package mutating func add(_ other: Sentence) { bytes.append(contentsOf: other.bytes) }
 
-  @inline(never) package init(stringLiteral: StaticString) {
-    bytes = Array(UnsafeBufferPointer(start: stringLiteral.utf8Start, count: stringLiteral.utf8CodeUnitCount))
-  }
+  @inline(__always) package init(stringLiteral: StaticString) { self.init(Literal(stringLiteral)) }
+
+  @inline(never) init(_ text: Literal) { bytes = Array(text.bytes) }
 }
 
-@inline(never) package func sentence(_ sentence: Sentence) -> String { String(decoding: sentence.bytes, as: UTF8.self) }
+@inline(never) package func sentence(_ sentence: consuming Sentence) -> String { String(bytes: sentence.bytes) }

@@ -232,7 +232,7 @@ extension Connector {
   /// "connection refused" for one address that the name already shows, else each address with what it said.
   private func summary() -> String {
     // Bytes, not characters: comparing characters would link the Unicode tables.
-    if addresses.count == 1, let only = failures.first, only.address.description.utf8.elementsEqual(name.utf8) {
+    if addresses.count == 1, let only = failures.first, only.address.description.bytes == name.bytes {
       return systemText(only.errno)
     }
     var parts: [String] = []

@@ -63,12 +63,12 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
   private static func attempt(_ path: String, _ shared: Shared) throws(TransportError) -> JournalFile? {
     var file = psys_file()
     // Before it is opened: to close a file gives up the lock that another descriptor of this process has on it.
-    if path.withCString({ psys_file_look($0, &file) }) == 0 {
+    if psys_file_look(path.cString, &file) == 0 {
       if file.is_regular == 0 { throw problem(path, "is not a regular file") }
       if isOpen(file, shared) { throw problem(path, "is in use by another client of this process") }
     }
     var created: Int32 = 0
-    let descriptor = path.withCString { psys_file_open($0, &file, &created) }
+    let descriptor = psys_file_open(path.cString, &file, &created)
     if descriptor < 0 { throw failure(path, "can't be opened", -descriptor) }
     if isOpen(file, shared) {
       // It came to this path a moment ago; see above why the descriptor stays open.
@@ -88,7 +88,7 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
     // Another process may have had the lock since the file was opened: it has filled the file, which must not begin
     // anew, or has removed it, and then nobody would find what is stored here.
     var locked = psys_file()
-    guard path.withCString({ psys_file_look($0, &locked) }) == 0, locked.device == file.device,
+    guard psys_file_look(path.cString, &locked) == 0, locked.device == file.device,
       locked.inode == file.inode
     else {
       psys_close(descriptor)
@@ -107,7 +107,7 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
   package func problem(_ text: Sentence) -> TransportError { JournalFile.problem(path, text) }
 
   private static func problem(_ path: String, _ text: Sentence) -> TransportError {
-    TransportError(.io, "the journal \(quoted: Array(path.utf8)[...], limit: 256) \(text)")
+    TransportError(.io, "the journal \(quoted: path.bytes[...], limit: 256) \(text)")
   }
 
   private static func failure(_ path: String, _ text: Sentence, _ errno: Int32) -> TransportError {
@@ -148,7 +148,7 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
   /// Nothing is left behind half made.
   private func setUpFailed(_ text: Sentence, _ errno: Int32) -> TransportError {
     if isNew {
-      path.withCString { psys_file_remove($0) }
+      psys_file_remove(path.cString)
     } else if size == 0 {
       _ = psys_file_empty(descriptor)
     }

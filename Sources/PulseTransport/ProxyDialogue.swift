@@ -132,8 +132,8 @@ struct ProxyDialogue {
   /// How far it was, for the sentence about an end in the middle.
   var hasAnswer: Bool { !received.isEmpty || state == .login || state == .reply || state == .boundAddress }
 
-  private mutating func add(_ text: StaticString) {
-    outgoing.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  private mutating func add(_ text: Literal) {
+    outgoing.append(contentsOf: text.bytes)
   }
 
   private func refused(_ text: Sentence) -> Progress { .refused(ProxyRefusal(text: text)) }
@@ -168,9 +168,9 @@ extension ProxyDialogue {
 
   /// Whether the byte that came last can be one of an answer.
   private func isMark(_ byte: UInt8) -> Bool {
-    let mark: StaticString = "HTTP/1."
+    let mark: Literal = "HTTP/1."
     let at = received.count &- 1
-    return at >= mark.utf8CodeUnitCount || byte == mark.utf8Start[at]
+    return at >= mark.count || byte == mark.start[at]
   }
 
   private mutating func headIsComplete() -> Progress {
@@ -203,15 +203,15 @@ extension ProxyDialogue {
 
   /// How much of the body is worth waiting for: what Content-Length names.
   private func bodyLength() -> Int {
-    let name: StaticString = "content-length:"
+    let name: Literal = "content-length:"
     var start = 0
     var at = 0
     while at < received.count {
       if received[at] == 0x0A {
         let field = received[start..<at]
         start = at &+ 1
-        if ProxyText.sameIgnoringCase(field.prefix(name.utf8CodeUnitCount), name) {
-          let value = ProxyText.trimmed(field.dropFirst(name.utf8CodeUnitCount))
+        if ProxyText.sameIgnoringCase(field.prefix(name.count), name) {
+          let value = ProxyText.trimmed(field.dropFirst(name.count))
           return min(ProxyText.number(value, limit: Int(Int32.max)) ?? 0, Self.maxBodySize)
         }
       }
@@ -243,11 +243,11 @@ extension ProxyDialogue {
   }
 
   private static func title(_ page: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    let mark: StaticString = "<title>"
+    let mark: Literal = "<title>"
     var at = page.startIndex
-    while at &+ mark.utf8CodeUnitCount <= page.endIndex {
-      if ProxyText.sameIgnoringCase(page[at..<(at &+ mark.utf8CodeUnitCount)], mark) {
-        let start = at &+ mark.utf8CodeUnitCount
+    while at &+ mark.count <= page.endIndex {
+      if ProxyText.sameIgnoringCase(page[at..<(at &+ mark.count)], mark) {
+        let start = at &+ mark.count
         return page[start..<(page[start...].firstIndex(of: UInt8(ascii: "<")) ?? page.endIndex)]
       }
       at &+= 1
@@ -334,7 +334,7 @@ extension ProxyDialogue {
 
   /// RFC 1928 §6.
   private func refusedRequest(_ code: UInt8) -> Progress {
-    let why: StaticString
+    let why: Literal
     switch code {
     case 1: why = "general failure"
     case 2: why = "its rules do not allow this connection"

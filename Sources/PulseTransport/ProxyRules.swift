@@ -57,8 +57,8 @@ package final class ProxyRules: Sendable {
 
   /// "" and "none" stand for no proxy.
   @inline(never)
-  package static func choice(_ text: String, _ source: StaticString) -> Choice {
-    let bytes = Array(text.utf8)
+  package static func choice(_ text: String, _ source: Literal) -> Choice {
+    let bytes = text.bytes
     if bytes.isEmpty || ProxyText.sameIgnoringCase(bytes[...], "none") { return .direct }
     switch ProxyURL.parse(text) {
     case .success(let url): return .proxy(url)
@@ -70,7 +70,7 @@ package final class ProxyRules: Sendable {
   /// on under that name (CGI).
   private static func variable(isSecure: Bool) -> Choice {
     for index in 0..<5 {
-      let name: StaticString
+      let name: Literal
       switch index {
       case 0: name = "https_proxy"
       case 1: name = "HTTPS_PROXY"
@@ -79,14 +79,14 @@ package final class ProxyRules: Sendable {
       default: name = "ALL_PROXY"
       }
       if index < 3, isSecure != (index < 2) { continue }
-      if let value = value(name) { return choice(String(decoding: value, as: UTF8.self), name) }
+      if let value = value(name) { return choice(String(bytes: value), name) }
     }
     return .direct
   }
 
   @inline(never)
-  private static func value(_ name: StaticString) -> [UInt8]? {
-    let raw = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+  private static func value(_ name: Literal) -> [UInt8]? {
+    let raw = UnsafeRawPointer(name.start).assumingMemoryBound(to: CChar.self)
     guard let found = psys_getenv(raw) else { return nil }
     return Array(UnsafeRawBufferPointer(start: found, count: psys_strlen(found)))
   }
@@ -96,7 +96,7 @@ package final class ProxyRules: Sendable {
 /// commas or blanks between. What is none of these matches nothing.
 enum NoProxy {
   static func matches(_ list: [UInt8], host: String, port: UInt16) -> Bool {
-    var name = Array(host.utf8)[...]
+    var name = host.bytes[...]
     if name.last == UInt8(ascii: ".") { name = name.dropLast() }
     let address = AddressResolver.literal(host, port: 0)
     var start = 0
@@ -130,7 +130,7 @@ enum NoProxy {
     if entry.count == 1, entry.first == UInt8(ascii: "*") { return true }
     if let address {
       let slash = entry.firstIndex(of: UInt8(ascii: "/")) ?? entry.endIndex
-      guard let other = AddressResolver.literal(String(decoding: entry[..<slash], as: UTF8.self), port: 0),
+      guard let other = AddressResolver.literal(String(bytes: entry[..<slash]), port: 0),
         other.isIPv6 == address.isIPv6
       else { return false }
       let width = address.isIPv6 ? 128 : 32

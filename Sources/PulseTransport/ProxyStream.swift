@@ -28,7 +28,7 @@ package final class ProxyStream: ByteStream, @unchecked Sendable {  // guarded b
       let authority: Sentence = literal?.isIPv6 == true ? "[\(host)]:\(port)" : "\(host):\(port)"
       dialogue = ProxyDialogue(connect: authority.bytes, authorization: Self.authorization(proxy))
     case .socks5, .socks5h:
-      var target = ProxyDialogue.Target.name(Array(host.utf8))
+      var target = ProxyDialogue.Target.name(host.bytes)
       if let literal { target = .address(literal.networkBytes) }
       dialogue = ProxyDialogue(socks: target, port: port, user: proxy.user, password: proxy.password)
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Bytes of URLs and answers; not characters, which would bring the tables of Unicode in.
 enum ProxyText {
@@ -7,9 +8,9 @@ enum ProxyText {
   static func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
 
   /// `text` is in lower case.
-  @inline(never) static func sameIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
-    guard bytes.count == text.utf8CodeUnitCount else { return false }
-    var other = text.utf8Start
+  @inline(never) static func sameIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
+    guard bytes.count == text.count else { return false }
+    var other = text.start
     for byte in bytes {
       if lower(byte) != other.pointee { return false }
       other += 1

@@ -40,19 +40,19 @@ package final class ProxyURL: Sendable {
   /// The sentence of a failure is a part of one, "its port is not a number from 1 to 65535"; it never quotes the text,
   /// which may hold a password.
   package static func parse(_ text: String) -> Result<ProxyURL, ProxyURLProblem> {
-    var reader = ProxyURLReader(bytes: Array(text.utf8.prefix(maxSize + 1)))
+    var reader = ProxyURLReader(bytes: Array(text.bytes.prefix(maxSize + 1)))
     guard let url = reader.read() else { return .failure(ProxyURLProblem(text: reader.problem)) }
     return .success(url)
   }
 }
 
 package struct ProxyURLProblem: Error, Sendable {
-  package let text: StaticString
+  package let text: Literal
 }
 
 private struct ProxyURLReader {
   let bytes: [UInt8]
-  var problem: StaticString = ""
+  var problem: Literal = ""
 
   init(bytes: [UInt8]) { self.bytes = bytes }
 
@@ -132,7 +132,7 @@ private struct ProxyURLReader {
     for byte in isLiteral ? place[(place.startIndex + 1)..<(hostEnd - 1)] : place[..<hostEnd] {
       host.append(ProxyText.lower(byte))
     }
-    let name = String(decoding: host, as: UTF8.self)
+    let name = String(bytes: host)
     if isLiteral {
       guard let address = AddressResolver.literal(name, port: port), address.isIPv6, !host.contains(UInt8(ascii: "%"))
       else { return fail("its host is not an IPv6 address") }
@@ -144,7 +144,7 @@ private struct ProxyURLReader {
     return ProxyURL(scheme, host: name, port: port, user: user, password: password, name: sentence(shown))
   }
 
-  private mutating func fail(_ text: StaticString) -> ProxyURL? {
+  private mutating func fail(_ text: Literal) -> ProxyURL? {
     problem = text
     return nil
   }

@@ -42,7 +42,7 @@ package enum AddressResolver {
   /// The address if `host` is a literal: IPv4 with four parts, or IPv6 without brackets. Never waits.
   package static func literal(_ host: String, port: UInt16) -> SocketAddress? {
     var address = psys_address()
-    return psys_address_parse(host, port, &address) != 0 ? SocketAddress(address) : nil
+    return psys_address_parse(host.cString, port, &address) != 0 ? SocketAddress(address) : nil
   }
 
   /// All addresses in the order of RFC 6724. Blocks as long as the system's resolver does: not for a loop's thread.
@@ -64,10 +64,10 @@ package enum AddressResolver {
   }
 
   private static func isLocalhost(_ host: String) -> Bool {
-    var name = Array(host.utf8)
+    var name = host.bytes
     for index in name.indices where name[index] >= 65 && name[index] <= 90 { name[index] |= 0x20 }
     if name.last == 46 { name.removeLast() }
-    let local = Array("localhost".utf8)
+    let local = "localhost".bytes
     guard name.count >= local.count, Array(name.suffix(local.count)) == local else { return false }
     return name.count == local.count || name[name.count - local.count - 1] == 46
   }
@@ -77,9 +77,10 @@ package enum AddressResolver {
   ) -> [SocketAddress] {
     var raw = [psys_address](repeating: psys_address(), count: 32)
     var count: Int32 = 0
+    let name = host.cString
     raw.withUnsafeMutableBufferPointer { buffer in
       guard let start = buffer.baseAddress else { return }
-      count = psys_resolve(host, port, configuredOnly ? 1 : 0, start, Int32(buffer.count), &problem, &errno)
+      count = psys_resolve(name, port, configuredOnly ? 1 : 0, start, Int32(buffer.count), &problem, &errno)
     }
     var list: [SocketAddress] = []
     for index in 0..<min(max(Int(count), 0), raw.count) {

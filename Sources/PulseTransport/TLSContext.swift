@@ -130,7 +130,7 @@ extension TLSContext {
   }
 
   private static func trust(_ context: OpaquePointer, file: String) throws(TransportError) {
-    if SSL_CTX_load_verify_locations(context, file, nil) != 1 {
+    if SSL_CTX_load_verify_locations(context, file.cString, nil) != 1 {
       throw failure(.trust, "can't load trusted certificates from \(file)")
     }
     psys_tls_trust_each(context)
@@ -148,11 +148,11 @@ extension TLSContext {
   private static func show(
     _ context: OpaquePointer, _ file: String, key: String, _ settings: TLSSettings
   ) throws(TransportError) {
-    if let why = psys_tls_use_certificate(context, file) {
+    if let why = psys_tls_use_certificate(context, file.cString) {
       throw failure(.trust, "can't load client_certificate \(file)", why)
     }
-    if let why = psys_tls_use_key(context, key, settings.keyPassword ?? "") {
-      let option: StaticString = settings.keyFile == nil ? "the key in client_certificate" : "client_key"
+    if let why = psys_tls_use_key(context, key.cString, (settings.keyPassword ?? "").cString) {
+      let option: Literal = settings.keyFile == nil ? "the key in client_certificate" : "client_key"
       throw failure(.trust, "can't load \(option) \(key)", why)
     }
   }

@@ -13,7 +13,8 @@ extension TLSStream {
       if rules.requires13 { flags |= Int32(PSYS_TLS_REQUIRES_13) }
       if !rules.hasTrust { flags |= Int32(PSYS_TLS_HAS_NO_TRUST) }
     }
-    let kind = psys_tls_explain(ssl, reason, text, flags, peer, target?.name ?? peer, &words, words.count)
+    let kind = psys_tls_explain(
+      ssl, reason, text.cString, flags, peer.cString, (target?.name ?? peer).cString, &words, words.count)
     let code = TransportErrorCode(rawValue: TransportErrorCode.tls.rawValue &+ UInt8(truncatingIfNeeded: kind)) ?? .tls
     fail(code, "\(PulseTransport.text(of: words))")
   }

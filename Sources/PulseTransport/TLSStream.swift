@@ -79,20 +79,21 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
     SSL_set_connect_state(ssl)
     psys_tls_note_asking(ssl)
     // A name may end with the dot of the root; certificates and SNI have none (RFC 6066 §3).
-    let given = target.name
-    let name = given.utf8.last == 46 ? String(decoding: given.utf8.dropLast(), as: UTF8.self) : given
+    var bytes = target.name.bytes
+    if bytes.last == UInt8(ascii: ".") { bytes.removeLast() }
+    let name = String(bytes: bytes)
     let isLiteral = AddressResolver.literal(name, port: 0) != nil
     var fine = true
     // RFC 6066 §3: literal addresses are not permitted in SNI.
-    if !isLiteral { fine = psys_tls_set_server_name(ssl, name) != 0 }
+    if !isLiteral { fine = psys_tls_set_server_name(ssl, name.cString) != 0 }
     if target.rules.verifies {
       psys_tls_verify_peer(ssl)
-      fine = fine && psys_tls_require_host(ssl, name, isLiteral ? 1 : 0) != 0
+      fine = fine && psys_tls_require_host(ssl, name.cString, isLiteral ? 1 : 0) != 0
     }
     if !fine {
       // What OpenSSL says to it must not be found by another user of this thread's queue.
       ERR_clear_error()
-      return fail(.hostname, "can't ask for a certificate of \(given): it is not a host name that TLS can check")
+      return fail(.hostname, "can't ask for a certificate of \(target.name): it is not a host name that TLS can check")
     }
     if let session = target.rules.sessions?.take(target.sessionKey) {
       SSL_set_session(ssl, session)
@@ -254,7 +255,7 @@ extension TLSStream {
     var name: UnsafePointer<UInt8>?
     var length: UInt32 = 0
     SSL_get0_alpn_selected(ssl, &name, &length)
-    return String(decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
+    return String(bytes: UnsafeBufferPointer(start: name, count: Int(length)))
   }
 
   /// The name that the client asked for (SNI); empty if none.

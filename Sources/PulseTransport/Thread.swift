@@ -9,14 +9,14 @@ package struct Thread: Sendable {
   /// Starts a joinable thread; someone must `join()` or `detach()` it.
   /// - Parameter stackSize: bytes; OpenSSL wants 128 KiB.
   package static func start(
-    name: StaticString, stackSize: Int = 512 << 10, _ body: @escaping @Sendable () -> Void
+    name: Literal, stackSize: Int = 512 << 10, _ body: @escaping @Sendable () -> Void
   ) throws(TransportError) -> Thread {
     Thread(identifier: try launch(name, stackSize, detached: false, body))
   }
 
   /// Starts a thread that nobody waits for.
   package static func startDetached(
-    name: StaticString, stackSize: Int = 512 << 10, _ body: @escaping @Sendable () -> Void
+    name: Literal, stackSize: Int = 512 << 10, _ body: @escaping @Sendable () -> Void
   ) throws(TransportError) {
     _ = try launch(name, stackSize, detached: true, body)
   }
@@ -37,11 +37,11 @@ package struct Thread: Sendable {
   }
 
   private static func launch(
-    _ name: StaticString, _ stackSize: Int, detached: Bool, _ body: @escaping @Sendable () -> Void
+    _ name: Literal, _ stackSize: Int, detached: Bool, _ body: @escaping @Sendable () -> Void
   ) throws(TransportError) -> UInt64 {
     let work = Unmanaged.passRetained(Work(body))
     var identifier: UInt64 = 0
-    let status = name.utf8Start.withMemoryRebound(to: CChar.self, capacity: name.utf8CodeUnitCount &+ 1) {
+    let status = name.start.withMemoryRebound(to: CChar.self, capacity: name.count &+ 1) {
       psys_thread_start(
         { context in
           guard let context else { return }

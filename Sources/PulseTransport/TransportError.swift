@@ -95,15 +95,15 @@ func text(of bytes: [CChar]) -> String {
     if byte == 0 { break }
     units.append(UInt8(bitPattern: byte))
   }
-  return String(decoding: units, as: UTF8.self)
+  return String(bytes: units)
 }
 
 /// "Connection refused" -> "connection refused", but "SSL ..." stays: only when the second letter is small.
 func lowercasingFirst(_ text: String) -> String {
-  var units = Array(text.utf8)
+  var units = text.bytes
   if units.count >= 2, units[0] >= 65, units[0] <= 90, units[1] >= 97, units[1] <= 122 {
     units[0] |= 0x20
-    return String(decoding: units, as: UTF8.self)
+    return String(bytes: units)
   }
   return text
 }

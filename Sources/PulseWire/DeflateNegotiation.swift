@@ -61,7 +61,7 @@ struct ExtensionElement {
 }
 
 enum DeflateNegotiation {
-  static let name: StaticString = "permessage-deflate"
+  static let name: Literal = "permessage-deflate"
 
   /// Parses one header value; nil if it does not conform to the ABNF of RFC 6455 §9.1. Empty elements are left out, but
   /// a header of nothing else is malformed (RFC 9110 §5.6.1).

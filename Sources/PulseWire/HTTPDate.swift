@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// The date format of HTTP headers.
 enum HTTPDate {
-  private static let months: StaticString = "JanFebMarAprMayJunJulAugSepOctNovDec"
+  private static let months: Literal = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
   /// Seconds since 1970 of an IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7). Nil for anything else;
   /// the two obsolete formats are not read.
@@ -33,7 +34,7 @@ enum HTTPDate {
 
   private static func month(_ text: [UInt8]) -> Int? {
     for index in 0..<12 {
-      let name = months.utf8Start + index * 3
+      let name = months.start + index * 3
       if text[8] == name[0] && text[9] == name[1] && text[10] == name[2] { return index + 1 }
     }
     return nil

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 package typealias HTTPHeader = (name: String, value: String)
 
@@ -30,21 +31,21 @@ struct HTTPHead {
     return list
   }
 
-  func count(of name: StaticString) -> Int {
+  func count(of name: Literal) -> Int {
     var count = 0
     for field in fields where HTTPText.sameIgnoringCase(bytes[field.name], name) { count += 1 }
     return count
   }
 
   /// The value of the first header of that name (in lower case).
-  func value(of name: StaticString) -> ArraySlice<UInt8>? {
+  func value(of name: Literal) -> ArraySlice<UInt8>? {
     for field in fields where HTTPText.sameIgnoringCase(bytes[field.name], name) { return bytes[field.value] }
     return nil
   }
 
   /// The elements of a comma-separated header, over all headers of that name (RFC 9110 §5.3), trimmed; empty elements
   /// are left out (§5.6.1.2).
-  func list(of name: StaticString) -> [ArraySlice<UInt8>] {
+  func list(of name: Literal) -> [ArraySlice<UInt8>] {
     var elements: [ArraySlice<UInt8>] = []
     for field in fields where HTTPText.sameIgnoringCase(bytes[field.name], name) {
       var from = field.value.lowerBound
@@ -60,7 +61,7 @@ struct HTTPHead {
   }
 
   /// Whether a comma-separated header has an element, ignoring case.
-  func list(of name: StaticString, has element: StaticString) -> Bool {
+  func list(of name: Literal, has element: Literal) -> Bool {
     for found in list(of: name) where HTTPText.sameIgnoringCase(found, element) { return true }
     return false
   }

@@ -147,9 +147,9 @@ struct HTTPHeadParser {
   private mutating func acceptStatusLine(_ byte: UInt8, _ at: Int) -> HTTPHeadFailure? {
     switch state {
     case .protocolName:
-      let name: StaticString = "HTTP/1."
+      let name: Literal = "HTTP/1."
       if at < 7 {
-        guard byte == name.utf8Start[at] else { return Self.notHTTPMark }
+        guard byte == name.start[at] else { return Self.notHTTPMark }
       } else if at == 7 {
         guard byte == UInt8(ascii: "0") || byte == UInt8(ascii: "1") else { return Self.notHTTPMark }
         head.minorVersion = byte &- UInt8(ascii: "0")
@@ -210,7 +210,7 @@ struct HTTPHeadParser {
         return tooLargeFailure("has a target of more than \(Self.maxTargetSize) bytes", status: 414)
       }
     default:
-      let version: StaticString = "HTTP/1."
+      let version: Literal = "HTTP/1."
       let index = at - mark
       if index == 8 {
         guard byte == 0x0D else { return badVersion(byte) }
@@ -218,7 +218,7 @@ struct HTTPHeadParser {
       } else if index == 7 {
         guard byte == UInt8(ascii: "0") || byte == UInt8(ascii: "1") else { return badVersion(byte) }
         head.minorVersion = byte &- UInt8(ascii: "0")
-      } else if byte != version.utf8Start[index] {
+      } else if byte != version.start[index] {
         return badVersion(byte)
       }
     }
@@ -227,7 +227,7 @@ struct HTTPHeadParser {
 
   // MARK: Sentences
 
-  private var subject: StaticString { kind == .request ? "the request" : "the peer's answer to the upgrade request" }
+  private var subject: Literal { kind == .request ? "the request" : "the peer's answer to the upgrade request" }
 
   private func malformed(_ what: Sentence) -> HTTPHeadFailure { HTTPHeadFailure(text: "\(subject) \(what)") }
 

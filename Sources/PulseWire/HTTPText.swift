@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Classes of bytes in HTTP heads and URLs. They work on bytes and not on `Character`: what arrives need not be text,
 /// and the tables of Unicode stay out of the library.
@@ -43,9 +44,9 @@ enum HTTPText {
   }
 
   /// Equal byte by byte.
-  @inline(never) static func same(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
-    guard bytes.count == text.utf8CodeUnitCount else { return false }
-    var other = text.utf8Start
+  @inline(never) static func same(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
+    guard bytes.count == text.count else { return false }
+    var other = text.start
     for byte in bytes {
       if byte != other.pointee { return false }
       other += 1
@@ -56,7 +57,7 @@ enum HTTPText {
   @inline(never) static func same(_ bytes: ArraySlice<UInt8>, _ text: String) -> Bool {
     guard bytes.count == text.utf8.count else { return false }
     var at = bytes.startIndex
-    for byte in text.utf8 {
+    for byte in text.bytes {
       if byte != bytes[at] { return false }
       at += 1
     }
@@ -64,16 +65,16 @@ enum HTTPText {
   }
 
   /// Equal but for the case of ASCII letters; `text` is in lower case.
-  @inline(never) static func sameIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
-    bytes.count == text.utf8CodeUnitCount && startsIgnoringCase(bytes, text)
+  @inline(never) static func sameIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
+    bytes.count == text.count && startsIgnoringCase(bytes, text)
   }
 
   /// Begins with `text` (in lower case), whatever the case of ASCII letters.
-  @inline(never) static func startsIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
-    guard bytes.count >= text.utf8CodeUnitCount else { return false }
+  @inline(never) static func startsIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
+    guard bytes.count >= text.count else { return false }
     var at = bytes.startIndex
-    for i in 0..<text.utf8CodeUnitCount {
-      if lower(bytes[at]) != text.utf8Start[i] { return false }
+    for i in 0..<text.count {
+      if lower(bytes[at]) != text.start[i] { return false }
       at += 1
     }
     return true
@@ -101,5 +102,5 @@ enum HTTPText {
     return value
   }
 
-  @inline(never) static func string(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
+  @inline(never) static func string(_ bytes: ArraySlice<UInt8>) -> String { String(bytes: bytes) }
 }

@@ -10,7 +10,7 @@ package enum HeaderCheck {
   /// Why a caller's header is refused; nil if it is fine. The sentence names the header, never its value: values hold
   /// secrets.
   package static func headerProblem(name: String, value: String) -> String? {
-    let nameBytes = Array(name.utf8)
+    let nameBytes = name.bytes
     if nameBytes.isEmpty { return sentence("a header has an empty name") }
     // RFC 9110 §5.1: a name is a token. A CR, LF or colon here would begin a header of its own.
     for byte in nameBytes where !HTTPText.isToken(byte) {
@@ -24,7 +24,7 @@ package enum HeaderCheck {
       return sentence("header \(quoted: nameBytes[...]) is set by the library itself and can't be given")
     }
     var index = 0
-    for byte in value.utf8 {
+    for byte in value.bytes {
       // RFC 9110 §5.5: CR, LF and NUL would let a value end the header; other controls have no place either.
       if !HTTPText.isFieldText(byte) {
         return sentence(
@@ -66,7 +66,7 @@ package enum HeaderCheck {
     var index = 0
     var total = 0
     for name in names {
-      let bytes = Array(name.utf8)
+      let bytes = name.bytes
       if !HTTPText.isToken(bytes[...]) {
         return sentence("subprotocol \(quoted: bytes[...]) is not a token: letters, digits and !#$%&'*+-.^_`|~")
       }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Reads the first bytes of a refusal's body (RFC 9112 §6). The connection is given up afterwards, so that nothing
 /// depends on where the body ends; a body that breaks the rules just ends there.

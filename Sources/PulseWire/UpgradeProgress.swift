@@ -50,7 +50,7 @@ package struct UpgradeRefusal: Sendable {
   /// One sentence: status, reason and hint.
   package var text: String {
     var text: Sentence = "the server refused the upgrade with status \(status)"
-    if !reason.utf8.isEmpty { text.add(" \(quoted: Array(reason.utf8)[...])") }
+    if !reason.utf8.isEmpty { text.add(" \(quoted: reason.bytes[...])") }
     let hint = hint
     if !hint.utf8.isEmpty { text.add(": \(hint)") }
     return sentence(text)
@@ -59,8 +59,8 @@ package struct UpgradeRefusal: Sendable {
   /// Seconds to wait before the next attempt, from a Retry-After header (RFC 9110 §10.2.3): a number, or a date, for
   /// which `now` is the time in seconds since 1970. Nil if there is none, or neither.
   package func retryAfter(now: Int64) -> Int? {
-    for header in headers where HTTPText.sameIgnoringCase(Array(header.name.utf8)[...], "retry-after") {
-      let value = Array(header.value.utf8)
+    for header in headers where HTTPText.sameIgnoringCase(header.name.bytes[...], "retry-after") {
+      let value = header.value.bytes
       if let seconds = HTTPText.decimal(value[...], limit: Int(Int32.max)) { return seconds }
       guard let date = HTTPDate.seconds(value) else { return nil }
       return max(0, min(Int(truncatingIfNeeded: date &- now), Int(Int32.max)))
@@ -112,9 +112,9 @@ package struct UpgradeRefusal: Sendable {
   }
 
   /// Searches the body, ignoring case.
-  private func contains(_ text: StaticString) -> Bool {
+  private func contains(_ text: Literal) -> Bool {
     var at = 0
-    while at + text.utf8CodeUnitCount <= body.count {
+    while at + text.count <= body.count {
       if HTTPText.startsIgnoringCase(body[at...], text) { return true }
       at += 1
     }

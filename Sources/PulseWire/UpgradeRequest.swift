@@ -41,12 +41,12 @@ package struct UpgradeRequest: Sendable {
   /// Why the request can't be sent; nil if it is fine.
   package var problem: String? {
     if key.count != 16 { return sentence("the handshake key has \(key.count) bytes instead of 16") }
-    if target.utf8.first != UInt8(ascii: "/") { return sentence("the request target does not begin with /") }
-    for byte in target.utf8 where byte <= 0x20 || byte >= 0x7F || byte == UInt8(ascii: "#") {
+    if target.bytes.first != UInt8(ascii: "/") { return sentence("the request target does not begin with /") }
+    for byte in target.bytes where byte <= 0x20 || byte >= 0x7F || byte == UInt8(ascii: "#") {
       return sentence("the request target has the byte \(byte: byte)")
     }
     if hostHeader.utf8.isEmpty { return sentence("the Host header is empty") }
-    for byte in hostHeader.utf8 where byte <= 0x20 || byte >= 0x7F {
+    for byte in hostHeader.bytes where byte <= 0x20 || byte >= 0x7F {
       return sentence("the Host header has the byte \(byte: byte)")
     }
     if let problem = HeaderCheck.subprotocolProblem(subprotocols) { return problem }

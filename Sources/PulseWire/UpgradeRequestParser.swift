@@ -112,7 +112,7 @@ package final class UpgradeRequestParser {
 
     var info = UpgradeRequestInfo(
       target: HTTPText.string(target), host: HTTPText.string(host), headers: head.headers, subprotocols: [],
-      deflateOffers: [], accept: String(decoding: UpgradeKey.accept(Array(key)), as: UTF8.self), consumed: 0)
+      deflateOffers: [], accept: String(bytes: UpgradeKey.accept(Array(key))), consumed: 0)
     for name in head.list(of: "sec-websocket-protocol") {
       // RFC 6455 §4.1: tokens, each once.
       guard HTTPText.isToken(name), !info.subprotocols.contains(where: { HTTPText.same(name, $0) }) else {

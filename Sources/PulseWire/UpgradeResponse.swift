@@ -9,13 +9,13 @@ package enum UpgradeResponse {
   ) -> Result<[UInt8], UpgradeEncodeFailure> {
     if let problem = HeaderCheck.problem(headers) { return .failure(UpgradeEncodeFailure(text: problem)) }
     // §4.2.2: one of those the client asked for.
-    if let subprotocol, !request.subprotocols.contains(where: { HTTPText.same(Array(subprotocol.utf8)[...], $0) }) {
+    if let subprotocol, !request.subprotocols.contains(where: { HTTPText.same(subprotocol.bytes[...], $0) }) {
       return .failure(
         UpgradeEncodeFailure(
-          text: sentence("the client did not ask for subprotocol \(quoted: Array(subprotocol.utf8)[...])")))
+          text: sentence("the client did not ask for subprotocol \(quoted: subprotocol.bytes[...])")))
     }
     if let deflateAnswer {
-      for byte in deflateAnswer.utf8 where !HTTPText.isFieldText(byte) {
+      for byte in deflateAnswer.bytes where !HTTPText.isFieldText(byte) {
         return .failure(UpgradeEncodeFailure(text: sentence("the extension answer has the byte \(byte: byte)")))
       }
     }
@@ -43,7 +43,7 @@ package enum UpgradeResponse {
   /// The answer to a request that could not be taken; nil when the peer would not understand one.
   package static func reject(_ failure: UpgradeRequestFailure) -> [UInt8]? {
     if failure.status == 0 { return nil }
-    return encode(status: failure.status, headers: failure.headers, body: Array((failure.text + "\n").utf8))
+    return encode(status: failure.status, headers: failure.headers, body: ("\(failure.text)\n" as Sentence).bytes)
   }
 
   private static func encode(status: Int, headers: [HTTPHeader], body: [UInt8]) -> [UInt8] {
@@ -52,7 +52,7 @@ package enum UpgradeResponse {
     var hasConnection = false
     var hasType = false
     for header in headers {
-      let name = Array(header.name.utf8)[...]
+      let name = header.name.bytes[...]
       hasType = hasType || HTTPText.sameIgnoringCase(name, "content-type")
       // RFC 9110 §7.8: what names Upgrade has to be listed, and close ends the connection all the same.
       if HTTPText.sameIgnoringCase(name, "connection") {
@@ -69,7 +69,7 @@ package enum UpgradeResponse {
     return writer.bytes
   }
 
-  private static func reason(_ status: Int) -> StaticString {
+  private static func reason(_ status: Int) -> Literal {
     switch status {
     case 400: "Bad Request"
     case 401: "Unauthorized"

@@ -171,7 +171,7 @@ package final class UpgradeResponseParser {
   }
 
   private func describe(
-    _ head: HTTPHead, _ name: StaticString, _ shown: StaticString, expected: StaticString
+    _ head: HTTPHead, _ name: Literal, _ shown: Literal, expected: Literal
   ) -> Sentence {
     guard let value = head.value(of: name) else { return "\(shown) is missing" }
     return "\(shown) is \(quoted: value) instead of \(expected)"

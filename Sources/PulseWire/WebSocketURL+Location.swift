@@ -5,12 +5,12 @@ import PulseText
 extension WebSocketURL {
   /// Whether both name the same scheme, host and port (RFC 6454 §4): what belongs to one may go to the other.
   @inline(never) package func hasSameOrigin(as other: WebSocketURL) -> Bool {
-    isSecure == other.isSecure && port == other.port && HTTPText.same(Array(host.utf8)[...], other.host)
+    isSecure == other.isSecure && port == other.port && HTTPText.same(host.bytes[...], other.host)
   }
 
   /// Whether both make the same request.
   @inline(never) package func isSameRequest(as other: WebSocketURL) -> Bool {
-    hasSameOrigin(as: other) && HTTPText.same(Array(target.utf8)[...], other.target)
+    hasSameOrigin(as: other) && HTTPText.same(target.bytes[...], other.target)
   }
 
   /// The statuses that lead elsewhere with a Location header (RFC 9110 §15.4).
@@ -24,7 +24,7 @@ extension WebSocketURL {
   /// The URL that a Location header means in an answer to this one (RFC 3986 §5.2): absolute with ws, wss, http or https
   /// (which stand for ws and wss here), or relative. The sentence of a failure says what is wrong with it.
   @inline(never) package func resolving(location: String) -> Result<WebSocketURL, URLFailure> {
-    var text = Array(location.utf8)
+    var text = location.bytes
     if text.count > WebSocketURL.maxSize { return .failure(URLFailure(text: sentence("its Location is too long"))) }
     for byte in text where byte < 0x20 || byte == 0x7F {
       return .failure(URLFailure(text: sentence("its Location has the control character \(byte: byte)")))
@@ -69,8 +69,8 @@ extension WebSocketURL {
     let query = path.firstIndex(of: UInt8(ascii: "?")) ?? path.endIndex
     url.append(contentsOf: WebSocketURL.withoutDots(path[..<query]))
     url.append(contentsOf: path[query...])
-    switch WebSocketURL.parse(String(decoding: url, as: UTF8.self)) {
-    case .failure(let problem): return .failure(URLFailure(text: "its Location is not valid: " + problem.text))
+    switch WebSocketURL.parse(String(bytes: url)) {
+    case .failure(let problem): return .failure(URLFailure(text: sentence("its Location is not valid: \(problem.text)")))
     case .success(let url): return .success(url)
     }
   }
@@ -98,7 +98,7 @@ extension WebSocketURL {
   /// RFC 3986 §5.2.2 and §5.2.3: path and query of a reference without an authority.
   private func merged(_ reference: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
     if reference.first == UInt8(ascii: "/") { return reference }
-    let own = Array(target.utf8)
+    let own = target.bytes
     if reference.isEmpty { return own[...] }
     var end = own.firstIndex(of: UInt8(ascii: "?")) ?? own.count
     if reference.first != UInt8(ascii: "?") {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Why a URL is refused: one sentence without control characters, and without the password.
 package struct URLFailure: Error, Sendable {
@@ -24,7 +25,7 @@ package struct WebSocketURL: Sendable {
   /// is a key by its looks, as in the feeds of one account.
   package let redacted: String
 
-  package static func parse(_ text: String) -> Result<WebSocketURL, URLFailure> { parse(Array(text.utf8)) }
+  package static func parse(_ text: String) -> Result<WebSocketURL, URLFailure> { parse(text.bytes) }
 
   package static func parse(_ bytes: UnsafeRawBufferPointer) -> Result<WebSocketURL, URLFailure> {
     // Only as much is copied as shows that it is too long.
@@ -42,16 +43,16 @@ package struct WebSocketURL: Sendable {
     credentials: (user: String, password: String)?
   ) {
     self.isSecure = isSecure
-    self.host = String(decoding: host, as: UTF8.self)
+    self.host = String(bytes: host)
     self.isIPv6Literal = isIPv6Literal
     self.port = port
     var header = isIPv6Literal ? [UInt8(ascii: "[")] + host + [UInt8(ascii: "]")] : host
-    if port != (isSecure ? 443 : 80) { header.append(contentsOf: ":\(port)".utf8) }
-    hostHeader = String(decoding: header, as: UTF8.self)
-    self.target = String(decoding: target, as: UTF8.self)
+    if port != (isSecure ? 443 : 80) { header.append(contentsOf: (":\(port)" as Sentence).bytes) }
+    hostHeader = String(bytes: header)
+    self.target = String(bytes: target)
     self.credentials = credentials
-    let scheme = isSecure ? "wss://" : "ws://"
-    redacted = scheme + String(decoding: header + WebSocketURL.withoutKeys(target[..<pathCount]), as: UTF8.self)
+    let scheme: Literal = isSecure ? "wss://" : "ws://"
+    redacted = sentence("\(scheme)\(Sentence(header[...]))\(Sentence(WebSocketURL.withoutKeys(target[..<pathCount])[...]))")
   }
 
   /// A part of 32 or more letters and digits is no name.

@@ -9,7 +9,7 @@ extension WireConnection {
   /// The caller has checked that a text is UTF-8. `maskKey` is four bytes in memory order, fresh from a secure
   /// source for each frame (RFC 6455 §5.3); the server's role ignores it. False after a close frame, when no data may
   /// follow (RFC 6455 §5.5.1).
-  @discardableResult
+  @discardableResult @_optimize(speed)
   package func encode(
     _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, maskKey: UInt32, into queue: inout ByteQueue
   ) -> Bool {

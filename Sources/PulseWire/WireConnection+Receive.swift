@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseKernels
+import PulseText
 
 /// Reading frames that come in any parts. Every rule is checked at the byte that shows it to be broken.
 extension WireConnection {

@@ -103,6 +103,7 @@ package final class WireConnection {
   ///
   /// An unfragmented message that lies in the chunk as a whole is a slice of the chunk. The server's role unmasks in
   /// place; bytes from `offset` on must not be presented a second time.
+  @_optimize(speed)
   package func receive(_ chunk: UnsafeMutableRawBufferPointer, from offset: inout Int) -> WireEvent {
     let start = offset
     let available = chunk.count &- start

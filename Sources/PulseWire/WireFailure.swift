@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 package enum WireFailureKind: UInt8, Sendable {
   case protocolError, invalidPayload, deflateError, tooBig
@@ -8,9 +9,9 @@ package enum WireFailureKind: UInt8, Sendable {
 package struct WireFailure: Sendable {
   package var kind: WireFailureKind
   /// One sentence.
-  package var text: StaticString
+  package var text: Literal
 
-  package init(_ kind: WireFailureKind, _ text: StaticString) {
+  package init(_ kind: WireFailureKind, _ text: Literal) {
     self.kind = kind
     self.text = text
   }

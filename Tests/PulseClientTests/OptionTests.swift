@@ -46,7 +46,7 @@ import Testing
     var index = 0
     while let entry = OptionTable.entry(index) {
       index += 1
-      if entry.defaultValue.utf8CodeUnitCount > 0 {
+      if !entry.defaultValue.isEmpty {
         _ = set.set(PulseClient.text(entry.name), PulseClient.text(entry.defaultValue))
       }
     }

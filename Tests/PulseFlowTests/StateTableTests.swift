@@ -29,7 +29,7 @@ private let matrix: [[SessionState?]] = [
     var index = 0
     while let row = StateTable.entry(index) {
       #expect(seen.insert(row.from.rawValue * 100 + row.event.rawValue).inserted)
-      #expect(row.meaning.utf8CodeUnitCount > 0)
+      #expect(!row.meaning.isEmpty)
       index += 1
     }
     #expect(index == matrix.joined().compactMap { $0 }.count)

@@ -5,7 +5,7 @@ import Testing
 
 struct SentenceTests {
   @Test func parts() {
-    let name: StaticString = "static"
+    let name: Literal = "static"
     let text = String("text")
     #expect(sentence("") == "")
     #expect(sentence("literal é") == "literal é")
