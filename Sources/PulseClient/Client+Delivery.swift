@@ -37,14 +37,14 @@ extension Client {
   /// The library has used it up; its number counts all the same.
   func passOver(on connection: Connection) {
     guard let feed, twin == nil, connection !== successor, !options.sequenceOfConnection, let number = feed.number,
-      let next = feed.admit(number, now: host.loop.turnTime)
+      let next = feed.admit(number, now: arrivedAt)
     else { return }
     judge(next)
   }
 
   /// A message for the application, read before.
   func accept(_ message: WireMessage, receivedAt: Int64) {
-    if feed?.number != nil { lastNumberAt = host.loop.turnTime }
+    if feed?.number != nil { lastNumberAt = arrivedAt }
     var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
     if message.wasCompressed { flags |= MessageCode.wasCompressed }
     pass(UInt32(message.kind.rawValue), flags, message.payload, receivedAt)
@@ -52,7 +52,7 @@ extension Client {
 
   private func pass(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64) {
     if let primary {
-      primary.takeFromTwin(kind, flags, payload, receivedAt)
+      primary.takeFromTwin(kind, flags, payload, receivedAt, arrivedAt)
     } else if twin != nil {
       merge(kind, flags, payload, receivedAt, side: .url)
     } else {
@@ -73,7 +73,7 @@ extension Client {
     } else if let twin {
       twin.merge.renew(Side.url.rawValue)
     } else if tellsCopies {
-      feed?.startGeneration(host.loop.turnTime)
+      feed?.startGeneration(Clock.monotonic())
     }
   }
 
@@ -82,7 +82,7 @@ extension Client {
     var key = -1
     if let feed {
       if !options.sequenceOfConnection, let number = feed.number {
-        guard let next = feed.admit(number, now: host.loop.turnTime) else {
+        guard let next = feed.admit(number, now: arrivedAt) else {
           statistics.duplicatesDiscarded &+= 1
           return
         }
@@ -203,7 +203,7 @@ extension Client {
   // MARK: Staleness of keys
 
   private func touch(_ key: Int) {
-    let now = host.loop.turnTime
+    let now = arrivedAt
     if let silence = feed?.staleness?.touch(key, now) { tellKey("fresh_key", key, silence) }
     if keysTimer == nil { scheduleKeys() }
   }

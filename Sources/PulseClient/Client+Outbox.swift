@@ -9,6 +9,10 @@ import PulseWire
 extension Client {
   private static let tellingPause: Int64 = 100_000_000
 
+  /// Messages that were accepted and have no fate. A successor may have a login of the application's.
+  var queueSize: Int { outbox.count + (connection?.ledger.pending ?? 0) + (successor?.ledger.pending ?? 0) }
+  var queueBytes: Int { outbox.bytes + (connection?.output.count ?? 0) + (successor?.output.count ?? 0) }
+
   /// Frames what may go now on a connection whose frames are all written. True if there is something to write.
   func refill(_ connection: Connection) -> Bool {
     let before = connection.output.count

@@ -434,6 +434,7 @@ extension Client {
 
   private func deliverHeld() {
     startSequencesAnew()
+    arrivedAt = Clock.monotonic()
     let queue = rotation.held
     rotation.held = MessageQueue()
     while let slice = queue.take(1 << 20) {

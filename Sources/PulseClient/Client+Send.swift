@@ -282,12 +282,17 @@ extension Client {
   /// The lowest id without a fate.
   private var oldestUnsettled: UInt64 {
     var oldest = outbox.lowestID(now: Clock.monotonic()) ?? .max
-    if let connection {
-      for index in 0..<connection.ledger.count {
-        if let entry = connection.ledger.entry(index), entry.isMessage, entry.id < oldest { oldest = entry.id }
-      }
-    }
+    if let connection { oldest = min(oldest, lowestID(in: connection)) }
+    if let successor { oldest = min(oldest, lowestID(in: successor)) }
     return oldest
+  }
+
+  private func lowestID(in connection: Connection) -> UInt64 {
+    var lowest = UInt64.max
+    for index in 0..<connection.ledger.count {
+      if let entry = connection.ledger.entry(index), entry.isMessage, entry.id < lowest { lowest = entry.id }
+    }
+    return lowest
   }
 
   /// Drops what waits in the outbox.

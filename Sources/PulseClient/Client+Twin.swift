@@ -162,7 +162,9 @@ extension Client {
   // MARK: Messages
 
   /// A message of the partner, whose mutex is held.
-  func takeFromTwin(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64) {
+  func takeFromTwin(
+    _ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64, _ arrivedAt: Int64
+  ) {
     mutex.lock()
     defer { mutex.unlock() }
     if closeStarted {
@@ -170,6 +172,7 @@ extension Client {
       return
     }
     guard let twin else { return }
+    self.arrivedAt = arrivedAt
     let wasEmpty = inbox.isEmpty
     inbox.beginChunk()
     feed?.read(payload)
@@ -220,7 +223,7 @@ extension Client {
       return
     }
     let verdict = twin.merge.offer(
-      side: side.rawValue, number, now: host.loop.turnTime, kind: kind, flags: flags, payload: payload,
+      side: side.rawValue, number, now: arrivedAt, kind: kind, flags: flags, payload: payload,
       receivedAt: receivedAt)
     if case .deliver = verdict { deliver(kind, flags, payload, receivedAt) }
     releaseMerged()
@@ -229,7 +232,9 @@ extension Client {
   func releaseMerged() {
     guard let twin else { return }
     let wasEmpty = inbox.isEmpty
-    while let held = twin.merge.release(Clock.monotonic()) {
+    let now = Clock.monotonic()
+    while let held = twin.merge.release(now) {
+      arrivedAt = now
       feed?.read(held.payload)
       deliver(held.kind, held.flags, held.payload, held.receivedAt)
     }

@@ -104,6 +104,9 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // Receiving
   var feed: Feed?
+  /// About when what is being delivered came (monotonic ns). The loop's own time is its driver's, and an application's
+  /// call may make a successor take over.
+  var arrivedAt: Int64 = 0
   /// What `handlesMessages` says.
   var handles = false
   var keysTimer: TimerID?

@@ -89,6 +89,7 @@ extension Connection {
     let client = client
     let inbox = client.inbox
     inbox.beginChunk()
+    if client.handles { client.arrivedAt = lastReceivedAt }
     let wasEmpty = inbox.isEmpty
     let limit = client.options.receiveQueueBytes &+ (ignoresLimit ? Connection.lastBytes : 0)
     var offset = 0

@@ -188,3 +188,37 @@ TEST(a_message_is_not_cut_by_a_rotation) {
     free(text);
     pulsews_client_free(client);
 }
+
+/* A login that was sent for the successor is in the books, wherever it is. */
+TEST(a_login_for_the_successor_is_in_the_books) {
+    enum { SIZE = 12 << 20 };
+    server *s = scripted(SCRIPTS(ENDS, "accept | got 1 | stall | go | resume | got 3 | feed"));
+    feed f;
+    begin_feed(&f);
+    char *text = malloc(SIZE);
+    memset(text, 'x', SIZE);
+    pulsews_client *client = make_client(port_of(s), OPTIONS(NOTICED, "hold_login=true", "rotation_overlap=50ms",
+                                                             "compression=false"));
+    IS(pulsews_start(client), PULSEWS_OK);
+    FOLLOW(client, &f, "\"event\":\"hold\"");
+    IS(pulsews_release(client), PULSEWS_OK);
+    FOLLOW(client, &f, "\"event\":\"ready\"");
+    follow_texts(client, &f, 10);
+    tell_server(s, "go");
+    FOLLOW(client, &f, "\"event\":\"hold\"", "\"successor\":true");
+    await_record(s, 2, "text", "hello");
+    IS(pulsews_send_with(client, PULSEWS_TEXT, "signed", 6, PULSEWS_FIRST, 0, 0, NULL), PULSEWS_OK);
+    await_record(s, 2, "text", "signed");
+    IS(pulsews_send_with(client, PULSEWS_TEXT, text, SIZE, PULSEWS_FIRST, 0, 0, NULL), PULSEWS_OK);
+    check_account(client);
+    IS((int64_t)statistic(client, "queue_size"), 1);
+    IS(pulsews_flush(client, PULSEWS_MILLISECONDS(50)), PULSEWS_ETIMEOUT);
+    tell_server(s, "go");
+    IS(pulsews_flush(client, SHORT), PULSEWS_OK);
+    check_account(client);
+    IS(pulsews_release(client), PULSEWS_OK);
+    FOLLOW(client, &f, STEP("done"));
+    check_account(client);
+    free(text);
+    pulsews_client_free(client);
+}
