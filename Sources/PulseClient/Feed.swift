@@ -23,9 +23,10 @@ final class Feed {
   private let copiesTime: Int64
   /// Two connections bring the messages all the time.
   private let isOfTwins: Bool
-  /// Of each key the first number that a successor has brought: the connection before it has to come up to that.
-  private var joints: [FeedNumber] = []
-  private var isJoined: [Bool] = []
+  /// By key: the number that the connection before a successor has to come up to, which is the one before the first that
+  /// the successor has brought; and the keys for which it has not, as far as is known.
+  private var joints: [Int64] = []
+  private var openJoints: [Int] = []
   var isFull = false
 
   /// The message that was read last: its place in the feed, and the number of its key.
@@ -120,6 +121,7 @@ final class Feed {
     return joined(number)
   }
 
+  @inline(never)
   private func joined(_ number: FeedNumber) -> FeedNumber {
     guard let last = check.last(number.key), number.last > last else { return number }
     var number = number
@@ -131,34 +133,27 @@ final class Feed {
   /// A successor has brought the message that was read.
   func noteJoint() {
     guard let number, number.key >= 0 else { return }
-    while number.key >= isJoined.count { isJoined.append(false) }
-    if isJoined[number.key] { return }
-    isJoined[number.key] = true
-    joints.append(number)
+    while number.key >= joints.count { joints.append(.min) }
+    if joints[number.key] != .min { return }
+    openJoints.append(number.key)
+    switch rule {
+    case .previous: joints[number.key] = number.previous ?? -1
+    case .increasing: joints[number.key] = number.first
+    case .consecutive: joints[number.key] = number.first &- 1
+    }
   }
 
   func forgetJoints() {
-    joints.removeAll(keepingCapacity: false)
-    isJoined.removeAll(keepingCapacity: true)
+    joints = []
+    openJoints = []
   }
 
   /// Whether the connection before the successor has brought all that comes before what that one has.
   func hasReachedJoints() -> Bool {
-    while let joint = joints.last {
-      if let last = check.last(joint.key), !joint.joins(last, rule) { return false }
-      joints.removeLast()
+    while let key = openJoints.last {
+      if let last = check.last(key), last < joints[key] { return false }
+      openJoints.removeLast()
     }
     return true
-  }
-}
-
-extension FeedNumber {
-  /// Nothing is missing between `before` and this one, as far as that can be known.
-  fileprivate func joins(_ before: Int64, _ rule: SequenceCheck.Rule) -> Bool {
-    switch rule {
-    case .previous: previous.map { $0 <= before } ?? true
-    case .increasing: first <= before
-    case .consecutive: first &- 1 <= before
-    }
   }
 }

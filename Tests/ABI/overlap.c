@@ -222,3 +222,24 @@ TEST(a_login_for_the_successor_is_in_the_books) {
     free(text);
     pulsews_client_free(client);
 }
+
+/* The application asks for a new connection because it has a new token: one that was begun with the old token is not it. */
+TEST(reconnect_with_another_header_in_an_overlap) {
+    server *s = scripted(SCRIPTS(ENDS, FEED));
+    feed f;
+    pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, "rotation_overlap=1m", "headers=X-Token: old"));
+    tell_server(s, "go");
+    await_record(s, 2, "text", "hello");
+    follow_texts(client, &f, 20);
+    IS(pulsews_set_header(client, "X-Token", "new", NULL, 0), PULSEWS_OK);
+    IS(pulsews_reconnect(client), PULSEWS_OK);
+    CHECK(strstr(await_record(s, 3, "request", NULL)->text, "X-Token: new"));
+    for (int i = 1; i <= 2; i++) await_record(s, i, "close", "1000");
+    IS(pulsews_wait_ready(client, SHORT, NULL, 0), PULSEWS_OK);
+    send_text(client, "there");
+    await_record(s, 3, "text", "there");
+    follow_texts(client, &f, 50);
+    IS(f.copies, 0);
+    IS((int64_t)statistic(client, "rotations"), 0);
+    pulsews_client_free(client);
+}
