@@ -10,7 +10,7 @@ say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 command -v swift >/dev/null && command -v swiftc >/dev/null ||
-  die 'no Swift on the PATH; install the toolchain (6.2 or newer) from https://www.swift.org/install and run again'
+  die 'no Swift on the PATH; install the toolchain (6.3 or newer) from https://www.swift.org/install and run again'
 
 missing=()
 need() { # need PACKAGE COMMAND...: the package is missing unless the command succeeds
