@@ -161,6 +161,32 @@ private final class Feed {
     #expect(feed.offer(0, 2) == .deliver && feed.offer(0, 3) == .deliver)
   }
 
+  /// A side that comes back brings again what it had brought of a key that is quiet.
+  @Test func aReplayIsNoNewBeginning() {
+    let feed = Feed()
+    for number in 1...100 {
+      feed.offer(0, Int64(number))
+      feed.offer(1, Int64(number))
+    }
+    for isRenewed in [false, true] {
+      feed.now += 6 * FeedMerge.restartTime
+      if isRenewed {
+        feed.merge.renew(1)
+      } else {
+        feed.merge.setReady(1, false)
+        feed.merge.setReady(1, true)
+      }
+      for number in 90...100 { #expect(feed.offer(1, Int64(number)) == .duplicate) }
+    }
+    #expect(feed.offer(0, 101) == .deliver && feed.offer(1, 101) == .duplicate)
+    #expect(feed.out[0] == (1...101).map { Int64($0) })
+    // One that is behind for so long, with nothing from the other side, has begun anew.
+    feed.merge.renew(1)
+    #expect(feed.offer(1, 1) == .duplicate)
+    feed.now += FeedMerge.restartTime + 1
+    #expect(feed.offer(1, 2) == .deliver && feed.offer(1, 3) == .deliver)
+  }
+
   @Test func unnumbered() {
     let feed = Feed()
     #expect(feed.merge.takesUnnumbered(0) && !feed.merge.takesUnnumbered(1))

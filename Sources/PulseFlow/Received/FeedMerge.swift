@@ -32,7 +32,8 @@ package final class FeedMerge {
   }
 
   /// A feed may begin its numbers anew, and must not be taken for copies ever after: a side that goes back so many
-  /// messages in a row behind what it brought itself, or that alone has brought anything for so long, does.
+  /// messages in a row behind what it brought itself, or that is behind for so long while nothing else comes, does. One
+  /// that comes back may bring again what it had brought, which takes less.
   package static let restartCount: UInt8 = 8
   package static let restartTime: Int64 = 10_000_000_000
 
@@ -43,6 +44,8 @@ package final class FeedMerge {
     /// The highest number that each side brought on its present connection.
     var peaks: (Int64, Int64) = (-1, -1)
     var backs: (UInt8, UInt8) = (0, 0)
+    /// Since when each side is behind `last` on its present connection; -1 if it is not.
+    var behinds: (Int64, Int64) = (-1, -1)
     var isRipe = false
     /// Messages that wait and begin up to here wait no longer.
     var through: Int64 = -1
@@ -84,7 +87,7 @@ package final class FeedMerge {
     if side == 0 { isReady.0 = ready } else { isReady.1 = ready }
     if ready { return }
     // Its next connection begins with any number.
-    for key in 0..<keys.count { setPeak(key, side, -1) }
+    renew(side)
     if !isReady.0 && !isReady.1 {
       for key in 0..<keys.count {
         keys[key].last = -1
@@ -103,7 +106,10 @@ package final class FeedMerge {
 
   /// Another connection brings the messages of a side from now on, some of which the one before it may have brought.
   package func renew(_ side: Int) {
-    for key in 0..<keys.count { setPeak(key, side, -1) }
+    for key in 0..<keys.count {
+      setPeak(key, side, -1)
+      setBehind(key, side, -1)
+    }
   }
 
   package func takesUnnumbered(_ side: Int) -> Bool { side == 0 ? isReady.0 : !isReady.0 }
@@ -126,10 +132,7 @@ package final class FeedMerge {
       if keys[key].head >= 0 { ripen(key, through: keys[key].through) }
       return delivered(side, number, now)
     }
-    if number.last <= last {
-      let isLate = now &- keys[key].deliveredAt > FeedMerge.restartTime && number.last < last
-      return isLate ? restart(side, number, now) : copy()
-    }
+    if number.last <= last { return isBehindForLong(number, side, now) ? restart(side, number, now) : copy() }
     let otherIsReady = side == 0 ? isReady.1 : isReady.0
     // Nobody brings any more what both sides have passed.
     let through = otherIsReady && wait > 0 && otherPeak < number.first ? otherPeak : number.first
@@ -184,6 +187,7 @@ package final class FeedMerge {
   private func delivered(_ side: Int, _ number: FeedNumber, _ now: Int64) -> Verdict {
     keys[number.key].last = number.last
     keys[number.key].deliveredAt = now
+    setBehind(number.key, side, -1)
     count(first: side)
     return .deliver
   }
@@ -191,6 +195,7 @@ package final class FeedMerge {
   /// What waits is of the time before.
   private func restart(_ side: Int, _ number: FeedNumber, _ now: Int64) -> Verdict {
     keys[number.key].peaks = (-1, -1)
+    keys[number.key].behinds = (-1, -1)
     setPeak(number.key, side, number.last)
     if keys[number.key].head >= 0 { ripen(number.key, through: .max) }
     return delivered(side, number, now)
@@ -228,6 +233,25 @@ package final class FeedMerge {
       keys[key].peaks.1 = peak
       keys[key].backs.1 = 0
     }
+  }
+
+  private func setBehind(_ key: Int, _ side: Int, _ time: Int64) {
+    if side == 0 { keys[key].behinds.0 = time } else { keys[key].behinds.1 = time }
+  }
+
+  /// What a side brings that has been delivered, and is not behind what the side itself brought.
+  private func isBehindForLong(_ number: FeedNumber, _ side: Int, _ now: Int64) -> Bool {
+    let key = number.key
+    if number.last == keys[key].last {
+      setBehind(key, side, -1)
+      return false
+    }
+    let since = side == 0 ? keys[key].behinds.0 : keys[key].behinds.1
+    if since < 0 {
+      setBehind(key, side, now < 0 ? 0 : now)
+      return false
+    }
+    return now &- since > FeedMerge.restartTime && now &- keys[key].deliveredAt > FeedMerge.restartTime
   }
 
   /// True when the side has gone back often enough to count anew.
