@@ -113,8 +113,9 @@ int32_t psys_tls_set_server_name(SSL *ssl, const char *name) { return SSL_set_tl
 int32_t psys_tls_require_host(SSL *ssl, const char *host, int32_t is_ip) {
     X509_VERIFY_PARAM *parameters = SSL_get0_param(ssl);
     if (is_ip) return X509_VERIFY_PARAM_set1_ip_asc(parameters, host) == 1;
-    /* A wildcard stands for a whole label (RFC 6125 §6.4.3): no "f*.example.com". */
-    X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* A wildcard stands for a whole label, and the common name for nothing (RFC 9525 §6.3, §2). */
+    X509_VERIFY_PARAM_set_hostflags(parameters,
+                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return X509_VERIFY_PARAM_set1_host(parameters, host, 0) == 1;
 }
 

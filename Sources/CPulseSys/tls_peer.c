@@ -95,12 +95,6 @@ static void append_names(list *to, X509 *certificate) {
             }
         }
     }
-    if (!names) { /* then the common name counts */
-        const X509_NAME *subject = X509_get_subject_name(certificate);
-        int at = X509_NAME_get_index_by_NID((X509_NAME *)subject, NID_commonName, -1);
-        ASN1_STRING *value = at < 0 ? NULL : X509_NAME_ENTRY_get_data(X509_NAME_get_entry((X509_NAME *)subject, at));
-        if (value) append(to, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
-    }
     GENERAL_NAMES_free(names);
 }
 
@@ -155,7 +149,7 @@ static int32_t explain_refusal(SSL *ssl, long verdict, int32_t flags, const char
         if (certificate) append_names(&to, certificate);
         if (to.is_cut) memcpy(names + to.used, ", ...", 6);
         snprintf(buffer, size, "the certificate is not for %s, but for %s%s; if this is the right server, option "
-                 "server_name sets the name to check", name, names[0] ? names : "no host: ", names[0] ? "" : words.who);
+                 "server_name sets the name to check", name, names[0] ? names : "no host at all, having no subject alternative names: ", names[0] ? "" : words.who);
         return PSYS_TLS_HOSTNAME;
     case X509_V_ERR_INVALID_PURPOSE:
         snprintf(buffer, size, "a certificate of %s is not meant for servers: %s; its extended key usage lacks "

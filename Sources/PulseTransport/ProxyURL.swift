@@ -63,13 +63,15 @@ private struct ProxyURLReader {
     }
     var at = 0
     while at < bytes.count, bytes[at] != UInt8(ascii: ":") { at += 1 }
-    guard at + 2 < bytes.count, bytes[at + 1] == UInt8(ascii: "/"), bytes[at + 2] == UInt8(ascii: "/") else {
-      return fail("it does not begin with http://, https://, socks5:// or socks5h://")
+    let hasScheme =
+      at + 2 < bytes.count && bytes[at + 1] == UInt8(ascii: "/") && bytes[at + 2] == UInt8(ascii: "/")
+    guard hasScheme || isBare else {
+      return fail("it does not begin with http://, https://, socks5:// or socks5h://, nor is it host:port")
     }
     let scheme: ProxyURL.Scheme
     var port: UInt16
     var shown: Sentence
-    if ProxyText.sameIgnoringCase(bytes[..<at], "http") {
+    if !hasScheme || ProxyText.sameIgnoringCase(bytes[..<at], "http") {
       (scheme, port, shown) = (.http, 80, "http://")
     } else if ProxyText.sameIgnoringCase(bytes[..<at], "https") {
       (scheme, port, shown) = (.https, 443, "https://")
@@ -81,7 +83,7 @@ private struct ProxyURLReader {
       return fail("its scheme is none of http, https, socks5, socks5h")
     }
 
-    let start = at + 3
+    let start = hasScheme ? at + 3 : 0
     var end = start
     while end < bytes.count, !isAuthorityEnd(bytes[end]) { end += 1 }
     if end + 1 < bytes.count || (end < bytes.count && bytes[end] != UInt8(ascii: "/")) {
@@ -142,6 +144,15 @@ private struct ProxyURLReader {
       shown.add("\(name):\(port)")
     }
     return ProxyURL(scheme, host: name, port: port, user: user, password: password, name: sentence(shown))
+  }
+
+  /// As many environments have it: a host and a port, for HTTP.
+  private var isBare: Bool {
+    var digits = 0
+    while digits < bytes.count, ProxyText.isDigit(bytes[bytes.count - 1 - digits]) { digits += 1 }
+    guard digits > 0, digits + 1 < bytes.count, bytes[bytes.count - 1 - digits] == UInt8(ascii: ":") else { return false }
+    for byte in bytes where isAuthorityEnd(byte) { return false }
+    return true
   }
 
   private mutating func fail(_ text: Literal) -> ProxyURL? {

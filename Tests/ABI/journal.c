@@ -170,6 +170,28 @@ TEST(messages_expire_over_a_restart) {
     remove_journal();
 }
 
+/* Seconds by which the clock on the wall is wrong. */
+static time_t clock_error;
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int status = (int)syscall(SYS_clock_gettime, clock, time);
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) time->tv_sec += clock_error;
+    return status;
+}
+
+/* When the clock was set back nobody knows how old a message is. */
+TEST(messages_expire_when_the_clock_was_set_back) {
+    new_journal();
+    clock_error = 86400;
+    in_killed_process(send_mortal);
+    clock_error = 0;
+    pulsews_client *client = make_client(1, OPTIONS(FAST, option));
+    IS((int64_t)statistic(client, "messages_expired"), 3);
+    IS((int64_t)statistic(client, "journal_recovered"), 0);
+    check_account(client);
+    pulsews_client_free(client);
+    remove_journal();
+}
+
 static server *stalled;
 static int with_tls;
 

@@ -99,7 +99,7 @@ def test_every_key_of_the_status_is_documented(generate, library):
 
 def reported_events():
     """Event -> keys, from the sources: texts of JSON, whose parts may stand on several lines, and one object."""
-    sources = "\n".join(path.read_text() for path in sorted((ROOT / "Sources" / "PulseClient").glob("*.swift")))
+    sources = "\n".join(path.read_text() for path in sorted((ROOT / "Sources" / "PulseClient").rglob("*.swift")))
     found = {}
     for text in re.findall(r'"\{\\"event\\":\\"(.*?\}")', sources, re.S):
         name, _, rest = text.partition('\\"')

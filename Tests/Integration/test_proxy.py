@@ -267,7 +267,7 @@ def test_down_for_a_while(start):
 
 # Values
 
-@pytest.mark.parametrize("value", ["ftp://proxy:1", "socks4://proxy", "proxy:3128", "http://", "http://u:s3cret@h:x",
+@pytest.mark.parametrize("value", ["ftp://proxy:1", "socks4://proxy", "proxy", "http://", "http://u:s3cret@h:x",
                                    "http://u:s3cret@h/path", "http://h\r\nX: y"])
 def test_values(value, environment):
     error = refusal("ws://127.0.0.1:9/", proxy=value)
@@ -326,7 +326,8 @@ def test_environment(start, environment, certificates):
 
 # Redirects
 
-SECRETS = {"Authorization": "Bearer t0ken", "Cookie": "id=t0ken", "Proxy-Authorization": "Basic t0ken", "X-Mine": "1"}
+SECRETS = {"Authorization": "Bearer t0ken", "Cookie": "id=t0ken", "Proxy-Authorization": "Basic t0ken", "X-API-Key": "t0ken",
+           "User-Agent": "mine"}
 
 
 def test_redirects(start):
@@ -337,7 +338,7 @@ def test_redirects(start):
         assert ws.status()["stats"]["redirects"] == 5 and ws.status()["stats"]["attempts"] == 1
     assert [head.split(" ")[1] for head in server.heads] == ["/a", "/b?x=1", "/c/d", "/e", "/e?y", "/end"]
     for head in server.heads:
-        assert head.count("t0ken") == 3 and "a=b" not in head, "the same origin, and no cookie of the redirect"
+        assert head.count("t0ken") == 4 and "a=b" not in head, "the same origin, and no cookie of the redirect"
 
 
 def test_credentials_stay_with_their_origin(start):
@@ -350,9 +351,21 @@ def test_credentials_stay_with_their_origin(start):
         assert ws.recv(timeout=20) == "hi"
     assert len(other.heads) == 2
     for head in other.heads:
-        assert "t0ken" not in head and "uthorization" not in head and "ookie" not in head, head
-    assert "X-Mine: 1" in other.heads[0] and f"Host: 127.0.0.1:{other.port}" in other.heads[0]
+        assert "t0ken" not in head and "uthorization" not in head and "ookie" not in head and "API" not in head, head
+    assert "User-Agent: mine" in other.heads[0] and f"Host: 127.0.0.1:{other.port}" in other.heads[0]
     assert all("uthorization" in head for head in server.heads) and len(server.heads) == 4, "home again"
+
+
+def test_logins_stay_with_their_origin(start):
+    other = start(Web)
+    server = start(Web, {"/": (302, f"http://127.0.0.1:{other.port}/x"), "/near": (302, "/")})
+    for path, options in (("/", {"login": ['{"key":"t0ken"}']}), ("/near", {"hold_login": True})):
+        error = refusal(f"ws://127.0.0.1:{server.port}{path}", **options)
+        assert error.name == "PULSEWS_EREDIRECT" and f"127.0.0.1:{other.port}/x" in str(error), error
+    assert not other.heads
+    server.redirects["/"] = (302, "/home")
+    with pulsews.connect(f"ws://127.0.0.1:{server.port}/near", login=['{"key":"t0ken"}']) as ws:
+        assert ws.recv(timeout=20) == "hi"
 
 
 def test_redirects_and_tls(start, certificates, servers):

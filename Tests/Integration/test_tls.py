@@ -84,6 +84,7 @@ REFUSED = {
     "not yet valid": ("early", "ENOTYETVALID", ["CN=early", "from 2090-01-01T00:00:00Z"]),
     "wrong host": ("elsewhere", "EHOSTNAME", ["not for localhost, but for elsewhere.example, *.other.example, 192.0.2.7",
                                               "server_name"]),
+    "a common name": ("localhost", "EHOSTNAME", ["but for no host at all", "subject alternative names: CN=localhost"]),
     "unknown authority": ("strange", "EUNKNOWNCA", ["CN=strange, issued by CN=foreign", "ca_file"]),
     "by itself": ("alone", "EUNKNOWNCA", ["CN=alone, issued by CN=alone", "signed by itself"]),
     "nothing between": ("chained", "EUNKNOWNCA", ["CN=chained, issued by CN=between", "certificates between"]),

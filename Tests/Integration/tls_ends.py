@@ -64,6 +64,7 @@ class Authorities:
         self.issue("expired", "root", dates=("20200101000000Z", "20200201000000Z"))
         self.issue("early", "root", dates=("20900101000000Z", "20910101000000Z"))
         self.issue("elsewhere", "root", names="DNS:elsewhere.example,DNS:*.other.example,IP:192.0.2.7")
+        self.issue("localhost", "root", names=None)
         self.issue("mail", "root", "extendedKeyUsage=emailProtection")
         self.issue("by-a-server", "good")
         self.issue("bot", "root", "extendedKeyUsage=clientAuth", names=None)

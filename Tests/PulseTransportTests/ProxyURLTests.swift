@@ -19,6 +19,8 @@ import Testing
     #expect(try parse("socks5://127.0.0.1").name == "socks5://127.0.0.1:1080")
     #expect(try parse("socks5h://h:").port == 1080)
     #expect(try parse("socks5h://h:9050").scheme == .socks5h)
+    let bare = try parse("u:p@Proxy:3128")
+    #expect(bare.scheme == .http && bare.name == "http://proxy:3128" && bare.password == Array("p".utf8))
     let six = try parse("http://[::1]:3128")
     #expect(six.host == "::1" && six.port == 3128 && six.name == "http://[::1]:3128")
     #expect(try parse("socks5://a").resolvesHere)
@@ -39,7 +41,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", "begin"), ("proxy:3128", "begin"), ("//h", "begin"), ("http:/h", "begin"), ("http:h", "begin"),
+    ("", "begin"), ("proxy", "begin"), ("proxy:", "begin"), (":3128", "host"), ("proxy:3128/", "begin"), ("proxy:0", "port"), ("//h", "begin"), ("http:/h", "begin"), ("http:h", "begin"),
     ("ftp://h", "scheme"), ("socks4://h", "scheme"), ("socks://h", "scheme"), ("://h", "scheme"),
     ("http://", "host"), ("http://:80", "host"), ("http://a b", "space"), ("http://h\n", "control"),
     ("http://h\u{0}", "control"), ("http://hö", "ASCII"), ("http://h:0", "port"), ("http://h:65536", "port"),
@@ -90,7 +92,7 @@ import Testing
   @Test func values() {
     #expect(name(ProxyRules.choice("", "https_proxy")) == "direct")
     #expect(name(ProxyRules.choice("None", "https_proxy")) == "direct")
-    let bad = name(ProxyRules.choice("u:secret@h:1", "https_proxy"))
+    let bad = name(ProxyRules.choice("u:secret@h:x", "https_proxy"))
     #expect(bad.hasPrefix("https_proxy is not the URL of a proxy: ") && !bad.contains("secret"))
     let option = ProxyRules(option: "ftp://x")
     #expect(option.problem(isSecure: true)?.hasPrefix("option proxy is not") == true)

@@ -16,7 +16,7 @@ import Testing
       "a certificate of good.example is not meant for servers: CN=mail, issued by CN=ca; its extended key usage lacks "
         + "serverAuth"),
     ("nameless", .hostname,
-      "the certificate is not for good.example, but for nameless; if this is the right server, option server_name sets"),
+      "the certificate is not for good.example, but for no host at all, having no subject alternative names: CN=nameless"),
     ("alone", .unknownCA,
       "a certificate of good.example comes from an authority that is not trusted: CN=alone, issued by CN=alone; it is "
         + "signed by itself: if it is the right one, give it as ca_file"),

@@ -82,13 +82,13 @@ extension Client {
     rescheduleFlow()
   }
 
-  /// The end of a time to live, which the file has by the clock on the wall. When that was set back the message does
-  /// not live longer than it was to live at all.
+  /// The end of a time to live, which the file has by the clock on the wall. When that was set back nobody knows how old
+  /// the message is: it must not leave late. Small corrections of a clock are no reason.
   private static func monotonic(_ record: Journal.Record, _ realtime: Int64, _ now: Int64) -> Int64 {
     if record.expiresAt == .max { return .max }
     let (left, isAbsurd) = record.expiresAt.subtractingReportingOverflow(realtime)
     let (whole, isEndless) = record.expiresAt.subtractingReportingOverflow(record.acceptedAt)
-    if isAbsurd || left <= 0 { return now }
+    if isAbsurd || left <= 0 || Clock.deadline(realtime, after: 1_000_000_000) < record.acceptedAt { return now }
     return Clock.deadline(now, after: isEndless || whole < 0 || left < whole ? left : whole)
   }
 

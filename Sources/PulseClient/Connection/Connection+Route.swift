@@ -195,6 +195,9 @@ extension Connection {
     var circle = found.isSameRequest(as: url)
     for before in visited where before.isSameRequest(as: found) { circle = true }
     if circle { return "it leads in a circle, back to \(found.redacted)" }
+    if !found.hasSameOrigin(as: endpointURL), !client.options.login.isEmpty || client.options.holdLogin {
+      return "it leads to another origin, which must not get the login; if it is right make it the URL: \(found.redacted)"
+    }
     if found.isSecure, tlsContext == nil {
       do throws(TransportError) {
         tlsContext = try ClientFactory.tlsContext(client.options)
@@ -219,7 +222,6 @@ extension Connection {
     output.removeAll(keepingCapacityUpTo: 0)
     ledger = FrameLedger()
     overTLS = false
-    tls = nil
     inputIsEnding = false
     writeIsBlocked = false
     recordIsPending = false
@@ -230,20 +232,18 @@ extension Connection {
 
   // MARK: What goes to the server
 
-  /// The application's headers; what shows who it is stays with the server of its own URL.
+  /// The application's headers. Any but those that tell nothing may be a key, and stay with the server of its own URL.
   var headersToSend: [HTTPHeader] {
     if url.hasSameOrigin(as: endpointURL) { return client.headers }
     var headers: [HTTPHeader] = []
-    for header in client.headers where !Connection.isSecret(header.name) { headers.append(header) }
+    for header in client.headers where Connection.isHarmless(header.name) { headers.append(header) }
     return headers
   }
 
   @inline(never)
-  private static func isSecret(_ header: String) -> Bool {
-    let secrets: [Literal] = ["authorization", "cookie", "proxy-authorization"]
+  private static func isHarmless(_ header: String) -> Bool {
     let name = lowercased(header)
-    for secret in secrets where equal(secret, name) { return true }
-    return false
+    return equal("user-agent", name) || equal("origin", name) || equal("accept-language", name)
   }
 
   /// User and password of the client's own URL, for its server only.
