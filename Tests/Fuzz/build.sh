@@ -66,5 +66,6 @@ cd "$work"
 swiftc -O -g -wmo -parse-as-library -swift-version 6 -enable-experimental-feature Lifetimes \
   -module-name PulseFuzz -package-name pulsews $conditions ${swift_sanitize:+-sanitize=$swift_sanitize} \
   -I "$work/modules" -I "$root/Sources/CZlib" "$root"/Sources/PulseText/*.swift "$root"/Sources/PulseWire/*.swift \
-  "$flow"/JSON*.swift "$flow"/Pattern*.swift "$flow"/Template.swift "$flow"/RFC3339.swift "$flow"/FieldReader.swift "$proxy"Text.swift "$proxy"Dialogue.swift $files $objects -lz -use-ld=lld -o "$work/out"
+  "$flow"/JSON/*.swift "$flow"/Patterns/*.swift "$flow"/RFC3339.swift "$proxy"Text.swift "$proxy"Dialogue.swift \
+  $files $objects -lz -use-ld=lld -o "$work/out"
 mv "$work/out" "$output"
