@@ -165,7 +165,7 @@ func (c *client) mayConnect(now time.Time) int {
 		c.banned("more than %d connects in %v", e.rules.connects.count, e.rules.connects.per)
 		return http.StatusTeapot
 	}
-	if now.Before(e.refuses) {
+	if now.Before(e.refuses) && !c.isSpared() {
 		e.counts.Refused++
 		return http.StatusServiceUnavailable
 	}
@@ -260,8 +260,7 @@ func (e *exchange) incidents(now time.Time, day time.Duration) {
 	}
 }
 
-// storm ends all connections at once, in one of the ways that there are, but for those of clients that are spared: they
-// only find that a new one is refused for a while.
+// storm ends all connections at once, in one of the ways that there are, but for those of clients that are spared.
 func (e *exchange) storm(now time.Time) {
 	e.counts.Storms++
 	how := e.dice.Intn(3)
