@@ -268,6 +268,9 @@ def _texts(option: Option, value: Any) -> Iterable[str]:
     """The texts to give to the library one after another for one option."""
     if option.type == "header":
         return _header_lines(value)
+    if option.type == "text" and isinstance(value, (bool, int, float)):
+        # As a text it would be the name of a file in the working directory, or a message.
+        raise TypeError(f"option {option.name} takes a str, not {type(value).__name__}")
     if isinstance(value, bool):
         return ("true" if value else "false",)
     if isinstance(value, (int, float)):
@@ -292,7 +295,14 @@ def _texts(option: Option, value: Any) -> Iterable[str]:
 
 
 def _unknown(name: str) -> InvalidArgument:
-    close = difflib.get_close_matches(name, _known, n=3)
+    if name.startswith("on_"):
+        hint = ("; callbacks are for WebSocketManager: on_message, on_connect, on_disconnect, on_error, "
+                "on_state_change, on_event")
+        return InvalidArgument(f"no option has the name {name!r}{hint}", -101, "PULSEWS_EOPTION")
+    # Who writes a part of a name, such as `pin` or `heartbeat`, sees all that have it; likeness is for misspellings.
+    parts = name.lower().split("_")
+    close = [one for one in _known if all(any(word.startswith(part) for word in one.split("_")) for part in parts)]
+    close = close or difflib.get_close_matches(name, _known, n=3)
     hint = f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(sorted(_known))}"
     return InvalidArgument(f"no option has the name {name!r}{hint}", -101, "PULSEWS_EOPTION")
 

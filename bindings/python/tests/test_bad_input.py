@@ -33,6 +33,25 @@ def test_unknown_option():
         pulsews.connect("ws://127.0.0.1/", zzzz=5)
 
 
+@pytest.mark.parametrize("name, meant", [
+    ("heartbeat", "heartbeat_interval"), ("pin", "pin_sha256"), ("ca", "ca_file"), ("cert", "client_certificate"),
+    ("tls_version", "tls_min_version"), ("Key", "key_path"), ("openTimeout", "open_timeout"), ("_", "open_timeout"),
+    ("on_messages", "WebSocketManager: on_message"),
+])
+def test_hint_for_a_part_of_a_name(name, meant):
+    with pytest.raises(ValueError, match=f"'{name}'.*{meant}"):
+        pulsews.connect("ws://127.0.0.1/", **{name: 5})
+
+
+@pytest.mark.parametrize("name", ["journal", "ca_file", "name", "twin", "sequence_path", "heartbeat_message"])
+@pytest.mark.parametrize("value", [5, 1.5, True])
+def test_number_for_a_text(name, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match=f"option {name} takes a str"):
+        pulsews.connect("ws://127.0.0.1:1/", **{name: value})
+    assert not list(tmp_path.iterdir())
+
+
 OPTIONS = [
     ("open_timeout", -1), ("open_timeout", "soon"), ("open_timeout", float("nan")), ("open_timeout", float("inf")),
     ("open_timeout", "1e400s"), ("heartbeat_interval", -0.5), ("max_message_size", -1), ("max_message_size", "big"),
