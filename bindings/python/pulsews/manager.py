@@ -222,6 +222,10 @@ class WebSocketManager:
         client = self._use()
         self._disconnecting = True
         await client.disconnect(timeout)
+        await self._settle(client)
+
+    async def _settle(self, client: _Client) -> None:
+        """Waits until the callbacks have been called for what had arrived."""
         task = self._task
         if task is None or asyncio.current_task() in (task, self._callback_task):
             return
@@ -229,6 +233,15 @@ class WebSocketManager:
         # Another task may connect again meanwhile, and then it goes on.
         while self._disconnecting and not task.done() and client._now() < end:
             await asyncio.wait({task}, timeout=0.02)
+
+    async def close(self) -> None:
+        """Closes for good, after what was sent, and returns as :meth:`disconnect`: :meth:`connect` then raises
+        :class:`ConnectionClosed`. It gives up the file of option ``journal``, so that the next client may have it;
+        after :meth:`disconnect`, or the end of ``async with``, that is still this manager's."""
+        client = self._use()
+        self._disconnecting = True
+        await client.close()
+        await self._settle(client)
 
     async def wait_closed(self) -> None:
         """Waits until the manager is disconnected. Raises why, when trying to connect has ended."""

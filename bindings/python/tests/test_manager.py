@@ -401,3 +401,29 @@ def test_exit_of_a_program_with_a_connected_manager(station, python):
         )
         error = process.communicate(timeout=30)[1]
         assert process.returncode in (0, 1, 3) and "Fatal" not in error and "never retrieved" not in error
+
+
+def test_close_is_for_good_and_frees_the_journal(arun, station, tmp_path):
+    options = {"journal": str(tmp_path / "outbox"), "journal_size": "64KiB", **FAST}
+    log = Calls()
+
+    async def main():
+        unused = pulsews.WebSocketManager(station.url(), **options)
+        await unused.close()
+        manager = pulsews.WebSocketManager(station.url(), **options, **log.callbacks())
+        await manager.connect()
+        with pytest.raises(pulsews.PulseError, match="in use by another client"):
+            pulsews.WebSocketManager(station.url(), **options)
+        await manager.close()
+        assert [call[0] for call in log.calls if "connect" in call[0]] == ["on_connect", "on_disconnect"]
+        await manager.close()
+        await manager.wait_closed()
+        assert manager.get_status()["state"] == "disconnected" and station.sessions[-1].close_code == 1000
+        for one in (manager, unused):
+            with pytest.raises(pulsews.ConnectionClosed):
+                await one.connect()
+        second = pulsews.WebSocketManager(station.url(), **options)
+        await second.connect()
+        await second.close()
+
+    arun(main())
