@@ -217,7 +217,7 @@ def statistic_page(library):
         "# Statistics", "",
         MADE + "`pulsews_statistic_at` gives the same to a program. The numbers are in `stats` of the status "
         "([STATUS.md](STATUS.md)), in `pulsews_statistics`, `ws.statistics()` (Python) and `c.Statistics()` (Go), and as "
-        "Prometheus text, version 0.0.4, with the labels `client` (option `name`) and `endpoint`: `pulsews_prometheus`, "
+        "Prometheus text, version 0.0.4, with the labels `client` (option `name`), `endpoint` and `id`: `pulsews_prometheus`, "
         "`pulsews.prometheus()`, `pulsews.Prometheus()` for all clients of the process.", "",
         "A *counter* begins at zero with the client and only grows, over all its connections; a *gauge* is the value of this "
         "moment. What is not known yet is `null` in JSON, NaN elsewhere. At every moment", "",
