@@ -152,7 +152,7 @@ extension TLSContext {
       throw failure(.trust, "can't load client_certificate \(file)", why)
     }
     if let why = psys_tls_use_key(context, key.cString, (settings.keyPassword ?? "").cString) {
-      let option: Literal = settings.keyFile == nil ? "the key in client_certificate" : "client_key"
+      let option: Literal = settings.keyFile == nil ? "the key, without client_key, from client_certificate" : "client_key"
       throw failure(.trust, "can't load \(option) \(key)", why)
     }
   }

@@ -338,6 +338,11 @@ TEST(disconnect_keeps_what_is_queued) {
     IS(pulsews_flush(client, SHORT), PULSEWS_OK);
     check_account(client);
     IS(pulsews_purge(client), 0);
+    /* Until it is closed: then another one may have the journal. */
+    IS(pulsews_disconnect(client, SHORT), PULSEWS_OK);
+    IS(pulsews_close(client, 1000, NULL, SHORT), PULSEWS_OK);
+    pulsews_client *next = make_client(port_of(s), OPTIONS(FAST, option));
+    pulsews_client_free(next);
     pulsews_client_free(client);
     remove_journal();
 }

@@ -233,6 +233,22 @@ TEST(a_line_is_a_line) {
     unlink(path);
 }
 
+/* What is asked for and can't come to be is not wrong, and is told. */
+TEST(options_without_an_effect) {
+    char *path = temporary();
+    IS(pulsews_log_file(path, PULSEWS_LOG_WARNING, NULL, 0), PULSEWS_OK);
+    pulsews_client_free(make_client(1, OPTIONS("receive_queue_policy=conflate", "key_path=a", "stale_key_timeout=1s",
+                                               "sequence_path=u", "sequence_key=s")));
+    char *text = contents(path);
+    CHECK(*text == 0);
+    pulsews_client_free(make_client(1, OPTIONS("receive_queue_policy=conflate", "stale_key_timeout=1s", "sequence_key=s",
+                                               "pin_sha256=TRd1qEbmLmkeFCvYPeqfQIFuwpApqtfTmRIjEY8O7bY=")));
+    text = contents(path);
+    CHECK(strstr(text, "conflate without key_path") && strstr(text, "stale_key_timeout has") &&
+          strstr(text, "without sequence_path") && strstr(text, "pin_sha256"));
+    unlink(path);
+}
+
 /* ---- Secrets ---- */
 
 static char *seen;

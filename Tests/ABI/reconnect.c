@@ -162,6 +162,8 @@ static double first_delay(const char *script, const char *option) {
     pulsews_client *client = make_client(port_of(scripted(SCRIPTS(script))), OPTIONS(FAST, option));
     IS(pulsews_start(client), PULSEWS_OK);
     double delay = json_number(EVENT(client, "\"trigger\":\"retry\""), "next_delay");
+    IS(pulsews_disconnect(client, SHORT), PULSEWS_OK);
+    CHECK(json_number(EVENT(client, "\"trigger\":\"disconnect\""), "next_delay") == 0); /* none is waited for */
     pulsews_client_free(client);
     return delay;
 }

@@ -141,6 +141,11 @@ def test_the_library_takes_the_settings_of_the_recipes(library, title, settings)
     library.pulsews_config_free(config)
 
 
+def test_the_option_preset_names_them_all(generate, library):
+    allowed, = (allowed for name, _, _, allowed, _ in generate.options(library) if name == "preset")
+    assert re.split(", | or ", allowed) == re.findall(r"^## `?([\w-]+)`?$", page("PRESETS.md"), re.M)
+
+
 def test_the_pythons_of_the_recipes_are_programs():
     for block in re.findall(r"^```python\n(.*?)^```", page("RECIPES.md"), re.S | re.M):
         compile(block, "RECIPES.md", "exec")

@@ -384,8 +384,7 @@ void run_books(double seconds, int clients) {
     result(after.threads == before.threads && after.descriptors == before.descriptors,
            "nothing is left over: threads %d -> %d, descriptors %d -> %d", before.threads, after.threads,
            before.descriptors, after.descriptors);
-    /* TLS sessions are kept to be resumed: for each of two servers at most 32, of about 2 KiB. */
-    result(after.bytes - before.bytes < (64 + 2 * 32 * 2) << 10, "memory in use: %ld -> %ld bytes", before.bytes, after.bytes);
+    result(after.bytes - before.bytes < (64 + KEPT_SESSIONS) << 10, "memory in use: %ld -> %ld bytes", before.bytes, after.bytes);
     char faults[600] = "";
     int used = 0;
     for (int i = 0; i < 26 && used < 500; i++) {

@@ -24,6 +24,8 @@ void start_proxy(void);
 void partition(int directions);
 
 enum { DIRECT = 0, PROXY = 1, TLS = 2 };
+/* In KiB: TLS sessions that wait to be resumed, at most 32 for each of two servers, of about 2 KiB. */
+enum { KEPT_SESSIONS = 2 * 32 * 2 };
 /* A client for /index/subscriptions/flags with options "name=value", subscribed to s0, s1 ... */
 pulsews_client *make_client(int index, int subscriptions, int flags, int route, pulsews_loop *loop,
                             const char *const *options);

@@ -47,7 +47,9 @@ import Testing
     feed.startGeneration(begin)
     #expect(take(feed, #"{"u":1}"#, at: begin) == nil)
     #expect(take(feed, #"{"u":2}"#, at: begin + FeedMerge.restartTime - 1) == nil)
+    #expect(!feed.isBehind)
     #expect(take(feed, #"{"u":3}"#, at: begin + FeedMerge.restartTime) == .stepBack(last: 1000))
+    #expect(feed.isBehind)
     #expect(take(feed, #"{"u":4}"#, at: begin + FeedMerge.restartTime) == .stepBack(last: 1000))
   }
 

@@ -51,6 +51,13 @@ private func value(_ path: String, _ message: String) -> String? {
     #expect(value("a" + String(repeating: ".a", count: 63), high) == "1")
   }
 
+  @Test func otherWaysToWriteIt() {
+    for path in ["$.a.b[1]", ".a.b[1]", " a.b[1] ", " $.a.b[1]"] { #expect(value(path, #"{"a":{"b":[1,2]}}"#) == "2") }
+    #expect(value("$[1]", "[1,2]") == "2")
+    #expect(value("$", #"{"$":3}"#) == "3" && value("$a", #"{"$a":3}"#) == "3")
+    #expect(problem(JSONPath.parse([0x20])) == "the path is empty")
+  }
+
   @Test func refused() {
     #expect(problem(JSONPath.parse([])) == "the path is empty")
     #expect(problem(JSONPath.parse([UInt8](repeating: 0x61, count: 1025))) == "the path is longer than 1024 bytes")

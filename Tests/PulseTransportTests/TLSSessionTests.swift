@@ -185,7 +185,7 @@ import Testing
       ("/no/such.pem", key, nil, "can't load client_certificate /no/such.pem: no such file or directory"),
       (key, key, nil, "can't load client_certificate \(key): it holds nothing of that kind in PEM"),
       (good, "/no/such.key", nil, "can't load client_key /no/such.key: no such file or directory"),
-      (good, nil, nil, "can't load the key in client_certificate \(good): it holds nothing of that kind in PEM"),
+      (good, nil, nil, "can't load the key, without client_key, from client_certificate \(good): it holds nothing of that kind in PEM"),
       (good, locked, nil, "can't load client_key \(locked): it is encrypted, and client_key_password is not set"),
       (good, locked, "wrong", "can't load client_key \(locked): client_key_password is not its password"),
       (good, certificates.key("ca"), nil,

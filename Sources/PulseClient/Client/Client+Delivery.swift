@@ -86,6 +86,7 @@ extension Client {
           statistics.duplicatesDiscarded &+= 1
           return
         }
+        if feed.isBehind { warnOfScope(feed) }
         judge(next)
       }
       key = feed.key
@@ -100,6 +101,15 @@ extension Client {
       inbox.append(kind: kind, flags: flags, payload: payload, receivedAt: receivedAt, expected: payload.count)
     }
     boundQueue()
+  }
+
+  @inline(never)
+  private func warnOfScope(_ feed: Feed) {
+    feed.isBehind = false
+    log(.warning) {
+      "the numbers of the new connection are still behind those of the one before it, so that its messages were discarded as "
+        + "copies; if the server counts per connection, set sequence_scope to connection"
+    }
   }
 
   // MARK: A full queue

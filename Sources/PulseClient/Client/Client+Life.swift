@@ -136,6 +136,8 @@ extension Client {
     mutex.lock()
     if forGood { isClosedForGood = true }
     beginClose(code, reason)
+    // After a disconnect() the journal was kept for a reconnect().
+    if forGood && life == .ended { releaseJournal() }
     mutex.unlock()
   }
 
@@ -172,6 +174,7 @@ extension Client {
     // It may have ended by itself before: its failure stays known.
     if life != .ended || self.failure == nil { self.failure = failure }
     life = .ended
+    nextDelay = 0
     move(.disconnect, cause: failure.text)
     failQueued()
     log(.info) { "closed" }

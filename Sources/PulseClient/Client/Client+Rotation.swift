@@ -339,16 +339,17 @@ extension Client {
       }
     }
     if rotation.overAt == 0 { rotation.overAt = now }
-    if let connection, now &- rotation.overAt < patience, connection.outputIsCut || isCatchingUp(connection, now) {
+    if let connection, now &- rotation.overAt < patience, connection.outputIsCut || isCatchingUp(now) {
       return lookAgain(now &+ Client.overlapLook)
     }
     takeOver(successor, after: nil)
   }
 
   /// It is behind the successor, and goes on bringing what that one does not have.
-  private func isCatchingUp(_ connection: Connection, _ now: Int64) -> Bool {
+  private func isCatchingUp(_ now: Int64) -> Bool {
     let pause = options.rotationOverlap > Client.catchUpPause ? options.rotationOverlap : Client.catchUpPause
-    guard tellsCopies, let feed, now &- connection.lastReceivedAt < pause else { return false }
+    // Its pings prove nothing: a feed that is mute has those, too.
+    guard tellsCopies, let feed, now &- lastNumberAt < pause else { return false }
     return !feed.hasReachedJoints()
   }
 

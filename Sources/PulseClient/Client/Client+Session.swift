@@ -216,7 +216,7 @@ extension Client {
 
   private func subscribeHere(key: [UInt8], message: [UInt8]?, unsubscribe: [UInt8]?) -> Failure? {
     if message == nil && options.subscribeMessage == nil {
-      return Failure(.invalidArgument, "message is NULL; allowed only with option subscribe_message")
+      return Failure(.invalidArgument, "message is NULL, and option subscribe_message, of which it would be made, is not set")
     }
     mutex.lock()
     defer { mutex.unlock() }

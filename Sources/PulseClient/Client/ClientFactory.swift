@@ -66,6 +66,7 @@ package enum ClientFactory {
         }
       }
       if let journal { client.take(journal) }
+      client.warnOfIdleOptions(isSecure: isSecure)
       ClientRegistry.add(client)
       return .success(client)
     } catch {
@@ -88,6 +89,24 @@ package enum ClientFactory {
   }
 
   package static func isCloseCode(_ code: UInt16) -> Bool { CloseCode.isAllowedOnWire(code) }
+}
+
+extension Client {
+  /// What was asked for and can't come to be, without being wrong.
+  fileprivate func warnOfIdleOptions(isSecure: Bool) {
+    if options.receiveQueuePolicy == .conflate && options.keyPath.isEmpty {
+      log(.warning) { "receive_queue_policy conflate without key_path does what drop_oldest does" }
+    }
+    if options.staleKeyTimeout > 0 && options.keyPath.isEmpty {
+      log(.warning) { "stale_key_timeout has no effect without key_path" }
+    }
+    if options.sequencePath.isEmpty && (!options.sequenceKey.isEmpty || options.sequencePrevious != nil) {
+      log(.warning) { "sequence_key and sequence_previous have no effect without sequence_path" }
+    }
+    if !isSecure && (!options.pins.isEmpty || options.clientCertificate != nil) {
+      log(.warning) { "pin_sha256 and client_certificate have no effect on ws, which has no TLS" }
+    }
+  }
 }
 
 extension ClientOptions {

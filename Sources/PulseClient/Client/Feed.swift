@@ -20,6 +20,8 @@ final class Feed {
   private var generation: UInt32 = 0
   private var generations: [UInt32] = []
   private var copiesEnd = Int64.min
+  /// When that time was over a message was still behind: those before it may have been no copies.
+  var isBehind = false
   private let copiesTime: Int64
   /// Two connections bring the messages all the time.
   private let isOfTwins: Bool
@@ -116,7 +118,10 @@ final class Feed {
     if generation == 0 || number.key < 0 { return number }
     while number.key >= generations.count { generations.append(0) }
     if generations[number.key] == generation { return number }
-    if let last = check.last(number.key), number.last <= last, now < copiesEnd { return nil }
+    if let last = check.last(number.key), number.last <= last {
+      if now < copiesEnd { return nil }
+      isBehind = true
+    }
     generations[number.key] = generation
     return joined(number)
   }

@@ -160,7 +160,7 @@ extension OptionTable {
     case 84:
       return OptionEntry(
         key: .preset, name: "preset", kind: .text, defaultValue: "",
-        range: "a name of docs/PRESETS.md, such as binance-futures",
+        range: "binance-spot, binance-spot-depth, binance-futures, binance-futures-depth, coinbase, kraken, bybit, okx, deribit or alpaca",
         meaning: "Options for a known feed: heartbeats, limits, lifetime, keys, sequence numbers. Options that are set win, whatever comes first.",
         minimum: 0, maximum: 0)
     default:

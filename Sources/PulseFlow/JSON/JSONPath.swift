@@ -2,7 +2,8 @@
 import PulseText
 
 /// A place in JSON messages: `data.s`, `params[0].id`, `0.T`. A step is a member's name or, in an array, the number of
-/// the element from 0; `[n]` is an element only. A dot before the first step changes nothing.
+/// the element from 0; `[n]` is an element only. A dot before the first step changes nothing, nor does `$` for the whole
+/// message before a dot or a bracket, nor do blanks around the path.
 package struct JSONPath: Sendable {
   package static let maxSize = 1024
   private static let maxIndex = 100_000_000
@@ -11,6 +12,12 @@ package struct JSONPath: Sendable {
   private let text: [UInt8]
 
   package static func parse(_ text: [UInt8]) -> Result<JSONPath, PatternProblem> {
+    var text = text
+    while text.last == UInt8(ascii: " ") { text.removeLast() }
+    while text.first == UInt8(ascii: " ") { text.removeFirst() }
+    if text.count > 1, text[0] == UInt8(ascii: "$"), text[1] == UInt8(ascii: ".") || text[1] == UInt8(ascii: "[") {
+      text.removeFirst()
+    }
     if text.isEmpty { return .failure(PatternProblem("the path is empty")) }
     if text.count > maxSize { return .failure(PatternProblem("the path is longer than", maxSize, "bytes")) }
     let wrong = text.withUnsafeBytes { firstProblem($0) }
