@@ -102,3 +102,12 @@ void check_feed(const feed *f) {
             (long long)f->gaps, (long long)f->repeats, (long long)f->backs);
     CHECK(f->texts > 0 && f->missing == 0 && f->copies == 0);
 }
+
+pulsews_client *open_feed(server *s, feed *f, const char *const *options) {
+    begin_feed(f);
+    pulsews_client *client = open_client(port_of(s), options);
+    FOLLOW(client, f, "\"event\":\"ready\"");
+    follow_texts(client, f, 10);
+    f->states = 0;
+    return client;
+}

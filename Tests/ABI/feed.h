@@ -19,7 +19,15 @@ typedef struct feed {
     char event[4096];                    /* the last one that was waited for */
 } feed;
 
+/* For connections that are replaced: the options, the script of one that delivers, and of one that is told to end. */
+#define NUMBERED "sequence_path=u", "sequence_key=s"
+#define DELIVERS "accept | got 1 | feed ms=2 keys=3 burst=2"
+#define ENDS DELIVERS " | go | text {\"type\":\"bye\"}"
+#define STEP(step) "\"event\":\"rotation\",\"step\":\"" step "\""
+
 void begin_feed(feed *f);
+/* A client of one that is ready, and has brought some texts. */
+pulsews_client *open_feed(server *s, feed *f, const char *const *options);
 /* Books a message. */
 void take_of_feed(feed *f, const pulsews_message *message);
 /* Receives until an event that contains all parts; gives it. The test ends if it does not come in time. */

@@ -9,20 +9,7 @@
 #define FAST                                                                                                        \
     "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",              \
     "host_connect_rate=10000/s", "backlog_interval=0"
-#define NUMBERED "sequence_path=u", "sequence_key=s"
 #define NOTICED FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}"
-#define FEED "accept | got 1 | feed ms=2 keys=3 burst=2"
-#define ENDS FEED " | go | text {\"type\":\"bye\"}"
-#define STEP(step) "\"event\":\"rotation\",\"step\":\"" step "\""
-
-static pulsews_client *open_feed(server *s, feed *f, const char *const *options) {
-    begin_feed(f);
-    pulsews_client *client = open_client(port_of(s), options);
-    FOLLOW(client, f, "\"event\":\"ready\"");
-    follow_texts(client, f, 10);
-    f->states = 0;
-    return client;
-}
 
 /* Two connections deliver, and will until the end of the test, or until the first one is cut. */
 static pulsews_client *overlapping(server *s, feed *f, const char *const *options) {
@@ -44,7 +31,7 @@ static int open_connections(server *s, int made) {
 /* ---- Subscriptions ---- */
 
 TEST(subscriptions_change_on_both) {
-    server *s = scripted(SCRIPTS(ENDS, FEED));
+    server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
     pulsews_client *client = overlapping(s, &f, OPTIONS(NOTICED, "rotation_overlap=1m",
                                                         "subscribe_message={\"sub\":[${keys}]}",
@@ -162,7 +149,7 @@ TEST(a_successor_waits_for_its_header) {
 TEST(a_hold_of_a_successor_times_out) {
     static const char *const kinds[] = {"hold_connect=true", "hold_login=true"};
     for (int i = 0; i < 2; i++) {
-        server *s = scripted(SCRIPTS(ENDS, FEED));
+        server *s = scripted(SCRIPTS(ENDS, DELIVERS));
         feed f;
         begin_feed(&f);
         pulsews_client *client = make_client(port_of(s), OPTIONS(NOTICED, kinds[i], "login_timeout=250ms",
@@ -251,7 +238,7 @@ TEST(what_is_sent_while_connections_change) {
 
 /* What a rate limit holds back is no reason to wait, and is not lost. */
 TEST(what_waits_for_a_limit_while_connections_change) {
-    server *s = scripted(SCRIPTS(ENDS, FEED));
+    server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
     pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, "rotation_overlap=50ms", "rate_limit=10/200ms"));
     for (int i = 0; i < 60; i++) {
@@ -275,7 +262,7 @@ TEST(what_waits_for_a_limit_while_connections_change) {
 /* ---- Ends ---- */
 
 TEST(disconnect_while_both_deliver) {
-    server *s = scripted(SCRIPTS(ENDS, FEED));
+    server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
     pulsews_client *client = overlapping(s, &f, OPTIONS(NOTICED, "rotation_overlap=1m"));
     IS(pulsews_disconnect(client, SHORT), PULSEWS_OK);
@@ -292,7 +279,7 @@ TEST(disconnect_while_both_deliver) {
 }
 
 TEST(reconnect_while_both_deliver) {
-    server *s = scripted(SCRIPTS(ENDS, FEED));
+    server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
     pulsews_client *client = overlapping(s, &f, OPTIONS(NOTICED, "rotation_overlap=1m"));
     IS(pulsews_reconnect(client), PULSEWS_OK);
@@ -313,7 +300,7 @@ TEST(reconnect_while_both_deliver) {
 }
 
 TEST(close_while_both_deliver) {
-    server *s = scripted(SCRIPTS(ENDS, FEED));
+    server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
     pulsews_message message;
     int32_t status;

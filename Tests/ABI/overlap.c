@@ -7,27 +7,14 @@
 #define FAST                                                                                                        \
     "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",              \
     "host_connect_rate=10000/s", "backlog_interval=0"
-#define NUMBERED "sequence_path=u", "sequence_key=s"
 #define NOTICED FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}"
-#define FEED "accept | got 1 | feed ms=2 keys=3 burst=2"
 #define BYE "text {\"type\":\"bye\"}"
-#define ENDS FEED " | go | " BYE
-#define STEP(step) "\"event\":\"rotation\",\"step\":\"" step "\""
-
-static pulsews_client *open_feed(server *s, feed *f, const char *const *options) {
-    begin_feed(f);
-    pulsews_client *client = open_client(port_of(s), options);
-    FOLLOW(client, f, "\"event\":\"ready\"");
-    follow_texts(client, f, 10);
-    f->states = 0;
-    return client;
-}
 
 /* ---- The successor is told to end, too ---- */
 
 /* Its notice comes before it has taken over: it is not forgotten, or the feed would end with it. */
 TEST(a_notice_to_the_successor) {
-    server *s = scripted(SCRIPTS(ENDS, FEED " | " BYE, FEED));
+    server *s = scripted(SCRIPTS(ENDS, DELIVERS " | " BYE, DELIVERS));
     feed f;
     pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, "rotation_overlap=200ms"));
     tell_server(s, "go");
@@ -44,7 +31,7 @@ TEST(a_notice_to_the_successor) {
 
 /* A server that gives notice to everybody who comes is not stormed: the pauses grow. */
 TEST(notices_without_an_end) {
-    server *s = scripted(SCRIPTS(FEED " | " BYE));
+    server *s = scripted(SCRIPTS(DELIVERS " | " BYE));
     feed f;
     begin_feed(&f);
     pulsews_client *client = open_client(port_of(s), OPTIONS(NUMBERED, "rotate_on={\"type\":\"bye\"}", "login=hello",
@@ -165,7 +152,7 @@ TEST(rotations_with_a_consumer_that_is_too_slow) {
 /* A message of which a part is written is finished before the connection is left. */
 TEST(a_message_is_not_cut_by_a_rotation) {
     enum { SIZE = 12 << 20 };
-    server *s = scripted(SCRIPTS(FEED " | stall | go | " BYE " | go | resume", FEED));
+    server *s = scripted(SCRIPTS(DELIVERS " | stall | go | " BYE " | go | resume", DELIVERS));
     feed f;
     char *text = malloc(SIZE);
     memset(text, 'x', SIZE);
@@ -225,7 +212,7 @@ TEST(a_login_for_the_successor_is_in_the_books) {
 
 /* The application asks for a new connection because it has a new token: one that was begun with the old token is not it. */
 TEST(reconnect_with_another_header_in_an_overlap) {
-    server *s = scripted(SCRIPTS(ENDS, FEED));
+    server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
     pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, "rotation_overlap=1m", "headers=X-Token: old"));
     tell_server(s, "go");

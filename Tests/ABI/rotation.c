@@ -8,22 +8,7 @@
 #define FAST                                                                                                        \
     "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",              \
     "host_connect_rate=10000/s"
-#define NUMBERED "sequence_path=u", "sequence_key=s"
 #define ROTATES FAST, "rotate_on={\"type\":\"bye\"}", "rotation_overlap=50ms"
-/* A connection that is told to end. */
-#define FEED "accept | got 1 | feed ms=2 keys=3 burst=2"
-#define ENDS FEED " | go | text {\"type\":\"bye\"}"
-#define STEP(step) "\"event\":\"rotation\",\"step\":\"" step "\""
-
-/* Opened, ready, and delivering. */
-static pulsews_client *open_feed(server *s, feed *f, const char *const *options) {
-    begin_feed(f);
-    pulsews_client *client = open_client(port_of(s), options);
-    FOLLOW(client, f, "\"event\":\"ready\"");
-    follow_texts(client, f, 10);
-    f->states = 0;
-    return client;
-}
 
 /* It went on as if there was one connection. */
 static void check_rotations(pulsews_client *client, const feed *f, int rotations) {
@@ -39,7 +24,7 @@ static void check_rotations(pulsews_client *client, const feed *f, int rotations
 /* ---- Reasons ---- */
 
 TEST(an_old_connection_is_replaced) {
-    server *s = scripted(SCRIPTS(FEED));
+    server *s = scripted(SCRIPTS(DELIVERS));
     feed f;
     pulsews_client *client = open_feed(s, &f, OPTIONS(FAST, NUMBERED, "max_age=400ms", "rotation_overlap=50ms"));
     int64_t before = now_ns();
@@ -80,7 +65,7 @@ TEST(a_notice_replaces_the_connection) {
 }
 
 TEST(other_messages_replace_nothing) {
-    server *s = scripted(SCRIPTS(FEED " | text {\"type\":\"hello\"} | text bye"));
+    server *s = scripted(SCRIPTS(DELIVERS " | text {\"type\":\"hello\"} | text bye"));
     feed f;
     pulsews_client *client = open_feed(s, &f, OPTIONS(ROTATES, NUMBERED));
     while (f.other < 2) follow_texts(client, &f, 1);
@@ -105,7 +90,7 @@ TEST(code_1012_does_not_wait) {
 }
 
 TEST(rotation_goes_to_the_preferred_endpoint) {
-    server *first = scripted(SCRIPTS("refuse 503", FEED)), *second = scripted(SCRIPTS(FEED));
+    server *first = scripted(SCRIPTS("refuse 503", DELIVERS)), *second = scripted(SCRIPTS(DELIVERS));
     feed f;
     char endpoint[200];
     snprintf(endpoint, sizeof endpoint, "endpoints=%s", url_of(second));
@@ -124,7 +109,7 @@ TEST(rotation_goes_to_the_preferred_endpoint) {
 
 /* The notice comes, the second and third connection fail as `scripts` say, and the fourth one serves. */
 static void fails_first(const char *bad, const char *const *options, const char *problem) {
-    server *s = scripted(SCRIPTS(ENDS, bad, bad, FEED));
+    server *s = scripted(SCRIPTS(ENDS, bad, bad, DELIVERS));
     feed f;
     pulsews_client *client = open_feed(s, &f, options);
     tell_server(s, "go");
@@ -214,7 +199,7 @@ TEST(a_quiet_feed_is_replaced_too) {
 
 /* While its successor has no answer yet: then it is a lost connection as any other. */
 TEST(cut_while_the_successor_connects) {
-    server *s = scripted(SCRIPTS(ENDS, "go | " FEED, FEED));
+    server *s = scripted(SCRIPTS(ENDS, "go | " DELIVERS, DELIVERS));
     feed f;
     pulsews_client *client = open_feed(s, &f, OPTIONS(ROTATES, NUMBERED));
     tell_server(s, "go");
@@ -261,7 +246,7 @@ TEST(cut_while_the_successor_logs_in) {
 }
 
 TEST(cut_while_both_deliver) {
-    server *s = scripted(SCRIPTS(ENDS, FEED));
+    server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
     pulsews_client *client = open_feed(s, &f, OPTIONS(FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}",
                                                       "rotation_overlap=1m"));
@@ -278,7 +263,7 @@ TEST(cut_while_both_deliver) {
 
 /* The server ends it in order while the next one is there already. */
 TEST(closed_while_both_deliver) {
-    server *s = scripted(SCRIPTS(ENDS " | go | close 1012 restart", FEED));
+    server *s = scripted(SCRIPTS(ENDS " | go | close 1012 restart", DELIVERS));
     feed f;
     pulsews_client *client = open_feed(s, &f, OPTIONS(FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}",
                                                       "rotation_overlap=1m"));

@@ -489,14 +489,20 @@ static void *close_it(void *client) {
     return NULL;
 }
 
+/* The server reads one message more after its step stall: not the close. */
+static void stall_twin(pulsews_client *client, server *s) {
+    await_statistic(client, "sides_connected", 2);
+    for (int i = 1; i <= 2; i++) await_record(s, i, "text", "hello");
+    IS(pulsews_subscribe(client, "key", "the last one that is read", NULL, NULL, 0), PULSEWS_OK);
+    for (int i = 1; i <= 2; i++) await_record(s, i, "text", "the last one");
+}
+
 /* A side that does not answer the close keeps nobody waiting. */
 TEST(a_twin_that_does_not_answer_the_close) {
     server *s = scripted(SCRIPTS("/path: accept", "/twin: accept | got 1 | stall | text {}"));
     feed f;
     pulsews_client *client = start_twins(s, &f, OPTIONS(FAST, twin_of(s), "close_timeout=3s"));
-    await_statistic(client, "sides_connected", 2);
-    IS(pulsews_subscribe(client, "key", "the last one that is read", NULL, NULL, 0), PULSEWS_OK);
-    for (int i = 1; i <= 2; i++) await_record(s, i, "text", "the last one");
+    stall_twin(client, s);
     pthread_t thread = run_thread(close_it, client);
     int64_t begin = now_ns();
     read_on(client);
@@ -507,6 +513,21 @@ TEST(a_twin_that_does_not_answer_the_close) {
     pthread_join(thread, NULL);
     IS(pulsews_client_state(client), PULSEWS_DISCONNECTED);
     IS((int64_t)statistic(client, "sides_connected"), 0);
+    pulsews_client_free(client);
+}
+
+/* What the twin still brings then is discarded, and counted as that of the URL is. */
+TEST(a_twin_that_goes_on_after_the_close) {
+    server *s = scripted(SCRIPTS("/path: accept", "/twin: accept | got 1 | stall | go | text {\"s\":\"A\",\"u\":1} | text {}"));
+    feed f;
+    pulsews_client *client = start_twins(s, &f, OPTIONS(FAST, twin_of(s), "close_timeout=2s"));
+    stall_twin(client, s);
+    pthread_t thread = run_thread(close_it, client);
+    await_record(s, 0, "close", "1000"); /* of the URL */
+    tell_server(s, "go");
+    pthread_join(thread, NULL);
+    IS((int64_t)statistic(client, "received_discarded"), 2);
+    EVENT(client, "\"event\":\"discarded\"", "\"messages\":2");
     pulsews_client_free(client);
 }
 

@@ -12,7 +12,7 @@ extension Client {
   var handlesMessages: Bool { feed != nil || primary != nil || boundsQueue }
 
   /// The queue discards messages when it is full.
-  private var boundsQueue: Bool { options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate }
+  var boundsQueue: Bool { options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate }
 
   func prepareDelivery() {
     feed = Feed.make(options, seed: (random.next64(), random.next64()))
@@ -45,9 +45,7 @@ extension Client {
   /// A message for the application, read before.
   func accept(_ message: WireMessage, receivedAt: Int64) {
     if feed?.number != nil { lastNumberAt = arrivedAt }
-    var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
-    if message.wasCompressed { flags |= MessageCode.wasCompressed }
-    pass(UInt32(message.kind.rawValue), flags, message.payload, receivedAt)
+    pass(UInt32(message.kind.rawValue), message.flags, message.payload, receivedAt)
   }
 
   private func pass(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64) {
@@ -250,5 +248,12 @@ extension Client {
     let key = String(bytes: keys.key(index))
     report("{\"event\":\"\(event)\",\"key\":\(json: key),\"silence\":\(seconds: silence)}")
     log(.info) { "\(event) \(key)" }
+  }
+}
+
+extension WireMessage {
+  /// As the ABI has them.
+  @inline(__always) var flags: UInt32 {
+    (isASCII ? MessageCode.isASCII : 0) | (wasCompressed ? MessageCode.wasCompressed : 0)
   }
 }

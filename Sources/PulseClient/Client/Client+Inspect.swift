@@ -50,12 +50,10 @@ extension Client {
 
   /// For the application, but not as data.
   private func deliver(_ message: WireMessage) {
-    var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
-    if message.wasCompressed { flags |= MessageCode.wasCompressed }
     if let primary {
-      primary.takeAsideFromTwin(UInt32(message.kind.rawValue), flags, message.payload)
+      primary.takeAsideFromTwin(UInt32(message.kind.rawValue), message.flags, message.payload)
     } else {
-      deliverAside(UInt32(message.kind.rawValue), flags, message.payload)
+      deliverAside(UInt32(message.kind.rawValue), message.flags, message.payload)
     }
   }
 

@@ -183,8 +183,16 @@ extension Client {
     canSendChanged()
   }
 
-  /// What arrived after this side began to close.
-  private func reportDiscarded() {
+  /// It arrived after this side began to close. The books are the application's client's, for its twin, too.
+  func discardReceived() {
+    guard let primary else {
+      statistics.receivedDiscarded &+= 1
+      return
+    }
+    primary.mutex.withLock { primary.statistics.receivedDiscarded &+= 1 }
+  }
+
+  func reportDiscarded() {
     let count = statistics.receivedDiscarded &- statistics.discardedTold
     if count == 0 { return }
     statistics.discardedTold = statistics.receivedDiscarded

@@ -40,7 +40,7 @@ struct Rotation {
   /// Since when nothing is waited for but the connection before.
   var overAt: Int64 = 0
   /// What it has brought so far.
-  var held = MessageQueue()
+  lazy var held = MessageQueue()
 }
 
 /// From a connection that serves to the next one. `mutex` is held.
@@ -260,10 +260,8 @@ extension Client {
 
   /// A message of the successor: kept until it takes over.
   func hold(_ message: WireMessage, receivedAt: Int64, from newcomer: Connection) {
-    var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
-    if message.wasCompressed { flags |= MessageCode.wasCompressed }
     rotation.held.append(
-      kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: receivedAt,
+      kind: UInt32(message.kind.rawValue), flags: message.flags, payload: message.payload, receivedAt: receivedAt,
       expected: message.payload.count)
     if tellsCopies { feed?.noteJoint() }
     if newcomer.session.stage == .ready {
@@ -316,7 +314,7 @@ extension Client {
   private func overlapIsOver() {
     guard let successor, successor.session.stage == .ready else { return }
     let now = Clock.monotonic()
-    let patience = options.openTimeout > options.rotationOverlap ? options.openTimeout : options.rotationOverlap
+    let patience = max(options.openTimeout, options.rotationOverlap)
     if let connection, connection.readingPaused || connection.heldInput.count > 0 || connection.readsAgain {
       // What it has brought and nobody has taken yet comes before anything of the successor.
       rotation.overAt = 0
@@ -329,7 +327,7 @@ extension Client {
     let last = countsNumbers ? lastNumberAt : lastDataAt
     if isMute && last > rotation.proofAt {
       if now &- rotation.proofAt < patience {
-        let pause = options.rotationOverlap > Client.overlapLook ? options.rotationOverlap : Client.overlapLook
+        let pause = max(options.rotationOverlap, Client.overlapLook)
         return lookAgain(Clock.deadline(now, after: pause))
       }
       if last > Clock.deadline(rotation.proofAt, after: options.rotationOverlap) {
@@ -347,7 +345,7 @@ extension Client {
 
   /// It is behind the successor, and goes on bringing what that one does not have.
   private func isCatchingUp(_ now: Int64) -> Bool {
-    let pause = options.rotationOverlap > Client.catchUpPause ? options.rotationOverlap : Client.catchUpPause
+    let pause = max(options.rotationOverlap, Client.catchUpPause)
     // Its pings prove nothing: a feed that is mute has those, too.
     guard tellsCopies, let feed, now &- lastNumberAt < pause else { return false }
     return !feed.hasReachedJoints()

@@ -108,6 +108,8 @@ extension Client {
     }
     tellSide(.twin, state, cause)
     showState(event, cause: cause, code: code)
+    // The end of the other side told what had come until then.
+    if hasEnded && life == .ended { reportDiscarded() }
     if state != .connected || hasEnded { wake() }
   }
 
@@ -185,7 +187,11 @@ extension Client {
   func takeAsideFromTwin(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer) {
     mutex.lock()
     defer { mutex.unlock() }
-    guard !closeStarted, let twin else { return }
+    if closeStarted {
+      statistics.receivedDiscarded &+= 1
+      return
+    }
+    guard let twin else { return }
     guard twin.merge.takesUnnumbered(Side.twin.rawValue) else {
       statistics.duplicatesDiscarded &+= 1
       return
@@ -196,8 +202,7 @@ extension Client {
 
   /// With a full queue. The partner's mutex is held, too.
   private func pauseTwin(_ twin: Twin) {
-    let makesRoom = options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate
-    if !makesRoom && inbox.bytes >= options.receiveQueueBytes {
+    if !boundsQueue && inbox.bytes >= options.receiveQueueBytes {
       // The partner stops reading, or leaves.
       twin.isPaused = true
       twin.partner.pausesForPrimary = true

@@ -36,7 +36,7 @@ final class Feed {
   private(set) var key = -1
 
   /// nil if there is nothing to know.
-  static func make(_ options: ClientOptions, seed: (UInt64, UInt64)) -> Feed? {
+  static func make(_ options: ClientOptions, seed: @autoclosure () -> (UInt64, UInt64)) -> Feed? {
     var numbers = options.sequencePath
     if let previous = options.sequencePrevious, !numbers.isEmpty { numbers.append(previous) }
     let wantsKeys = !options.keyPath.isEmpty && (options.receiveQueuePolicy == .conflate || options.staleKeyTimeout > 0)
@@ -46,7 +46,7 @@ final class Feed {
         keys: wantsKeys ? options.keyPath : [], sequenceKeys: numbers.isEmpty ? [] : options.sequenceKey,
         numbers: numbers)
     else { return nil }
-    return Feed(options, reader, numbers, wantsKeys: wantsKeys, seed: seed)
+    return Feed(options, reader, numbers, wantsKeys: wantsKeys, seed: seed())
   }
 
   private init(

@@ -107,7 +107,7 @@ extension Connection {
         break reading
       case .message(let message):
         if client.closeStarted {
-          client.statistics.receivedDiscarded &+= 1
+          client.discardReceived()
           continue
         }
         if client.handles { client.read(message.payload, on: self) }
@@ -131,17 +131,13 @@ extension Connection {
         } else {
           received &+= 1
           payloadBytes &+= message.payload.count
-          var flags: UInt32 = message.isASCII ? MessageCode.isASCII : 0
-          if message.wasCompressed { flags |= MessageCode.wasCompressed }
           inbox.append(
-            kind: UInt32(message.kind.rawValue), flags: flags, payload: message.payload, receivedAt: receivedAt,
-            expected: chunk.count)
+            kind: UInt32(message.kind.rawValue), flags: message.flags, payload: message.payload,
+            receivedAt: receivedAt, expected: chunk.count)
         }
         if inbox.bytes >= limit || client.pausesForPrimary {
           if client.leavesSlowConsumer(self) { return }
-          if client.options.receiveQueuePolicy == .dropOldest || client.options.receiveQueuePolicy == .conflate {
-            continue
-          }
+          if client.boundsQueue { continue }
           readingPaused = true
           if offset < chunk.count { hold(chunk, from: offset) }
           break reading
