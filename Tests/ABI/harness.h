@@ -76,7 +76,7 @@ const record *await_record(server *s, int connection, const char *kind, const ch
 void rewind_records(server *s);
 /* The next text of this connection is `text`. */
 void expect_at_server(server *s, int connection, const char *text);
-/* How many records there are so far. NULL: any kind, any text. */
+/* How many records there are so far, with those of all that the client has an answer to. NULL: any kind, any text. */
 int count_records(server *s, int connection, const char *kind, const char *part);
 
 /* Receives until an event that contains all parts; what comes before is skipped. It lives until the next call. */
