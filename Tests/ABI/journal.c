@@ -218,7 +218,22 @@ static void send_much(void) {
     IS((int64_t)statistic(client, "connections"), 1);
 }
 
-/* Begun and not ended: it may have arrived, so it is not sent again, and that is told until the application goes on. */
+static int64_t in_doubt(void) {
+    pulsews_client *client = make_client(1, OPTIONS(FAST, option));
+    int64_t count = (int64_t)statistic(client, "journal_in_doubt");
+    IS((int64_t)statistic(client, "messages_accepted"), count + (int64_t)statistic(client, "journal_recovered"));
+    pulsews_client_free(client);
+    return count;
+}
+
+/* Takes all there is, and asks for more. */
+static void take_all(pulsews_client *client) {
+    pulsews_message message;
+    while (pulsews_recv(client, &message, 0) == PULSEWS_OK) {}
+}
+
+/* Begun and not ended: it may have arrived, so it is not sent again, and that is told until the application knows it and
+ * goes on. */
 static void leave_in_doubt(void) {
     new_journal();
     stalled = with_tls ? scripted(SCRIPTS("--tls", "accept | got 1 | stall | text stalled"))
@@ -231,7 +246,8 @@ static void leave_in_doubt(void) {
         IS((int64_t)statistic(client, "messages_failed"), 1);
         check_account(client);
         IS(pulsews_start(client), PULSEWS_OK);
-        EVENT(client, "\"event\":\"journal\"", "\"in_doubt\":1,\"first_in_doubt\":2");
+        EVENT(client, "\"event\":\"journal\"", "\"in_doubt\":1,\"first_in_doubt\":2,\"in_doubt_ids\":[[2,2]]");
+        take_all(client);
         pulsews_client_free(client);
     }
     server *s = with_tls ? scripted(SCRIPTS("--tls", "accept")) : scripted(SCRIPTS("accept"));
@@ -242,10 +258,14 @@ static void leave_in_doubt(void) {
     expect_at_server(s, 1, "next");
     IS(count_records(s, 1, "text", NULL), 2);
     pulsews_client_free(client);
-    client = make_client(1, OPTIONS(FAST, option));
-    IS((int64_t)statistic(client, "journal_in_doubt"), 0);
-    IS((int64_t)statistic(client, "messages_accepted"), 0);
+    IS(in_doubt(), 1); /* that one did not take the event */
+    client = connected(s);
+    send_now(client, "more");
+    take_all(client);
+    IS(pulsews_flush(client, SHORT), PULSEWS_OK);
+    IS((int64_t)statistic(client, "journal_bytes"), 0);
     pulsews_client_free(client);
+    IS(in_doubt(), 0);
     remove_journal();
 }
 
@@ -253,6 +273,38 @@ TEST(a_message_in_doubt_is_told) { leave_in_doubt(); }
 TEST(a_message_in_doubt_over_tls_is_told) {
     with_tls = 1;
     leave_in_doubt();
+}
+
+/* Cut by the end of its connection: the process knows that, and is killed before its application does. */
+static int takes_events;
+static void send_what_is_cut(void) {
+    static char large[16 << 20];
+    memset(large, 'x', sizeof large);
+    pulsews_client *client = connected(stalled);
+    send_text(client, "first");
+    await_text(client, "stalled");
+    IS(pulsews_send(client, PULSEWS_TEXT, large, sizeof large, 0), PULSEWS_OK);
+    await_statistic(client, "bytes_sent", 1 << 16);
+    tell_server(stalled, "down");
+    await_statistic(client, "messages_failed", 1);
+    send_text(client, "behind");
+    if (takes_events) {
+        EVENT(client, "\"event\":\"failed\"", "\"messages\":1,\"first_id\":2,\"last_id\":2");
+        IS((int64_t)(statistic(client, "journal_bytes") > (16 << 20)), 1); /* it has it only now */
+        take_all(client);
+        CHECK(statistic(client, "journal_bytes") < 1000);
+    }
+}
+
+TEST(a_message_that_was_cut_is_told) {
+    for (takes_events = 0; takes_events < 2; takes_events++) {
+        new_journal();
+        stalled = scripted(SCRIPTS("accept | got 1 | stall | text stalled"));
+        in_killed_process(send_what_is_cut);
+        IS(in_doubt(), !takes_events);
+        remove_journal();
+        memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
+    }
 }
 
 /* Small messages that the network did not take yet are not in doubt: nothing of them has left. */

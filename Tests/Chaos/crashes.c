@@ -113,27 +113,33 @@ static void check_account(const pulsews_client *client) {
     if (sum != 0) complain("the account of a sender is wrong by %.0f", sum);
 }
 
-/* What the library tells of messages that no one may send again. */
-static void note_event(const char *json, size_t length) {
-    char text[1024];
-    snprintf(text, sizeof text, "%.*s", (int)length, json);
-    unsigned long long first = 0, last = 0, count = 0;
-    const char *at;
-    if (strstr(text, "\"event\":\"journal\"") && (at = strstr(text, "\"in_doubt\":"))) {
-        sscanf(at, "\"in_doubt\":%llu,\"first_in_doubt\":%llu", &count, &first);
-        if (!strstr(text, "\"cut_bytes\":0,")) complain("the journal was damaged: %s", text);
-    } else if (strstr(text, "\"event\":\"failed\"") && (at = strstr(text, "\"first_id\":"))) {
-        /* Cut by the end of a connection. */
-        sscanf(at, "\"first_id\":%llu,\"last_id\":%llu", &first, &last);
-        count = last - first + 1;
-    } else {
-        return;
-    }
-    if (count == 0) return;
+static void note_doubts(uint64_t first, uint64_t last) {
     uint64_t place = atomic_fetch_add(&world->doubts, 1);
     if (place >= MOST_DOUBTS) return complain("too many doubts");
     atomic_store(&world->doubt[place].first, first);
-    atomic_store(&world->doubt[place].count, count);
+    atomic_store(&world->doubt[place].count, last - first + 1);
+}
+
+/* What the library tells of messages that no one may send again. */
+static void note_event(const char *json, size_t length) {
+    char *text = strndup(json, length);
+    unsigned long long first = 0, last = 0, count = 0;
+    const char *at;
+    int used = 0;
+    if (strstr(text, "\"event\":\"journal\"") && (at = strstr(text, "\"in_doubt\":"))) {
+        sscanf(at, "\"in_doubt\":%llu", &count);
+        at = strstr(text, "\"in_doubt_ids\":[");
+        for (at = at ? at + 16 : ""; sscanf(at, "[%llu,%llu]%n", &first, &last, &used) == 2; at += used + 1) {
+            note_doubts(first, last);
+            count -= last - first + 1;
+            if (at[used] != ',') break;
+        }
+        if (count != 0 || !strstr(text, "\"cut_bytes\":0,")) complain("the journal was damaged: %s", text);
+    } else if (strstr(text, "\"event\":\"failed\"") && (at = strstr(text, "\"first_id\":"))) {
+        /* Cut by the end of a connection. */
+        if (sscanf(at, "\"first_id\":%llu,\"last_id\":%llu", &first, &last) == 2) note_doubts(first, last);
+    }
+    free(text);
 }
 
 static void take_events(pulsews_client *client, int64_t timeout) {

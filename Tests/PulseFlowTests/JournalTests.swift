@@ -64,6 +64,60 @@ import Testing
     #expect(found.inDoubt == 0 && last.ids == [3, 4])
   }
 
+  @Test func doubtsAreToldInRows() {
+    let image = JournalImage()
+    let (journal, _) = image.open()
+    for id in [1, 2, 3, 5, 6, 7] { journal.add(UInt64(id)) }
+    for id in [1, 2, 5, 7] { journal.begun(UInt64(id)) }
+    let (_, found) = image.open()
+    #expect(found.inDoubt == 4 && found.firstInDoubt == 1)
+    #expect(found.inDoubtIDs.map { [$0.first, $0.last] } == [[1, 2], [5, 5], [7, 7]])
+  }
+
+  /// What is in doubt and has to be told is kept, whatever comes, until it was told.
+  @Test func doubtIsKeptUntilItIsTold() {
+    let image = JournalImage()
+    let (journal, _) = image.open()
+    journal.add(1)
+    journal.begun(1)
+    let (next, _) = image.open()
+    next.keepsInDoubt = true
+    #expect(next.add(2) && next.ids == [1, 2] && image.open().1.inDoubt == 1)
+    next.doubtsAreTold()
+    #expect(next.ids == [2] && image.open().1.inDoubt == 0)
+  }
+
+  @Test func whatFailedIsKeptUntilItIsTold() {
+    let image = JournalImage()
+    let (journal, _) = image.open()
+    for id in 1...4 { journal.add(UInt64(id)) }
+    journal.failed(1)
+    #expect(journal.ids == [2, 3, 4])
+    journal.keepsFailed = true
+    journal.begun(2)
+    journal.failed(2)
+    journal.failed(4)
+    journal.done(3)
+    #expect(image.open().1.inDoubtIDs.map { [$0.first, $0.last] } == [[2, 2], [4, 4]])
+    journal.failuresAreTold(upTo: 3)
+    #expect(image.open().1.inDoubtIDs.map { [$0.first, $0.last] } == [[4, 4]])
+    journal.failuresAreTold(upTo: 4)
+    #expect(journal.usedBytes == 0 && image.open().1.inDoubt == 0)
+  }
+
+  /// What is to be sent is more than what is to be told.
+  @Test func whatIsKeptToBeToldGivesWay() {
+    let image = JournalImage()
+    let (journal, _) = image.open()
+    journal.keepsFailed = true
+    for id in 1...4 { #expect(journal.add(UInt64(id), length: 960)) }
+    journal.begun(1)
+    journal.failed(1)
+    journal.done(2)
+    #expect(journal.usedBytes == 4096 && journal.add(5, length: 960) && journal.ids == [3, 4, 5])
+    #expect(journal.add(6, length: 960) && !journal.hasRoom(for: 0))
+  }
+
   @Test func aFullOneTakesNoMoreUntilItsHeadMoves() {
     let image = JournalImage()
     let (journal, _) = image.open()

@@ -46,6 +46,7 @@ extension Client {
     self.journal = journal
     journalMark = OutboxFlag.journaled
     outbox.book.journal = journal
+    journal.keepsFailed = reportsEvents
     let found = journal.recover()
     lastID = journal.lastID
     let realtime = Clock.realtime()
@@ -93,15 +94,48 @@ extension Client {
   }
 
   private func tell(_ found: Journal.Recovery, _ expired: Int) {
+    var ids: Sentence = ""
+    for row in found.inDoubtIDs { ids = ids + "\(ids.bytes.isEmpty ? "" : ",")[\(row.first),\(row.last)]" }
+    if reportsEvents && found.inDoubt > 0 {
+      journal?.keepsInDoubt = true
+      telling = Telling(ahead: inbox.count + 1, tellsDoubts: true)
+    }
     report(
       "{\"event\":\"journal\",\"recovered\":\(outbox.count),\"expired\":\(expired),\"in_doubt\":\(found.inDoubt),"
-        + "\"first_in_doubt\":\(found.firstInDoubt),\"cut_bytes\":\(found.cutBytes),"
+        + "\"first_in_doubt\":\(found.firstInDoubt),\"in_doubt_ids\":[\(ids)],\"cut_bytes\":\(found.cutBytes),"
         + "\"cut_messages\":\(found.cutMessages)}")
     let isBad = found.inDoubt > 0 || found.cutBytes > 0
     log(isBad ? .warning : .info) {
       "the journal: \(self.outbox.count) messages to send, \(expired) expired, \(found.inDoubt) in doubt, "
         + "\(found.cutBytes) damaged bytes cut off with at most \(found.cutMessages) messages"
     }
+  }
+
+  // MARK: What the application has to hear
+
+  /// Events in the inbox of which the journal has to know whether the application took them.
+  struct Telling {
+    /// Messages to take up to the last of those events.
+    var ahead: Int
+    var tellsDoubts = false
+    /// It tells of messages that failed, up to this one.
+    var failedID: UInt64 = 0
+  }
+
+  /// The event was put into the inbox, and says that messages have failed.
+  func noteTelling(upTo id: UInt64) {
+    guard journal != nil else { return }
+    let before = telling
+    telling = Telling(
+      ahead: inbox.count, tellsDoubts: before?.tellsDoubts ?? false, failedID: max(before?.failedID ?? 0, id))
+  }
+
+  /// The application asks for more: it has what it took before.
+  func noteTaken() {
+    guard let told = telling, told.ahead <= 0 || inbox.isEmpty else { return }
+    telling = nil
+    if told.tellsDoubts { journal?.doubtsAreTold() }
+    if told.failedID > 0 { journal?.failuresAreTold(upTo: told.failedID) }
   }
 
   // MARK: Sending

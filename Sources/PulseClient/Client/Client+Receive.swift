@@ -31,12 +31,14 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     if let used = batch.empty() { inbox.giveBack(used) }
+    if telling != nil { noteTaken() }
     if inbox.isEmpty && !isOver && !closeStarted {
       if let connection, connection.heldFailure != nil { connection.failHeld() }
       if inbox.isEmpty && !isOver && !closeStarted { awaitMessage(timeout) }
     }
     if let slice = inbox.take(max < 1 << 30 ? max : 1 << 30) {
       batch.fill(slice)
+      telling?.ahead &-= batch.count
       if let connection, connection.readingPaused, inbox.bytes <= options.receiveQueueBytes / 2 {
         // Reading goes on when half of the queue is free.
         connection.resumeReading()

@@ -126,6 +126,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   let outbox = Outbox()
   /// The outbox on disk, if there is one; its messages have `OutboxFlag.journaled`.
   var journal: Journal?
+  var telling: Telling?
   var journalFile: JournalFile?
   /// `OutboxFlag.journaled` with a journal, else 0.
   var journalMark: UInt32 = 0

@@ -33,6 +33,11 @@ extension Journal {
           // Begun; or the state is damaged, which is no better.
           if found.inDoubt == 0 { found.firstInDoubt = record.id }
           found.inDoubt &+= 1
+          if let row = found.inDoubtIDs.last, row.last &+ 1 == record.id {
+            found.inDoubtIDs[found.inDoubtIDs.count - 1].last = record.id
+          } else {
+            found.inDoubtIDs.append((record.id, record.id))
+          }
           holdsInDoubt = true
           index.append(id: record.id, position: position, isInDoubt: true)
         }

@@ -13,6 +13,8 @@ package final class Journal {
     /// Begun and not done when the process ended: they may have been sent, or not.
     package var inDoubt = 0
     package var firstInDoubt: UInt64 = 0
+    /// The first and the last id of each row of them that follow each other.
+    package var inDoubtIDs: [(first: UInt64, last: UInt64)] = []
     /// Of damaged records and all behind them, which are lost.
     package var cutBytes: UInt64 = 0
     /// At most so many messages were in there.
@@ -53,8 +55,15 @@ package final class Journal {
   var firstWord: JournalWord
   var tailWord: JournalWord
   var lastWord: JournalWord
-  /// Messages in doubt stay in the file until the application has had a chance to hear of them.
+  /// Messages in doubt, and those that failed with a connection, stay in the file until the application has heard of
+  /// them, or their room is needed.
   var holdsInDoubt = false
+  private var holdsFailed = false
+  private var hasAppended = false
+  /// The application will be told which messages failed, and `failuresAreTold` says when it was.
+  package var keepsFailed = false
+  /// The same of messages in doubt, `doubtsAreTold`.
+  package var keepsInDoubt = false
 
   /// `memory`: the whole file, with a first page that `JournalFormat.inspect` took for a journal with this capacity;
   /// aligned to 8 bytes. `recover` comes before everything else.
@@ -89,7 +98,11 @@ package final class Journal {
 
   /// Whether `append` will take a message with a payload of so many bytes.
   package func hasRoom(for length: Int) -> Bool {
-    if holdsInDoubt { settleInDoubt() }
+    if holdsInDoubt && !keepsInDoubt { settleInDoubt() }
+    return isFree(length) || (makeRoom() && isFree(length))
+  }
+
+  private func isFree(_ length: Int) -> Bool {
     let size = JournalFormat.size(length)
     if size > capacity || tail >= Journal.lastPosition { return false }
     if index.isEmpty { return true }
@@ -135,6 +148,7 @@ package final class Journal {
     tail &+= size
     tailWord.store(tail)
     lastWord.store(id)
+    hasAppended = true
     return true
   }
 
@@ -186,15 +200,50 @@ package final class Journal {
     if place == 0 { moveHead() }
   }
 
+  /// It was cut by the end of a connection, and is not sent again. If the process ends before that is told, the next one
+  /// tells of it: it is in doubt there.
+  package func failed(_ id: UInt64) {
+    guard keepsFailed else { return done(id) }
+    guard let place = index.find(id), let entry = index.entry(place), !entry.isDone else { return }
+    pulse_publish64(address(entry.position) + JournalFormat.Field.state, JournalFormat.State.begun)
+    index.markFailed(place)
+    holdsFailed = true
+  }
+
   /// The file learns of it with the next message: until then a new process passes over what is done.
   func moveHead() { head = index.dropDone() ?? tail }
 
   /// The application goes on: what it was told when it began was told.
-  @inline(never)
   private func settleInDoubt() {
     holdsInDoubt = false
+    settle { $0.isInDoubt }
+  }
+
+  /// The application has heard of the messages that were in doubt when it began.
+  package func doubtsAreTold() {
+    keepsInDoubt = false
+    if holdsInDoubt && hasAppended { settleInDoubt() }
+  }
+
+  /// The application has heard of the messages that failed, up to this one.
+  package func failuresAreTold(upTo id: UInt64) {
+    if holdsFailed { settle { $0.hasFailed && $0.id <= id } }
+  }
+
+  /// What is kept only to be told gives way to what is to be sent. False if there is nothing of that kind.
+  @inline(never)
+  private func makeRoom() -> Bool {
+    guard holdsInDoubt || holdsFailed else { return false }
+    holdsInDoubt = false
+    holdsFailed = false
+    settle { $0.isInDoubt || $0.hasFailed }
+    return true
+  }
+
+  @inline(never)
+  private func settle(_ isMeant: (JournalIndex.Entry) -> Bool) {
     for place in 0..<index.count {
-      guard let entry = index.entry(place), entry.isInDoubt, !entry.isDone else { continue }
+      guard let entry = index.entry(place), !entry.isDone, isMeant(entry) else { continue }
       pulse_publish64(address(entry.position) + JournalFormat.Field.state, JournalFormat.State.done)
       index.markDone(place)
     }

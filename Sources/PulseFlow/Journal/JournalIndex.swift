@@ -5,12 +5,15 @@
 struct JournalIndex {
   struct Entry {
     var id: UInt64
-    /// A multiple of 8; the low bits are free for `done` and `inDoubt`.
+    /// A multiple of 8; the low bits are free for the marks.
     fileprivate var place: UInt64
 
     var position: UInt64 { place & ~7 }
     var isDone: Bool { place & 1 != 0 }
+    /// Begun by an earlier process.
     var isInDoubt: Bool { place & 2 != 0 }
+    /// Cut by the end of a connection of this process.
+    var hasFailed: Bool { place & 4 != 0 }
   }
 
   /// A ring; its size is a power of two.
@@ -76,6 +79,11 @@ struct JournalIndex {
   mutating func markDone(_ index: Int) {
     guard index >= 0, index < count else { return }
     slot(first &+ index)?.pointee.place |= 1
+  }
+
+  mutating func markFailed(_ index: Int) {
+    guard index >= 0, index < count else { return }
+    slot(first &+ index)?.pointee.place |= 4
   }
 
   /// Forgets the messages at the front that are done. The position of the first that is left, if any.

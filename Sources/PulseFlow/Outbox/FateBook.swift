@@ -46,7 +46,9 @@ package struct FateBook {
   }
 
   private mutating func tell(_ id: UInt64, _ flags: UInt32, _ fate: Fate) {
-    if flags & OutboxFlag.journaled != 0 { journal?.done(id) }
+    if flags & OutboxFlag.journaled != 0 {
+      if fate == .failed { journal?.failed(id) } else { journal?.done(id) }
+    }
     if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: fate)) }
   }
 
