@@ -135,9 +135,12 @@ static void note_event(const char *json, size_t length) {
             if (at[used] != ',') break;
         }
         if (count != 0 || !strstr(text, "\"cut_bytes\":0,")) complain("the journal was damaged: %s", text);
-    } else if (strstr(text, "\"event\":\"failed\"") && (at = strstr(text, "\"first_id\":"))) {
+    } else if (strstr(text, "\"event\":\"failed\"")) {
         /* Cut by the end of a connection. */
-        if (sscanf(at, "\"first_id\":%llu,\"last_id\":%llu", &first, &last) == 2) note_doubts(first, last);
+        at = strstr(text, "\"messages\":");
+        int found = at ? sscanf(at, "\"messages\":%llu,\"first_id\":%llu,\"last_id\":%llu", &count, &first, &last) : 0;
+        if (found != 3 || count != last - first + 1) complain("it does not say which messages failed: %s", text);
+        else note_doubts(first, last);
     }
     free(text);
 }

@@ -114,8 +114,11 @@ import Testing
     journal.begun(1)
     journal.failed(1)
     journal.done(2)
-    #expect(journal.usedBytes == 4096 && journal.add(5, length: 960) && journal.ids == [3, 4, 5])
-    #expect(journal.add(6, length: 960) && !journal.hasRoom(for: 0))
+    journal.failed(4)
+    #expect(!journal.hasRoom(for: 4033) && journal.usedBytes == 4096 && journal.add(5, length: 960))
+    #expect(journal.ids == [3, 4, 5] && journal.add(6, length: 960) && !journal.hasRoom(for: 0))
+    // Behind one that is to be sent it gives no room, and is kept.
+    #expect(image.open().1.inDoubtIDs.map { [$0.first, $0.last] } == [[4, 4]])
   }
 
   @Test func aFullOneTakesNoMoreUntilItsHeadMoves() {

@@ -95,15 +95,18 @@ extension Client {
 
   private func tell(_ found: Journal.Recovery, _ expired: Int) {
     var ids: Sentence = ""
-    for row in found.inDoubtIDs { ids = ids + "\(ids.bytes.isEmpty ? "" : ",")[\(row.first),\(row.last)]" }
-    if reportsEvents && found.inDoubt > 0 {
-      journal?.keepsInDoubt = true
-      telling = Telling(ahead: inbox.count + 1, tellsDoubts: true)
+    for row in found.inDoubtIDs {
+      let next: Sentence = "\(ids.bytes.isEmpty ? "" : ",")[\(row.first),\(row.last)]"
+      ids.bytes.append(contentsOf: next.bytes)
     }
     report(
       "{\"event\":\"journal\",\"recovered\":\(outbox.count),\"expired\":\(expired),\"in_doubt\":\(found.inDoubt),"
         + "\"first_in_doubt\":\(found.firstInDoubt),\"in_doubt_ids\":[\(ids)],\"cut_bytes\":\(found.cutBytes),"
         + "\"cut_messages\":\(found.cutMessages)}")
+    if reportsEvents && found.inDoubt > 0 {
+      journal?.keepsInDoubt = true
+      noteTelling(ofDoubts: true)
+    }
     let isBad = found.inDoubt > 0 || found.cutBytes > 0
     log(isBad ? .warning : .info) {
       "the journal: \(self.outbox.count) messages to send, \(expired) expired, \(found.inDoubt) in doubt, "
@@ -122,12 +125,13 @@ extension Client {
     var failedID: UInt64 = 0
   }
 
-  /// The event was put into the inbox, and says that messages have failed.
-  func noteTelling(upTo id: UInt64) {
+  /// The event that was put into the inbox last tells of messages in doubt, or of those that failed, up to this one.
+  func noteTelling(ofDoubts: Bool = false, upTo failedID: UInt64 = 0) {
     guard journal != nil else { return }
     let before = telling
     telling = Telling(
-      ahead: inbox.count, tellsDoubts: before?.tellsDoubts ?? false, failedID: max(before?.failedID ?? 0, id))
+      ahead: inbox.count, tellsDoubts: ofDoubts || before?.tellsDoubts == true,
+      failedID: max(before?.failedID ?? 0, failedID))
   }
 
   /// The application asks for more: it has what it took before.

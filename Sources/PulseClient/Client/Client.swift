@@ -126,8 +126,9 @@ package final class Client: EventHandler, @unchecked Sendable {
   let outbox = Outbox()
   /// The outbox on disk, if there is one; its messages have `OutboxFlag.journaled`.
   var journal: Journal?
-  var telling: Telling?
   var journalFile: JournalFile?
+  /// What the journal keeps until the application has taken the event that tells of it.
+  var telling: Telling?
   /// `OutboxFlag.journaled` with a journal, else 0.
   var journalMark: UInt32 = 0
   /// What is in the outbox stays in the journal; nothing more is sent.

@@ -58,7 +58,6 @@ package final class Journal {
   /// Messages in doubt, and those that failed with a connection, stay in the file until the application has heard of
   /// them, or their room is needed.
   var holdsInDoubt = false
-  private var holdsFailed = false
   private var hasAppended = false
   /// The application will be told which messages failed, and `failuresAreTold` says when it was.
   package var keepsFailed = false
@@ -99,7 +98,7 @@ package final class Journal {
   /// Whether `append` will take a message with a payload of so many bytes.
   package func hasRoom(for length: Int) -> Bool {
     if holdsInDoubt && !keepsInDoubt { settleInDoubt() }
-    return isFree(length) || (makeRoom() && isFree(length))
+    return isFree(length) || makeRoom(for: length)
   }
 
   private func isFree(_ length: Int) -> Bool {
@@ -195,8 +194,7 @@ package final class Journal {
   /// It has its fate. An id that is not here does no harm.
   package func done(_ id: UInt64) {
     guard let place = index.find(id), let entry = index.entry(place), !entry.isDone else { return }
-    pulse_publish64(address(entry.position) + JournalFormat.Field.state, JournalFormat.State.done)
-    index.markDone(place)
+    settle(entry, place)
     if place == 0 { moveHead() }
   }
 
@@ -207,7 +205,6 @@ package final class Journal {
     guard let place = index.find(id), let entry = index.entry(place), !entry.isDone else { return }
     pulse_publish64(address(entry.position) + JournalFormat.Field.state, JournalFormat.State.begun)
     index.markFailed(place)
-    holdsFailed = true
   }
 
   /// The file learns of it with the next message: until then a new process passes over what is done.
@@ -226,28 +223,31 @@ package final class Journal {
   }
 
   /// The application has heard of the messages that failed, up to this one.
-  package func failuresAreTold(upTo id: UInt64) {
-    if holdsFailed { settle { $0.hasFailed && $0.id <= id } }
-  }
+  package func failuresAreTold(upTo id: UInt64) { settle { $0.hasFailed && $0.id <= id } }
 
-  /// What is kept only to be told gives way to what is to be sent. False if there is nothing of that kind.
+  /// What is kept only to be told gives way to what is to be sent, the oldest first, and no more of it than has to.
   @inline(never)
-  private func makeRoom() -> Bool {
-    guard holdsInDoubt || holdsFailed else { return false }
-    holdsInDoubt = false
-    holdsFailed = false
-    settle { $0.isInDoubt || $0.hasFailed }
-    return true
+  private func makeRoom(for length: Int) -> Bool {
+    while fits(length), let entry = index.entry(0), entry.isInDoubt || entry.hasFailed {
+      settle(entry, 0)
+      moveHead()
+      if isFree(length) { return true }
+    }
+    return false
   }
 
   @inline(never)
   private func settle(_ isMeant: (JournalIndex.Entry) -> Bool) {
     for place in 0..<index.count {
       guard let entry = index.entry(place), !entry.isDone, isMeant(entry) else { continue }
-      pulse_publish64(address(entry.position) + JournalFormat.Field.state, JournalFormat.State.done)
-      index.markDone(place)
+      settle(entry, place)
     }
     moveHead()
+  }
+
+  private func settle(_ entry: JournalIndex.Entry, _ place: Int) {
+    pulse_publish64(address(entry.position) + JournalFormat.Field.state, JournalFormat.State.done)
+    index.markDone(place)
   }
 
   /// So that the next process has little to look at.
