@@ -60,7 +60,8 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
   // Owned by the driver.
   private let events: OpaquePointer
   private var runningPosts: [Post] = []
-  /// When the present turn's events were fetched, on `Clock.monotonic()`; for handlers, which need not look again.
+  /// When the present turn's events were fetched, on `Clock.monotonic()`; for handlers, which need not look again. In a
+  /// timer's handler: whatever had arrived by then was given to its handler before.
   package private(set) var turnTime: Int64 = 0
 
   package init() throws(TransportError) {
@@ -281,6 +282,10 @@ extension EventLoop {
   /// Waits up to `timeoutNs` nanoseconds (-1: without an end) for something to do and does it: first descriptors, then
   /// timers that are due, then posts. Returns how many handler calls that were; 0 at the time-out or after `wake()`.
   /// One thread at a time; a handler must not call it.
+  ///
+  /// A timer may be a deadline for what a descriptor brings. The process may have been stopped since the events were
+  /// fetched, the wait may have been cut short by a signal, or there may be more events than one fetch takes: with a
+  /// timer due all descriptors are looked at once more, and only those timers fire that were due before that look.
   package func runOnce(timeoutNs: Int64) -> Int {
     mutex.lock()
     let timeout = wakeRequested || !posts.isEmpty ? 0 : timeoutNs
@@ -295,19 +300,45 @@ extension EventLoop {
     isWaiting = false
     wakeRequested = false
     wakeShown = false
-    var calls = 0
-    for index in 0..<count where deliver(psys_events_data(events, index), psys_events_flags(events, index)) {
-      calls &+= 1
-      mutex.lock()
+    var calls = deliverAll(count)
+    if armedFor <= turnTime {
+      calls &+= catchUp()
+      calls &+= fireTimers()
     }
-    if armedFor <= turnTime { calls &+= fireTimers() }
     if !posts.isEmpty { calls &+= runPosts() }
     mutex.unlock()
     return calls
   }
 
-  // The two functions below take the lock and leave it open when they have made a call, so that the last release of a
-  // handler, and what its deinit does, is over before the lock is taken again.
+  /// Gives all that has arrived by now, which is the turn's time from here on, to its handlers. Under the lock, which it
+  /// gives back.
+  @inline(never)
+  private func catchUp() -> Int {
+    turnTime = Clock.monotonic()
+    var calls = 0
+    // Each descriptor has one place among the events that wait: so many fetches take all that are there now.
+    for _ in 0...(slots.count / Int(Self.batch)) {
+      mutex.unlock()
+      let count = max(psys_epoll_wait(epoll, events, 0), 0)
+      mutex.lock()
+      calls &+= deliverAll(count)
+      if count < Self.batch { break }
+    }
+    return calls
+  }
+
+  /// Under the lock, which it gives back for each call.
+  private func deliverAll(_ count: Int32) -> Int {
+    var calls = 0
+    for index in 0..<count where deliver(psys_events_data(events, index), psys_events_flags(events, index)) {
+      calls &+= 1
+      mutex.lock()
+    }
+    return calls
+  }
+
+  // The two functions below are entered with the lock and leave it open when they have made a call, so that the last
+  // release of a handler, and what its deinit does, is over before the lock is taken again.
 
   private func deliver(_ data: UInt64, _ flags: UInt32) -> Bool {
     // What the timerfd was set to is over, whatever the clock says: the timers are looked at, and it is set again.

@@ -214,6 +214,51 @@ import Testing
     #expect(ended.value == 4)
   }
 
+  /// As when the process is stopped in the middle of a turn: what comes meanwhile is seen before a deadline passes.
+  @Test func whatHasArrivedComesBeforeADeadline() throws {
+    let loop = try EventLoop()
+    let busy = SocketPair()
+    let late = SocketPair()
+    let slow = Recorder()
+    let recorder = Recorder()
+    _ = try loop.registerForChanges(late.first, recorder)
+    _ = try loop.registerForChanges(busy.first, slow)
+    #expect(drive(loop) { !recorder.events.isEmpty && !slow.events.isEmpty })
+    recorder.events = []
+    slow.onEvent = {
+      var byte: UInt8 = 1
+      _ = psys_send(late.second, &byte, 1)
+      while Clock.monotonic() < slow.time + milliseconds(30) {}
+    }
+    recorder.onTimer = { _ in #expect(recorder.events.count == 1) }
+    defer {
+      slow.onEvent = nil
+      recorder.onTimer = nil
+    }
+    var byte: UInt8 = 1
+    _ = psys_send(busy.second, &byte, 1)
+    slow.time = Clock.monotonic()
+    loop.schedule(recorder, tag: 1, deadline: slow.time + milliseconds(20))
+    #expect(drive(loop) { !recorder.fired.isEmpty })
+    #expect(slow.events.count == 2 && loop.turnTime >= slow.time + milliseconds(20))
+  }
+
+  @Test func moreEventsThanOneFetchTakesComeBeforeADeadline() throws {
+    let loop = try EventLoop()
+    let pairs = (0..<700).map { _ in SocketPair() }
+    let recorder = Recorder()
+    for pair in pairs { _ = try loop.registerForChanges(pair.first, recorder) }
+    #expect(drive(loop) { recorder.events.count == 700 })
+    recorder.events = []
+    recorder.onTimer = { _ in #expect(recorder.events.count == 700) }
+    defer { recorder.onTimer = nil }
+    var byte: UInt8 = 1
+    for pair in pairs { _ = psys_send(pair.second, &byte, 1) }
+    loop.schedule(recorder, tag: 1, deadline: 0)
+    _ = loop.runOnce(timeoutNs: 0)
+    #expect(recorder.fired == [1])
+  }
+
   @Test func wakeFromAnotherThreadEndsAWait() throws {
     let loop = try EventLoop()
     for _ in 0..<50 {

@@ -51,6 +51,7 @@ final class Recorder: EventHandler, @unchecked Sendable {  // used by the thread
   var events: [Event] = []
   var fired: [Int] = []
   var posts: [Int] = []
+  var time: Int64 = 0
   var onEvent: (() -> Void)?
   var onTimer: ((Int) -> Void)?
   var onPost: ((Int) -> Void)?
