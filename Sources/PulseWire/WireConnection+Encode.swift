@@ -19,6 +19,32 @@ extension WireConnection {
     return true
   }
 
+  /// The largest payload of a frame of `encodeFragments`: its header in the client's role always has 8 bytes.
+  package static let fragmentSize = 65_520
+
+  /// Appends a message in frames of `fragmentSize` (the last one may be shorter), compressed if it may be and that was
+  /// negotiated. `maskKey` gives a key for each frame. True if the message is compressed.
+  @inline(never)
+  package func encodeFragments(
+    _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, compresses: Bool, into queue: inout ByteQueue,
+    maskKey: () -> UInt32
+  ) -> Bool {
+    if closeSent { return false }
+    var compressed = ByteQueue()
+    let isCompressed = compresses && payload.count >= compressFrom && deflate(payload, into: &compressed)
+    let bytes = isCompressed ? compressed.readable : payload
+    var first: UInt8 = (isCompressed ? 0x40 : 0) | kind.rawValue
+    var offset = 0
+    repeat {
+      let end = min(offset &+ Self.fragmentSize, bytes.count)
+      if end == bytes.count { first |= 0x80 }
+      appendFrame(first: first, UnsafeRawBufferPointer(rebasing: bytes[offset..<end]), maskKey(), &queue)
+      first = 0
+      offset = end
+    } while offset < bytes.count
+    return isCompressed
+  }
+
   /// Appends one frame of a message in parts, uncompressed: `kind` on the first, nil on those that continue it.
   @discardableResult
   package func encodeFragment(
@@ -117,39 +143,47 @@ extension WireConnection {
     return 10
   }
 
-  /// False if the message is to go out as it is.
-  @inline(never)
-  private func encodeCompressed(
-    _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ maskKey: UInt32, _ queue: inout ByteQueue
-  ) -> Bool {
+  /// Appends the compressed payload; false if the message is to go out as it is.
+  private func deflate(_ payload: UnsafeRawBufferPointer, into queue: inout ByteQueue) -> Bool {
     guard let deflate, !encoderIsUnusable else { return false }
     if encoder == nil {
       encoder = DeflateEncoder(
         windowBits: deflate.windowBits(of: role), noContextTakeover: deflate.noContextTakeover(of: role),
         level: compressionLevel)
     }
-    guard let encoder else {
+    let before = queue.count
+    guard let encoder, encoder.deflate(payload, into: &queue) else {
+      // What the peer's history would be is unknown now; messages that are not compressed do not need it.
       encoderIsUnusable = true
+      self.encoder = nil
       return false
     }
+    let count = queue.count &- before
+    // With a history the peer must see what went into it, also where that did not get shorter.
+    if encoder.forgets && count >= payload.count {
+      queue.dropLast(count)
+      return false
+    }
+    plainBytesOut &+= UInt64(payload.count)
+    compressedBytesOut &+= UInt64(count)
+    return true
+  }
+
+  /// False if the message is to go out as it is.
+  @inline(never)
+  private func encodeCompressed(
+    _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ maskKey: UInt32, _ queue: inout ByteQueue
+  ) -> Bool {
     // The header's length depends on what comes out: leave room for the longest, and close the gap afterwards.
     let before = queue.count
     let gap = 14
     guard queue.tryReserve(gap, limit: .max) != nil else { return false }
     queue.commit(gap)
-    guard encoder.deflate(payload, into: &queue) else {
-      // What the peer's history would be is unknown now; messages that are not compressed do not need it.
-      encoderIsUnusable = true
-      self.encoder = nil
+    guard deflate(payload, into: &queue) else {
       queue.dropLast(gap)
       return false
     }
     let count = queue.count &- before &- gap
-    // With a history the peer must see what went into it, also where that did not get shorter.
-    if encoder.forgets && count >= payload.count {
-      queue.dropLast(gap &+ count)
-      return false
-    }
     guard let frame = queue.writable.baseAddress.map({ $0 + before }) else { return false }
     // RFC 7692 §6: RSV1 marks the message as compressed.
     var header = writeHeader(frame, 0xC0 | kind.rawValue, count)
@@ -162,22 +196,38 @@ extension WireConnection {
       pulse_mask(frame + header, frame + header, count, maskKey)
     }
     queue.dropLast(gap &- header)
-    plainBytesOut &+= UInt64(payload.count)
-    compressedBytesOut &+= UInt64(count)
     return true
   }
 }
 
 extension WireConnection {
-  /// The payload of a whole frame that `encode` made in the client's role and did not compress, unmasked in place.
-  package static func unmaskedPayload(of frame: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer {
-    guard frame.count >= 6, let base = frame.baseAddress else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
-    let short = frame[1] & 0x7F
-    let header = short < 126 ? 2 : (short == 126 ? 4 : 10)
-    guard frame.count >= header &+ 4 else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
-    let key = base.loadUnaligned(fromByteOffset: header, as: UInt32.self)
-    let payload = UnsafeMutableRawBufferPointer(rebasing: frame[(header &+ 4)...])
-    if let start = payload.baseAddress { pulse_mask(start, start, payload.count, key) }
-    return payload
+  /// The payload of a message that was made in the client's role and not compressed, unmasked in place. `frames`: the
+  /// whole frame of `encode`, or all those of `encodeFragments`.
+  package static func unmaskedPayload(of frames: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer {
+    var start = 0
+    var end = 0
+    var offset = 0
+    while frames.count &- offset >= 6, let base = frames.baseAddress {
+      let short = frames[offset &+ 1] & 0x7F
+      let header = short < 126 ? 6 : (short == 126 ? 8 : 14)
+      let rest = frames.count &- offset &- header
+      if rest < 0 { break }
+      var count = rest
+      if short < 126 { count = Int(short) }
+      if short == 126 { count = Int(UInt16(bigEndian: base.loadUnaligned(fromByteOffset: offset &+ 2, as: UInt16.self))) }
+      if count > rest { count = rest }
+      let key = base.loadUnaligned(fromByteOffset: offset &+ header &- 4, as: UInt32.self)
+      offset &+= header
+      pulse_mask(base + offset, base + offset, count, key)
+      if start == 0 {
+        start = offset
+        end = offset
+      } else {
+        pulse_memory_move(base + end, base + offset, count)
+      }
+      end &+= count
+      offset &+= count
+    }
+    return UnsafeMutableRawBufferPointer(rebasing: frames[start..<end])
   }
 }

@@ -155,6 +155,34 @@ extension WireConnection {
     return nil
   }
 
+  /// The close frame among bytes that `receive` has not seen, which begin with a frame. Nothing else in them is judged.
+  package func closeFrame(in bytes: UnsafeRawBufferPointer) -> (code: UInt16, reason: UnsafeRawBufferPointer)? {
+    guard phase == .firstByte, failure == nil, !closeReceived else { return nil }
+    var offset = 0
+    while bytes.count &- offset >= 2 {
+      let short = bytes[offset &+ 1]
+      var header = 2
+      var length = Int(short & 0x7F)
+      if length >= 126 {
+        header = length == 126 ? 4 : 10
+        guard bytes.count &- offset >= header else { return nil }
+        var long: UInt64 = 0
+        for place in 2..<header { long = long << 8 | UInt64(bytes[offset &+ place]) }
+        length = long > UInt64(bytes.count) ? bytes.count : Int(long)
+      }
+      if short & 0x80 != 0 { header &+= 4 }
+      guard bytes.count &- offset &- header >= length else { return nil }
+      let body = offset &+ header
+      offset = body &+ length
+      if bytes[body &- header] & 0x0F != 8 { continue }
+      if length < 2 { return (CloseCode.absent, UnsafeRawBufferPointer(start: nil, count: 0)) }
+      let code = UInt16(bytes[body]) << 8 | UInt16(bytes[body &+ 1])
+      let reason = UnsafeRawBufferPointer(rebasing: bytes[(body &+ 2)..<offset])
+      return CloseCode.isAllowedOnWire(code) && isValidUTF8(reason) ? (code, reason) : nil
+    }
+    return nil
+  }
+
   // MARK: Payload
 
   private func takeControl(_ part: UnsafeRawBufferPointer, _ isWhole: Bool) -> WireEvent? {

@@ -167,4 +167,34 @@ private struct Dice {
       #expect(ledger.bytesBefore(entry) == model[index].start - written, "seed \(seed), step \(step)")
     }
   }
+
+  /// A write ends where a control frame may follow.
+  @Test func writesEndBetweenTheFragmentsOfAMessage() {
+    let frame = Int(FrameLedger.frameSize)
+    var ledger = FrameLedger()
+    ledger.append(bytes: 100)
+    #expect(ledger.bytesToBoundary(of: 100) == 100)
+    var entry = FrameEntry(id: 1, kind: 2)
+    entry.isFragmented = true
+    ledger.append(bytes: 2 * frame + 50, entry)
+    ledger.append(bytes: 10)
+    var left = 100 + 2 * frame + 60
+    #expect(ledger.bytesToBoundary(of: left) == 100 + frame)
+    for written in [60, 40 + 7, frame - 7] {
+      ledger.written(bytes: written)
+      _ = ledger.settle()
+      left -= written
+    }
+    #expect(ledger.bytesToBoundary(of: left) == frame)
+    ledger.written(bytes: frame - 1)
+    #expect(ledger.bytesToBoundary(of: left - frame + 1) == 1)
+    ledger.written(bytes: 1)
+    left -= frame
+    #expect(ledger.bytesToBoundary(of: left) == 50)
+    ledger.written(bytes: 50)
+    #expect(ledger.settle() == 1 && ledger.bytesToBoundary(of: left - 50) == 10)
+    ledger.append(bytes: frame * 3, entry)
+    ledger.removeAll(from: 1)
+    #expect(ledger.bytesToBoundary(of: 10) == 10)
+  }
 }

@@ -131,4 +131,47 @@ struct WireConnectionEncodeTests {
     #expect(client.events([0x81, 0x01, 0x61, 0x88, 0x00]) == [.message(.text, [0x61]), .close(1005, [])])
     #expect(client.closeReceived)
   }
+
+  /// In fragments, so that control frames can go between (RFC 6455 §5.4).
+  @Test(arguments: [0, 125, 65_519, 65_520, 65_521, 65_520 * 2 + 125, 65_520 * 3 + 126, 300_000])
+  func aLargeMessageInFragments(count: Int) {
+    var numbers = Numbers(seed: UInt64(count))
+    let body = numbers.bytes(count)
+    for deflate in [nil, DeflateParameters()] {
+      let client = connection(.client, deflate)
+      var queue = ByteQueue()
+      let isCompressed = body.withUnsafeBytes {
+        client.encodeFragments(.binary, $0, compresses: true, into: &queue, maskKey: { UInt32(truncatingIfNeeded: numbers.next()) })
+      }
+      #expect(isCompressed == (deflate != nil && count >= 256))
+      var frames = Array(queue.readable)
+      if !isCompressed && count > 2 * 65_520 {
+        #expect(frames[0] == 0x02 && frames[65_528] == 0x00 && frames.count == count + 8 * ((count - 1) / 65_520) + (count % 65_520 < 126 ? 6 : 8))
+      }
+      #expect(connection(.server, deflate).events(frames) == [.message(.binary, body)])
+      if isCompressed { continue }
+      let payload = frames.withUnsafeMutableBytes { Array(WireConnection.unmaskedPayload(of: $0)) }
+      #expect(payload == body)
+    }
+  }
+
+  @Test func theCloseFrameAheadIsFound() {
+    let server = connection(.server)
+    let medium = server.encoded(.binary, [UInt8](repeating: 8, count: 300))
+    let large = server.encoded(.text, [UInt8](repeating: 0x88, count: 70_000))
+    let ping: [UInt8] = [0x89, 1, 0x88]
+    let farewell = close(server, 1000, Array("bye".utf8))
+    func found(_ bytes: [UInt8]) -> (UInt16, [UInt8])? {
+      bytes.withUnsafeBytes { bytes in
+        connection(.client).closeFrame(in: bytes).map { ($0.code, Array($0.reason)) }
+      }
+    }
+    let all = medium + ping + large + farewell
+    #expect(found(all)! == (1000, Array("bye".utf8)))
+    #expect(found(farewell + [0x88, 0x00])! == (1000, Array("bye".utf8)))
+    #expect(found([0x88, 0x00])! == (1005, []))
+    for count in 0..<farewell.count { #expect(found(medium + farewell.prefix(count)) == nil) }
+    #expect(found([0x88, 2, 0, 1]) == nil && found([0x88, 3, 3, 0xE8, 0xFF]) == nil)
+    #expect(found([0x82, 127, 255, 255, 255, 255, 255, 255, 255, 255, 0x88, 0]) == nil)
+  }
 }

@@ -14,6 +14,8 @@ package struct FrameEntry {
   package var isCompressed: Bool
   /// Not so for a frame that is no accepted message, such as a login or a subscription: it is not counted.
   package var isMessage: Bool
+  /// Several frames, all of `FrameLedger.frameSize` but the last one.
+  package var isFragmented = false
 
   package init(
     id: UInt64, kind: UInt32, flags: UInt32 = 0, expiresAt: Int64 = .max, acceptedAt: Int64 = 0,
@@ -42,6 +44,10 @@ package struct FrameLedger {
   private var reported: [UInt64] = []
   /// Entries before this one, counted as `first` and `last` are, are marked as begun in the journal.
   private var begunEnd = 0
+  /// Entries that are not settled and have several frames.
+  private var fragmented = 0
+  /// Of a frame of a fragmented message, in bytes with its header.
+  package static let frameSize: UInt64 = 65_528
 
   package init() {}
 
@@ -59,6 +65,7 @@ package struct FrameLedger {
     entries[last & (entries.count &- 1)] = placed
     last &+= 1
     if entry.isMessage { pending &+= 1 }
+    if placed.isFragmented { fragmented &+= 1 }
   }
 
   package mutating func append(bytes: Int) { append(bytes: bytes, FrameEntry(id: 0, kind: 0)) }
@@ -73,6 +80,23 @@ package struct FrameLedger {
   /// Bytes that belong to no entry (a close frame) went into the stream.
   package mutating func skip(bytes: Int) { appended &+= UInt64(truncatingIfNeeded: bytes) }
 
+  /// How many of the `count` unwritten bytes are to be written at once, so that control frames get their turn between
+  /// the fragments of a message (RFC 6455 §5.4).
+  @inline(__always)
+  package func bytesToBoundary(of count: Int) -> Int { fragmented == 0 ? count : bytesToFragment(of: count) }
+
+  @inline(never)
+  private func bytesToFragment(of count: Int) -> Int {
+    for index in first..<last {
+      let entry = entries[index & (entries.count &- 1)]
+      if !entry.isFragmented { continue }
+      let written = writtenBytes > entry.start ? writtenBytes &- entry.start : 0
+      let boundary = min(entry.start &+ (written / Self.frameSize &+ 1) &* Self.frameSize, entry.end)
+      return min(count, Int(truncatingIfNeeded: boundary &- writtenBytes))
+    }
+    return count
+  }
+
   /// So many bytes of the stream were written.
   package mutating func written(bytes: Int) { writtenBytes &+= UInt64(truncatingIfNeeded: bytes) }
 
@@ -84,6 +108,7 @@ package struct FrameLedger {
       let place = first & (entries.count &- 1)
       if entries[place].end > writtenBytes { break }
       first &+= 1
+      if entries[place].isFragmented { fragmented &-= 1 }
       guard entries[place].isMessage else { continue }
       pending &-= 1
       let flags = entries[place].flags
@@ -153,6 +178,7 @@ package struct FrameLedger {
       last &-= 1
       appended = entry.start
       if entry.isMessage { pending &-= 1 }
+      if entry.isFragmented { fragmented &-= 1 }
     }
     if begunEnd > last { begunEnd = last }
   }
@@ -165,5 +191,6 @@ package struct FrameLedger {
     writtenBytes = 0
     pending = 0
     begunEnd = 0
+    fragmented = 0
   }
 }
