@@ -246,4 +246,61 @@ private func expectWithoutGaps(_ slice: MessageSlice) {
       #expect(addresses.count < 10_000, "\(addresses.count)")
     }
   }
+
+  private func appendEvent(_ queue: MessageQueue, _ size: Int, isKept: Bool) {
+    queue.append(event: [UInt8](repeating: 7, count: size), isKept: isKept, receivedAt: 7)
+  }
+
+  /// A flood of other events does not take along what tells of states and losses.
+  @Test(arguments: Policy.allCases)
+  fileprivate func keptEventsGoLast(policy: Policy) {
+    let queue = MessageQueue()
+    queue.bound(to: 4000)
+    var kept = 0
+    for round in 0..<2000 {
+      let isKept = round % 50 == 3
+      if isKept { kept += 1 }
+      if round % 3 == 0 {
+        _ = append(queue, Item(sequence: 0, kind: 1, key: round % 7, payload: [UInt8](repeating: 1, count: 60)), expected: 60)
+      }
+      appendEvent(queue, isKept ? 80 : 50, isKept: isKept)
+      if policy == .conflate { queue.conflate(toFit: 4000) } else { queue.dropOldest(toFit: 4000) }
+    }
+    var seen = 0
+    while let slice = queue.take(100) {
+      for index in 0..<slice.count where slice.records[index].length == 80 {
+        seen += 1
+        #expect(slice.records[index].flags == 0 && slice.records[index].kind == MessageQueue.event)
+      }
+    }
+    #expect(seen == kept && queue.keptCount == 0 && queue.droppedEvents > 1000)
+  }
+
+  @Test func keptEventsAreBoundedToo() {
+    let queue = MessageQueue()
+    queue.bound(to: 4000)
+    for _ in 0..<20_000 {
+      appendEvent(queue, 80, isKept: true)
+      queue.dropOldest(toFit: 4000)
+      #expect(queue.bytes <= 4000 + MessageQueue.keptBytes + 120)
+    }
+    #expect(queue.droppedEvents > 5000 && queue.keptCount == queue.count)
+  }
+
+  @Test func oneQueueFollowsAnother() {
+    let first = MessageQueue()
+    let second = MessageQueue()
+    for size in [10, 20, 30] {
+      _ = append(first, Item(sequence: 0, kind: 1, key: -1, payload: [UInt8](repeating: 1, count: size)), expected: size)
+    }
+    for size in [1, 9000, 2] {
+      _ = append(second, Item(sequence: 0, kind: 1, key: -1, payload: [UInt8](repeating: 2, count: size)), expected: size)
+    }
+    while first.take(2) != nil {}
+    second.follow(first)
+    _ = append(second, Item(sequence: 0, kind: 1, key: -1, payload: [3]), expected: 1)
+    var sequences: [UInt64] = []
+    while let slice = second.take(10) { sequences += items(slice).map(\.sequence) }
+    #expect(sequences == [4, 5, 6, 7])
+  }
 }

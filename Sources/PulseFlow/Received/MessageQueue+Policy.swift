@@ -22,6 +22,10 @@ struct DropCursor {
 extension MessageQueue {
   private static var keyShift: UInt32 { 8 }
   private static var flagMask: UInt32 { 0xFF }
+  /// In the flags of an event that is not dropped for lack of room.
+  static var keptMark: UInt32 { 1 << 31 }
+  /// What those events may take beyond the limit.
+  package static var keptBytes: Int { 1 << 20 }
 
   /// From now on the queue holds no more memory than twice `limit`, and a message, if the owner calls `dropOldest` or
   /// `conflate` with that limit behind each message.
@@ -54,8 +58,21 @@ extension MessageQueue {
     return sequence
   }
 
+  /// An event, to the end; one that `isKept` goes only when such events alone take `keptBytes` beyond the limit.
+  package func append(event json: [UInt8], isKept: Bool, receivedAt: Int64) {
+    if isKept {
+      needsSifting = true
+      keptCount &+= 1
+    }
+    json.withUnsafeBytes { bytes in
+      _ = append(
+        kind: MessageQueue.event, flags: isKept ? MessageQueue.keptMark : 0, payload: bytes, receivedAt: receivedAt,
+        expected: bytes.count)
+    }
+  }
+
   /// Drops messages from the front until the others have no more than `limit` bytes. Events go only when nothing but
-  /// the newest message is left; that one stays.
+  /// the newest message is left; that one stays. Those that are kept go last.
   package func dropOldest(toFit limit: Int) {
     if !isFull(limit) { return }
     noteWritten()
@@ -83,7 +100,7 @@ extension MessageQueue {
       for index in current.recordsTaken..<current.recordCount {
         let record = current.records + index
         let key = Int(record.pointee.flags >> MessageQueue.keyShift) &- 1
-        if record.pointee.kind != MessageQueue.hole && key >= 0 { setLatest(key, record) }
+        if record.pointee.kind < MessageQueue.event && key >= 0 { setLatest(key, record) }
       }
       segment = current.next
     }
@@ -137,7 +154,8 @@ extension MessageQueue {
   @inline(never) private func discardFirst(_ limit: Int) -> Bool {
     guard count > 0, let segment = head else { return false }
     let first = segment.records + segment.recordsTaken
-    if first.pointee.kind == MessageQueue.event, let other = nextDroppable(after: first.pointee.sequence) {
+    let isEvent = first.pointee.kind == MessageQueue.event
+    if isEvent, let other = nextDroppable(after: first.pointee.sequence, isEvent: false, &dropCursor) {
       noteDropped(other)
       let key = Int(other.pointee.flags >> MessageQueue.keyShift) &- 1
       if isConflating, key >= 0, key < latest.count, latest[key].sequence == other.pointee.sequence {
@@ -146,10 +164,19 @@ extension MessageQueue {
       punch(other)
       return true
     }
-    if first.pointee.kind == MessageQueue.event, recordCursor[-1].kind != MessageQueue.event,
-      recordCursor[-1].sequence == lastSequence, bytes &- recordCursor[-1].length <= limit
+    if isEvent, recordCursor[-1].kind != MessageQueue.event, recordCursor[-1].sequence == lastSequence,
+      bytes &- recordCursor[-1].length <= limit
     {
       return false
+    }
+    if isEvent && first.pointee.flags & MessageQueue.keptMark != 0 {
+      if let other = nextDroppable(after: first.pointee.sequence, isEvent: true, &eventCursor) {
+        noteDropped(other)
+        punch(other)
+        return true
+      }
+      if bytes <= limit &+ MessageQueue.keptBytes { return false }
+      keptCount &-= 1
     }
     noteDropped(first)
     segment.recordsTaken &+= 1
@@ -168,26 +195,32 @@ extension MessageQueue {
     }
   }
 
-  /// The oldest message that is no event and not the newest. Each record is looked at once: what the cursor has
-  /// passed are events and holes.
-  private func nextDroppable(after first: UInt64) -> UnsafeMutablePointer<MessageRecord>? {
-    if dropCursor.segment == nil || dropCursor.sequence < first {
+  /// The oldest message that is no event, or the oldest event that is not kept, and not the newest of all. Each record is
+  /// looked at once by each of the two cursors.
+  private func nextDroppable(
+    after first: UInt64, isEvent: Bool, _ cursor: inout DropCursor
+  ) -> UnsafeMutablePointer<MessageRecord>? {
+    if cursor.segment == nil || cursor.sequence < first {
       guard let head else { return nil }
-      dropCursor = DropCursor(
-        segment: Unmanaged.passUnretained(head), index: head.recordsTaken &+ 1, sequence: first)
+      cursor = DropCursor(segment: Unmanaged.passUnretained(head), index: head.recordsTaken &+ 1, sequence: first)
     }
-    while let place = dropCursor.segment {
+    while let place = cursor.segment {
       let segment = place.takeUnretainedValue()
-      if dropCursor.index >= segment.recordCount {
+      if cursor.index >= segment.recordCount {
         guard let next = segment.next, next.recordCount > 0 else { return nil }
-        dropCursor = DropCursor(segment: Unmanaged.passUnretained(next), index: 0, sequence: next.records[0].sequence)
+        cursor = DropCursor(segment: Unmanaged.passUnretained(next), index: 0, sequence: next.records[0].sequence)
       }
-      let current = dropCursor.segment?.takeUnretainedValue() ?? segment
-      let record = current.records + dropCursor.index
+      let current = cursor.segment?.takeUnretainedValue() ?? segment
+      let record = current.records + cursor.index
       if record.pointee.sequence >= lastSequence { return nil }
-      dropCursor.index &+= 1
-      dropCursor.sequence = record.pointee.sequence
-      if record.pointee.kind != MessageQueue.event && record.pointee.kind != MessageQueue.hole { return record }
+      cursor.index &+= 1
+      cursor.sequence = record.pointee.sequence
+      let kind = record.pointee.kind
+      if isEvent
+        ? kind == MessageQueue.event && record.pointee.flags & MessageQueue.keptMark == 0 : kind < MessageQueue.event
+      {
+        return record
+      }
     }
     return nil
   }
@@ -241,6 +274,7 @@ extension MessageQueue {
         out.pointee = record.pointee
         out.pointee.data = UnsafeRawPointer(place)
       }
+      if out.pointee.flags & MessageQueue.keptMark != 0 { keptCount &-= 1 }
       out.pointee.flags &= MessageQueue.flagMask
       place += length
       size &+= length
@@ -255,7 +289,7 @@ extension MessageQueue {
       settle()
       isConflating = false
     }
-    if holes == 0 && !isKeyed { needsSifting = false }
+    if holes == 0 && !isKeyed && keptCount == 0 { needsSifting = false }
     return slice
   }
 
@@ -263,6 +297,7 @@ extension MessageQueue {
   func closeHoles() {
     noteWritten()
     dropCursor = DropCursor()
+    eventCursor = DropCursor()
     holes = 0
     holeBytes = 0
     let expected = bytes

@@ -74,6 +74,9 @@ package final class MessageQueue {
   /// Messages up to this one have been taken or dropped. Right only while conflating.
   var passedSequence: UInt64 = 0
   var dropCursor = DropCursor()
+  var eventCursor = DropCursor()
+  /// Records with `keptMark` in the queue.
+  var keptCount = 0
   package internal(set) var droppedCount: UInt64 = 0
   package internal(set) var droppedBytes: UInt64 = 0
   package internal(set) var droppedEvents: UInt64 = 0
@@ -198,6 +201,19 @@ package final class MessageQueue {
     count &-= taken
     bytes &-= size &+ taken &* MessageQueue.overhead
     return MessageSlice(segment: segment, records: UnsafePointer(first), count: taken)
+  }
+
+  /// Numbers what is here behind what was in a queue that is drained, and takes over its records.
+  package func follow(_ other: MessageQueue) {
+    noteWritten()
+    var segment = head
+    while let current = segment {
+      for index in current.recordsTaken..<current.recordCount { current.records[index].sequence &+= other.lastSequence }
+      segment = current.next
+    }
+    lastSequence &+= other.lastSequence
+    if other.highestBytes > notedBytes { notedBytes = other.highestBytes }
+    if other.highestCount > notedCount { notedCount = other.highestCount }
   }
 
   /// Takes back a segment that a consumer is done with, to use it again if nobody else holds it.
