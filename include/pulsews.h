@@ -123,7 +123,7 @@ enum {
     PULSEWS_ERESET = -403,       /* the connection was reset */
     PULSEWS_EEOF = -404,         /* the connection ended without a close frame */
     PULSEWS_EOPENTIMEOUT = -405, /* not open within open_timeout */
-    PULSEWS_EDEAD = -406,        /* no byte from the peer within heartbeat_timeout */
+    PULSEWS_EDEAD = -406,        /* no sign of life from the peer within heartbeat_timeout */
     PULSEWS_EIO = -407,          /* another error of the operating system */
     PULSEWS_ESTALE = -408,       /* no data within stale_timeout, or no server heartbeat in time */
     PULSEWS_EPROXY = -409,       /* the proxy refused, or is none */

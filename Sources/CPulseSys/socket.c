@@ -9,9 +9,11 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -137,6 +139,8 @@ static void option(int32_t descriptor, int level, int name, int value) {
 
 void psys_tcp_options(int32_t descriptor) {
     option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
+    /* The kernel takes no more than this beyond what is on its way: a ping must not stand behind megabytes. */
+    option(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 << 10);
     option(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
     option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, 30);
     option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, 10);
@@ -224,6 +228,20 @@ int64_t psys_send(int32_t descriptor, const void *bytes, size_t count) {
         if (sent >= 0) return sent;
         if (errno != EINTR) return -errno;
     }
+}
+
+/* In the kernel's struct tcp_info, at its place since Linux 4.1; the headers of the C library may be older. */
+enum { BYTES_ACKED = 120 };
+
+int64_t psys_tcp_acknowledged(int32_t descriptor, int32_t *waiting) {
+    unsigned char info[256];
+    socklen_t length = sizeof info;
+    int64_t count = 0;
+    int queued = 0;
+    if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, info, &length) == 0 && length >= BYTES_ACKED + sizeof count)
+        memcpy(&count, info + BYTES_ACKED, sizeof count);
+    if (waiting) *waiting = ioctl(descriptor, SIOCOUTQ, &queued) == 0 ? queued : 0;
+    return count;
 }
 
 int32_t psys_shutdown_write(int32_t descriptor) { return result(shutdown(descriptor, SHUT_WR)); }

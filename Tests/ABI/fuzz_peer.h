@@ -111,7 +111,7 @@ static void answer_request(peer *p) {
     memmove(p->in, p->in + used, p->in_count);
 }
 
-static void put_frame(peer *p, int opcode, const uint8_t *payload, size_t count) {
+static inline void put_frame(peer *p, int opcode, const uint8_t *payload, size_t count) {
     uint8_t head[10] = {(uint8_t)(0x80 | opcode)};
     size_t size = 2;
     if (count < 126) {
@@ -172,7 +172,7 @@ static inline int take_frame(peer *p) {
     return 1;
 }
 
-static void drop_peer(peer *p) {
+static inline void drop_peer(peer *p) {
     close(p->descriptor);
     free(p->in), free(p->out);
     memset(p, 0, sizeof *p);
@@ -200,7 +200,7 @@ static inline void serve_peer(peer *p, short events) {
     if (p->is_ending && !p->out_count) shutdown(p->descriptor, SHUT_WR);
 }
 
-static void *serve(void *listener) {
+static inline void *serve(void *listener) {
     static peer peers[PEERS];
     for (int i = 0; i < PEERS; i++) peers[i].descriptor = -1;
     for (;;) {
@@ -230,6 +230,25 @@ static int bind_port(int listening, int *descriptor) {
         getsockname(*descriptor, (struct sockaddr *)&address, &size) != 0)
         abort();
     return ntohs(address.sin_port);
+}
+
+/* Answers the request of a connection. */
+static inline void answer_peer(peer *p) {
+    while (!p->is_open) {
+        grow(&p->in, &p->in_room, p->in_count + 4096);
+        ssize_t got = recv(p->descriptor, p->in + p->in_count, 4096, 0);
+        if (got <= 0) abort();
+        p->in_count += (size_t)got;
+        answer_request(p);
+    }
+    if (send(p->descriptor, p->out, p->out_count, MSG_NOSIGNAL) != (ssize_t)p->out_count) abort();
+    p->out_count = 0;
+}
+
+static inline peer take_peer(int listener) {
+    peer p = {.descriptor = accept(listener, NULL, NULL)};
+    answer_peer(&p);
+    return p;
 }
 
 /* Starts the server; gives its port. */

@@ -193,20 +193,6 @@ TEST(no_frame_is_cut_by_the_close_frame) {
     close(listener);
 }
 
-/* Takes a connection and answers its request. */
-static peer take_peer(int listener) {
-    peer p = {.descriptor = accept(listener, NULL, NULL)};
-    while (!p.is_open) {
-        grow(&p.in, &p.in_room, p.in_count + 4096);
-        ssize_t got = recv(p.descriptor, p.in + p.in_count, 4096, 0);
-        CHECK(got > 0);
-        p.in_count += (size_t)got;
-        answer_request(&p);
-    }
-    CHECK(send(p.descriptor, p.out, p.out_count, MSG_NOSIGNAL) == (ssize_t)p.out_count);
-    return p;
-}
-
 static void *good_and_bad(void *listener) {
     static const char both[] = "\x81\x04good\xff\xff", later[] = "\x81\x05later";
     peer first = take_peer((int)(intptr_t)listener);

@@ -85,12 +85,13 @@ async def silence(reader):
 
 async def echo_frames(reader, writer):
     while True:
-        opcode, payload = await receive(reader)
+        first, payload = await receive_frame(reader)
+        opcode = first & 15
         if opcode == 9:
             opcode = 10
         elif opcode == 10:
             continue
-        writer.write(frame(opcode, payload))
+        writer.write(frame(opcode, payload, fin=first >= 0x80))
         await writer.drain()
         if opcode == 8:
             return

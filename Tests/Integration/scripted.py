@@ -18,6 +18,8 @@ Then:
     feed NAME=NUMBER...  joins the numbered feed of feed.py, with the arguments of Feed, which the first to join decides, and
                          of Listener; deflate=1 with the step deflate
     numbers NAME=NUMBER...   sends `count` texts of such a feed at once
+    flood COUNT SIZE   sends so many texts "N xxx..." of SIZE bytes (0: empty ones) as fast as they go, compressed after deflate
+    taken    waits until the peer's system has acknowledged all that was sent
 At any time:
     cut      ends the TCP connection      reset    ends it with RST     stall   reads no more, until
     resume   reads again
@@ -35,6 +37,7 @@ path ends so. The end of standard input is the end of the server.
 """
 import asyncio
 import email.utils
+import fcntl
 import json
 import os
 import pathlib
@@ -43,6 +46,7 @@ import ssl
 import struct
 import sys
 import tempfile
+import termios
 import time
 import zlib
 
@@ -88,6 +92,13 @@ class Connection:
 
     async def take(self, first, payload):
         opcode = first & 15
+        if opcode < 8:
+            if opcode:
+                self.first, self.parts = first, []
+            self.parts.append(payload)
+            if not first & 0x80:
+                return
+            first, opcode, payload = self.first, self.first & 15, b"".join(self.parts)
         if first & 0x40:
             payload = self.inflater.decompress(payload + b"\0\0\xff\xff")
         if opcode == 8:
@@ -186,6 +197,27 @@ class Connection:
         for begin in range(first, first + count, 1000):
             self.writer.write(b"".join(frame(1, feed.text(n)) for n in range(begin, min(begin + 1000, first + count))))
             await self.writer.drain()
+
+    async def step_flood(self, rest):
+        count, size = map(int, rest.split())
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -15) if self.inflater else None
+        frames = bytearray()
+        for n in range(count):
+            text = (b"%d " % n).ljust(size, b"x")[:size]
+            if deflater:
+                frames += frame(1, (deflater.compress(text) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4], reserved=4)
+            else:
+                frames += frame(1, text)
+        self.writer.write(frames)
+        await self.writer.drain()
+        self.record("sent")
+
+    async def step_taken(self, _):
+        """Waits until the peer's system has acknowledged all that was sent."""
+        sock = self.writer.get_extra_info("socket")
+        while struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0] or self.writer.transport.get_write_buffer_size():
+            await asyncio.sleep(0.001)
+        self.record("taken")
 
     async def step_cut(self, _):
         self.writer.close()

@@ -151,6 +151,9 @@ int32_t psys_peer_address(int32_t descriptor, psys_address *_Nonnull address);
 /* Bytes moved (0 from recv: the end), or -errno. Never SIGPIPE. */
 int64_t psys_recv(int32_t descriptor, void *_Nonnull bytes, size_t count);
 int64_t psys_send(int32_t descriptor, const void *_Nonnull bytes, size_t count);
+/* How many bytes the peer has acknowledged since the connection began; 0 where the kernel does not say. *waiting: those
+ * that it has not yet. */
+int64_t psys_tcp_acknowledged(int32_t descriptor, int32_t *_Nullable waiting);
 int32_t psys_shutdown_write(int32_t descriptor);
 /* Closes with a reset instead of a FIN. */
 void psys_close_reset(int32_t descriptor);

@@ -7,6 +7,8 @@ import PulseWire
 /// From a message that has arrived to the queue that the application takes from. `mutex` is held.
 extension Client {
   private static let tellingPause: Int64 = 100_000_000
+  /// After so long a deadline is judged that found more to read (ns).
+  static let lookAgainPause: Int64 = 1_000_000
 
   /// Something other than a copy to the queue has to be done with messages.
   var handlesMessages: Bool { feed != nil || primary != nil || boundsQueue }
@@ -232,7 +234,12 @@ extension Client {
     // Without a connection, and while reading pauses, silence says nothing about a key.
     guard isConnected else { return }
     if connection?.readingPaused == true || twin?.isPaused == true { feed?.staleness?.restart(Clock.monotonic()) }
-    let now = Clock.monotonic()
+    // What had arrived by then was read, but for what a later turn goes on with.
+    let now = host.loop.turnTime
+    if connection?.readsAgain == true {
+      keysTimer = host.loop.schedule(self, tag: Signal.keys, deadline: now &+ Client.lookAgainPause)
+      return
+    }
     var isNews = false
     while let (key, silence) = feed?.staleness?.expire(now) {
       statistics.staleKeys &+= 1
@@ -246,7 +253,7 @@ extension Client {
   private func tellKey(_ event: Literal, _ index: Int, _ silence: Int64) {
     guard let keys = feed?.keys else { return }
     let key = String(bytes: keys.key(index))
-    report("{\"event\":\"\(event)\",\"key\":\(json: key),\"silence\":\(seconds: silence)}")
+    report("{\"event\":\"\(event)\",\"key\":\(json: key),\"silence\":\(seconds: silence)}", isKept: false)
     log(.info) { "\(event) \(key)" }
   }
 }

@@ -126,7 +126,12 @@ extension Client {
 
   func lookWhetherStale() {
     guard let connection, connection.phase == .open, !isStale else { return }
-    let now = Clock.monotonic()
+    // What had arrived by then was read, but for what a later turn goes on with.
+    let now = host.loop.turnTime
+    if connection.readsAgain {
+      staleTimer = host.loop.schedule(self, tag: Signal.stale, deadline: now &+ Client.lookAgainPause)
+      return
+    }
     // While the consumer makes reading pause, silence says nothing about the feed.
     if connection.readingPaused { lastDataAt = now }
     let silence = now &- lastDataAt

@@ -130,13 +130,13 @@ extension Client {
     guard journal != nil else { return }
     let before = telling
     telling = Telling(
-      ahead: inbox.count, tellsDoubts: ofDoubts || before?.tellsDoubts == true,
+      ahead: front == nil ? inbox.count : .max, tellsDoubts: ofDoubts || before?.tellsDoubts == true,
       failedID: max(before?.failedID ?? 0, failedID))
   }
 
   /// The application asks for more: it has what it took before.
   func noteTaken() {
-    guard let told = telling, told.ahead <= 0 || inbox.isEmpty else { return }
+    guard let told = telling, told.ahead <= 0 || nothingWaits else { return }
     telling = nil
     if told.tellsDoubts { journal?.doubtsAreTold() }
     if told.failedID > 0 { journal?.failuresAreTold(upTo: told.failedID) }

@@ -157,6 +157,8 @@ extension Client {
   private func beginClose(_ code: UInt16?, _ reason: [UInt8]) {
     if closeStarted { return }
     closeStarted = true
+    // Not delivered any more, but counted.
+    tail?.receiveTail()
     leaveSuccessor()
     if life == .trying, let connection {
       connection.beginClose(code, reason)

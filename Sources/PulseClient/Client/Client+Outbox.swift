@@ -127,7 +127,7 @@ extension Client {
 
   private func tellFates() {
     for fate in outbox.book.takeReports() {
-      report("{\"event\":\"fate\",\"id\":\(fate.id),\"fate\":\"\(fate.fate.name)\"}")
+      report("{\"event\":\"fate\",\"id\":\(fate.id),\"fate\":\"\(fate.fate.name)\"}", isKept: false)
     }
     wake()
   }
@@ -142,6 +142,14 @@ extension Client {
       return
     }
     nextTellingAt = now &+ Client.tellingPause
+    // What finds no room now is told, in one sum, when the consumer has made some.
+    if !reportsEvents || hasRoomForLosses { tellTaken(cause) }
+    if tellsFates { tellFates() }
+    if flushersWait { canSendChanged() }
+    if reportsEvents { wake() }
+  }
+
+  private func tellTaken(_ cause: String) {
     for news in outbox.book.takeDiscarded() {
       var why = cause
       switch news.cause {
@@ -168,9 +176,6 @@ extension Client {
       }
       log(.warning) { "\(news.count) messages \(news.cause.fate.name): \(why)" }
     }
-    if tellsFates { tellFates() }
-    if flushersWait { canSendChanged() }
-    if reportsEvents { wake() }
   }
 
   /// What is still queued fails, unless there is a journal to keep it.
@@ -199,7 +204,9 @@ extension Client {
     let count = statistics.receivedDiscarded &- statistics.discardedTold
     if count == 0 { return }
     statistics.discardedTold = statistics.receivedDiscarded
+    let when: Literal = closeStarted ? "began to close" : "left the connection with a full queue"
+    log(.warning) { "\(count) messages discarded: they arrived after this side \(when)" }
     report(
-      "{\"event\":\"discarded\",\"messages\":\(count),\"cause\":\"they arrived after this side began to close\"}")
+      "{\"event\":\"discarded\",\"messages\":\(count),\"cause\":\"they arrived after this side \(when)\"}")
   }
 }

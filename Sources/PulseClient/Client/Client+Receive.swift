@@ -30,21 +30,23 @@ extension Client {
   private func fill(_ batch: Batch, max: Int, timeout: Int64) -> Int32 {
     mutex.lock()
     defer { mutex.unlock() }
-    if let used = batch.empty() { inbox.giveBack(used) }
+    if let used = batch.empty() { (front ?? inbox).giveBack(used) }
+    if front != nil { settleTail() }
     if telling != nil { noteTaken() }
-    if inbox.isEmpty && !isOver && !closeStarted {
+    if nothingWaits && !isOver && !closeStarted {
       if let connection, connection.heldFailure != nil { connection.failHeld() }
-      if inbox.isEmpty && !isOver && !closeStarted { awaitMessage(timeout) }
+      if nothingWaits && !isOver && !closeStarted { awaitMessage(timeout) }
     }
-    if let slice = inbox.take(max < 1 << 30 ? max : 1 << 30) {
+    if let slice = (front ?? inbox).take(max < 1 << 30 ? max : 1 << 30) {
       batch.fill(slice)
       telling?.ahead &-= batch.count
-      if let connection, connection.readingPaused, inbox.bytes <= options.receiveQueueBytes / 2 {
-        // Reading goes on when half of the queue is free.
-        connection.resumeReading()
-      }
-      if inbox.bytes <= options.receiveQueueBytes / 2 { consumerCaughtUp() }
+      let hasRoom = queuedBytes <= options.receiveQueueBytes / 2
+      // Reading goes on when half of the queue is free.
+      if hasRoom, let connection, connection.readingPaused { connection.resumeReading() }
+      if hasRoom { consumerCaughtUp() }
       if handles { tellDropped() }
+      if statistics.eventsDropped != statistics.eventsDroppedTold && reportsEvents { reportMissed() }
+      if outbox.book.hasNews { tellDiscarded("") }
       return Int32(truncatingIfNeeded: batch.count)
     }
     if closeStarted { return StatusCode.closed.rawValue }
@@ -77,7 +79,7 @@ extension Client {
       driveBriefly()
     } else {
       _ = block(until: Client.deadline(after: timeout)) {
-        !self.inbox.isEmpty || self.isOver || self.closeStarted
+        !self.nothingWaits || self.isOver || self.closeStarted
       }
     }
   }

@@ -42,29 +42,35 @@ extension Client {
 
   // MARK: Events
 
-  /// Puts an event between the messages, if the option is on. `mutex` is held.
-  func report(_ json: Sentence) {
+  /// Puts an event between the messages, if the option is on. One that `isKept` does not give way to a full queue: all
+  /// but those that may come with every message. `mutex` is held.
+  func report(_ json: Sentence, isKept: Bool = true) {
     guard reportsEvents else { return }
-    // Nobody takes anything: events must not fill the memory.
-    // The other policies make room, or leave the connection.
-    if inbox.bytes >= options.receiveQueueBytes && options.receiveQueuePolicy == .pause {
+    // Nobody takes anything: events must not fill the memory. The other policies make room.
+    if !boundsQueue && queuedBytes >= options.receiveQueueBytes &+ (isKept ? MessageQueue.keptBytes : 0) {
       statistics.eventsDropped &+= 1
       return
     }
-    let missed = statistics.eventsDropped &- statistics.eventsDroppedTold
-    if missed > 0 {
-      statistics.eventsDroppedTold = statistics.eventsDropped
-      append("{\"event\":\"events_dropped\",\"events\":\(missed)}")
-    }
-    append(json)
+    reportMissed()
+    append(json, isKept: isKept)
   }
 
-  private func append(_ json: Sentence) {
+  /// There is room for what tells of losses.
+  var hasRoomForLosses: Bool {
+    boundsQueue || queuedBytes < options.receiveQueueBytes &+ MessageQueue.keptBytes
+  }
+
+  /// The events that found no room.
+  func reportMissed() {
+    let missed = statistics.eventsDropped &- statistics.eventsDroppedTold
+    if missed == 0 { return }
+    statistics.eventsDroppedTold = statistics.eventsDropped
+    append("{\"event\":\"events_dropped\",\"events\":\(missed)}", isKept: true)
+  }
+
+  private func append(_ json: Sentence, isKept: Bool) {
     if inbox.isEmpty { wake() }
-    json.bytes.withUnsafeBytes { bytes in
-      _ = inbox.append(
-        kind: MessageCode.event, flags: 0, payload: bytes, receivedAt: Clock.realtime(), expected: bytes.count)
-    }
+    inbox.append(event: json.bytes, isKept: isKept && boundsQueue, receivedAt: Clock.realtime())
     if handles && !isTellingDropped {
       // Telling of it is an event, too.
       isTellingDropped = true
@@ -117,9 +123,9 @@ extension Client {
     json.add("endpoints", raw: endpointsJSON(now))
     json.add("queue_size", queueSize)
     json.add("queue_bytes", queueBytes)
-    json.add("receive_queue_size", inbox.count)
-    json.add("receive_queue_bytes", inbox.bytes)
-    json.add("reading_paused", raw: connection?.readingPaused == true ? "true" : "false")
+    json.add("receive_queue_size", queuedCount)
+    json.add("receive_queue_bytes", queuedBytes)
+    json.add("reading_paused", raw: connection?.readingPaused == true || tail != nil ? "true" : "false")
     json.add("stale", raw: isStale ? "true" : "false")
     json.add("subscriptions", subscriptions?.count ?? 0)
     json.add("attempt", attemptNumber)

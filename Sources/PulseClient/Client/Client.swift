@@ -113,7 +113,11 @@ package final class Client: EventHandler, @unchecked Sendable {
   var isTellingDropped = false
   /// The client's owner has no room; see `Twin`.
   var pausesForPrimary = false
-  let inbox = MessageQueue()
+  var inbox = MessageQueue()
+  /// What stands before all in `inbox`: the queue of the connection that is the tail, or was.
+  var front: MessageQueue?
+  /// A connection that has ended and is not read to the end; see Connection+Tail.swift.
+  var tail: Connection?
   /// So long a bad frame waits for the consumer to answer the messages before it (ns).
   var answerGrace: Int64 = 100_000_000
   /// What `pulsews_recv` has taken ahead. The flag is a hint: only who has entered the batch knows.
@@ -317,7 +321,7 @@ package final class Client: EventHandler, @unchecked Sendable {
       if wakeDescriptor < 0 {
         return StatusCode.noFiles.rawValue
       }
-      if !inbox.isEmpty || life == .ended || shownState == .connected { signalDescriptor() }
+      if !nothingWaits || life == .ended || shownState == .connected { signalDescriptor() }
     }
     return wakeDescriptor
   }

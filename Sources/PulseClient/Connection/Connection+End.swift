@@ -53,11 +53,13 @@ extension Connection {
   func end(_ failure: Failure, farewell: Farewell = .none) {
     guard phase != .ended else { return }
     let wasOpen = phase == .open || phase == .closing
-    if wasOpen && heldInput.count > 0 && !client.closeStarted && heldFailure == nil {
-      // What had arrived and waits for room is delivered all the same; it can't come again.
+    let isTail = client.tail === self
+    if wasOpen && heldInput.count > 0 && !isTail && !client.closeStarted && heldFailure == nil {
+      // What was read and waits for room is delivered all the same; it can't come again.
       readingPaused = false
       ignoresLimit = true
       receiveHeldInput()
+      if discardsRest { client.reportDiscarded() }
       if phase == .ended { return }
     }
     phase = .ended
@@ -82,13 +84,11 @@ extension Connection {
         stream.close()
       }
     }
-    if let wire {
-      client.statistics.compressedIn &+= wire.compressedBytesIn
-      client.statistics.inflated &+= wire.inflatedBytes
-      client.statistics.plainOut &+= wire.plainBytesOut
-      client.statistics.compressedOut &+= wire.compressedBytesOut
+    if !isTail {
+      addCompression()
+      wire = nil
+      heldInput.removeAll(keepingCapacityUpTo: 0)
     }
-    wire = nil
     upgradeParser = nil
     addresses = nil
     pendingClose = nil
@@ -98,10 +98,18 @@ extension Connection {
     owedPong = nil
     output.removeAll(keepingCapacityUpTo: 0)
     control.removeAll(keepingCapacityUpTo: 0)
-    heldInput.removeAll(keepingCapacityUpTo: 0)
     ledger = FrameLedger()
     readingPaused = false
     client.connectionEnded(self, failure)
+  }
+
+  /// The wire's part in the statistics.
+  func addCompression() {
+    guard let wire else { return }
+    client.statistics.compressedIn &+= wire.compressedBytesIn
+    client.statistics.inflated &+= wire.inflatedBytes
+    client.statistics.plainOut &+= wire.plainBytesOut
+    client.statistics.compressedOut &+= wire.compressedBytesOut
   }
 
   /// Messages of which no byte was written go back to the client. What is left of `output` is the rest of a frame that

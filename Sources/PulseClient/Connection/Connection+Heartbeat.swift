@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseSys
 import PulseFlow
 import PulseText
 import PulseTransport
@@ -7,13 +8,15 @@ import PulseWire
 /// Heartbeats to the peer, answers to its own, and the deadlines for any sign of life. The client's lock is held.
 extension Connection {
   private static let pongLimit = 16 << 10
+  /// So long at least a peer has to answer that was not asked in time, since this process did not run (ns).
+  static let answerTime: Int64 = 500_000_000
 
   func scheduleHeartbeat() {
     let options = client.options
     var next = nextHeartbeatAt
     if options.heartbeatTimeout > 0 {
-      let deadAt = Clock.deadline(lastReceivedAt, after: options.heartbeatTimeout)
-      if deadAt < next { next = deadAt }
+      next = min(next, deadAt)
+      if isUploading { next = min(next, Clock.monotonic() &+ options.heartbeatTimeout / 4) }
     }
     if options.serverHeartbeatTimeout > 0 && phase == .open {
       let deadAt = Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout)
@@ -26,13 +29,15 @@ extension Connection {
   func heartbeatIsDue() {
     guard phase == .open || phase == .closing else { return }
     let options = client.options
-    let now = Clock.monotonic()
+    // What had arrived by then was read, however long this process did not run.
+    let now = host.loop.turnTime
     // While the consumer makes reading pause, silence says nothing about the peer.
     if readingPaused {
       lastReceivedAt = now
       serverHeartbeatAt = now
     }
-    if options.heartbeatTimeout > 0 && now &- lastReceivedAt >= options.heartbeatTimeout {
+    lookAtUpload(now)
+    if options.heartbeatTimeout > 0 && now >= deadAt && !asksLate(now) {
       lingers = false
       end(
         Failure(
@@ -40,7 +45,9 @@ extension Connection {
           "\(url.redacted): no byte from the server within heartbeat_timeout (\(seconds: options.heartbeatTimeout) s)"))
       return
     }
-    if options.serverHeartbeatTimeout > 0 && now &- serverHeartbeatAt >= options.serverHeartbeatTimeout && phase == .open {
+    if options.serverHeartbeatTimeout > 0 && now &- serverHeartbeatAt >= options.serverHeartbeatTimeout
+      && phase == .open && !readsAgain
+    {
       leave(
         Failure(
           .stale,
@@ -55,6 +62,50 @@ extension Connection {
     }
     scheduleHeartbeat()
   }
+
+  // MARK: Signs of life
+
+  /// Without another sign of life the peer is dead at this time.
+  private var deadAt: Int64 {
+    let timeout = client.options.heartbeatTimeout
+    let silentUntil = Clock.deadline(lastReceivedAt, after: timeout)
+    var last = lastReceivedAt
+    // A proxy's acknowledgements say little about the server.
+    if uploadedAt > last { last = proxy == nil ? uploadedAt : min(uploadedAt, silentUntil) }
+    return max(Clock.deadline(last, after: timeout), answerUntil)
+  }
+
+  /// The heartbeat that the peer should have been asked with was not sent in time: it gets a moment to answer it now.
+  private func asksLate(_ now: Int64) -> Bool {
+    let time = max(Connection.answerTime, client.roundTrips.smoothed &* 4)
+    guard phase == .open, heartbeatIsAnswered, nextHeartbeatAt < now &- time else { return false }
+    answerUntil = Clock.deadline(now, after: min(time, client.options.heartbeatTimeout))
+    return true
+  }
+
+  /// The peer does not take at once what is written. As long as it takes some of it, it lives, though its answer to a
+  /// heartbeat may have to wait behind that.
+  func beginUpload() {
+    guard !isUploading, phase == .open || phase == .closing, client.options.heartbeatTimeout > 0, let stream else { return }
+    isUploading = true
+    acknowledgedBytes = psys_tcp_acknowledged(stream.descriptor, nil)
+    guard let timer = heartbeatTimer else { return }
+    host.loop.cancel(timer)
+    scheduleHeartbeat()
+  }
+
+  private func lookAtUpload(_ now: Int64) {
+    guard isUploading, let stream else { return }
+    var waiting: Int32 = 0
+    let count = psys_tcp_acknowledged(stream.descriptor, &waiting)
+    if count > acknowledgedBytes {
+      acknowledgedBytes = count
+      uploadedAt = now
+    }
+    if output.count == 0 && waiting == 0 { isUploading = false }
+  }
+
+  // MARK: Heartbeats
 
   private func sendHeartbeat(_ now: Int64) {
     heartbeatCounter &+= 1

@@ -190,7 +190,19 @@ extension Connection {
     timer = nil
   }
 
+  /// This process did not run when the time was over. What had arrived by now was read, but the server may have more to
+  /// answer: it gets a moment for that, once.
+  private func goesOnLate() -> Bool {
+    let timeout = client.options.openTimeout
+    let now = host.loop.turnTime
+    guard answerUntil == 0, now &- Clock.deadline(startedAt, after: timeout) > Connection.answerTime else { return false }
+    answerUntil = Clock.deadline(now, after: min(2 * Connection.answerTime, timeout))
+    openTimer = host.loop.schedule(self, tag: Signal.openDeadline, deadline: answerUntil)
+    return true
+  }
+
   func openDeadlinePassed() {
+    if goesOnLate() { return }
     var doing: Sentence
     switch phase {
     case .resolving:

@@ -7,7 +7,7 @@ import PulseWire
 
 /// From the socket to the client's queue. The client's lock is held; only the driver reads: the buffer is the loop's.
 extension Connection {
-  /// What the queue may hold beyond its limit when a connection ends while reading pauses.
+  /// What the queue may hold beyond its limit when this side leaves while reading pauses.
   private static let lastBytes = 8 << 20
   /// Chunks of one readable event: more than one only where TLS holds back what epoll can't see.
   private static let chunksPerEvent = 8
@@ -37,7 +37,7 @@ extension Connection {
       case .wouldBlock:
         return
       case .end:
-        inputEnded(Failure(.endOfStream, "\(url.redacted): the server ended the connection without a close frame"))
+        inputEnded(endOfStream)
         return
       case .failed(let error):
         inputEnded(Failure(error))
@@ -74,6 +74,10 @@ extension Connection {
   /// Nothing can be written any more, and nothing more is there to be read.
   func readingIsOver(_ failure: Failure) { if phase == .upgrading { upgradeEnded(failure) } else { end(failure) } }
 
+  var endOfStream: Failure {
+    Failure(.endOfStream, "\(url.redacted): the server ended the connection without a close frame")
+  }
+
   private func inputEnded(_ failure: Failure) {
     switch phase {
     case .upgrading: upgradeEnded(failure)
@@ -83,15 +87,24 @@ extension Connection {
     }
   }
 
-  /// Frames of one chunk, or of what was held back of one.
+  /// Frames of one chunk; what there is no room for is held back.
   func receiveFrames(_ chunk: UnsafeMutableRawBufferPointer, receivedAt: Int64) {
-    guard let wire else { return }
+    let used = takeFrames(chunk, receivedAt: receivedAt)
+    if readingPaused && used < chunk.count { heldInput.append(UnsafeRawBufferPointer(rebasing: chunk[used...])) }
+  }
+
+  /// Returns how far it came.
+  private func takeFrames(_ chunk: UnsafeMutableRawBufferPointer, receivedAt: Int64) -> Int {
+    guard let wire else { return chunk.count }
     let client = client
-    let inbox = client.inbox
+    let isTail = client.tail === self
+    let inbox = isTail ? client.front ?? client.inbox : client.inbox
     inbox.beginChunk()
     if client.handles { client.arrivedAt = lastReceivedAt }
     let wasEmpty = inbox.isEmpty
-    let limit = client.options.receiveQueueBytes &+ (ignoresLimit ? Connection.lastBytes : 0)
+    let limit =
+      client.options.receiveQueueBytes &+ (ignoresLimit ? Connection.lastBytes : 0)
+      &- (isTail ? 0 : client.front?.bytes ?? 0)
     var offset = 0
     var received: UInt64 = 0
     var payloadBytes = 0
@@ -106,21 +119,21 @@ extension Connection {
       case .needMoreBytes:
         break reading
       case .message(let message):
-        if client.closeStarted {
+        if client.closeStarted || discardsRest {
           client.discardReceived()
           continue
         }
         if client.handles { client.read(message.payload, on: self) }
         if client.inspects && client.inspect(message, on: self) {
           // With it another connection may have taken over, and other messages were read.
-          if phase == .ended { return }
+          if phase == .ended { return offset }
           if client.handles { client.passOver(on: self) }
           if (inbox.bytes < limit && !client.pausesForPrimary) || client.successor === self { continue }
         } else if client.successor === self {
           client.hold(message, receivedAt: receivedAt, from: self)
-          if phase == .ended { return }
+          if phase == .ended { return offset }
           if readingPaused {
-            if offset < chunk.count { hold(chunk, from: offset) }
+            client.statistics.readingPauses &+= 1
             break reading
           }
           // What it brings waits elsewhere, and is bounded there.
@@ -136,68 +149,50 @@ extension Connection {
             receivedAt: receivedAt, expected: chunk.count)
         }
         if inbox.bytes >= limit || client.pausesForPrimary {
-          if client.leavesSlowConsumer(self) { return }
+          if client.leavesSlowConsumer(self) { return offset }
           if client.boundsQueue { continue }
+          if ignoresLimit {
+            discardsRest = true
+            continue
+          }
           readingPaused = true
-          if offset < chunk.count { hold(chunk, from: offset) }
+          client.statistics.readingPauses &+= 1
           break reading
         }
       case .ping(let payload):
+        if isTail { continue }
         answerPing(payload)
         if stream == nil { break reading }
       case .pong(let payload):
         pongArrived(payload)
       case .close(let code, let reason):
         if wasEmpty && !inbox.isEmpty { client.wake() }
-        peerClosed(code, reason)
-        return
+        if !isTail { peerClosed(code, reason) }
+        return chunk.count
       case .failure(let problem):
         if wasEmpty && !inbox.isEmpty { client.wake() }
+        if isTail { return chunk.count }
         if inbox.isEmpty || phase != .open {
           wireFailed(problem)
         } else {
           holdFailure(problem)
         }
-        return
+        return chunk.count
       }
     }
     if wasEmpty && !inbox.isEmpty { client.wake() }
-    if readingPaused && ignoresLimit { return giveUpReading() }
     if control.count > 0 { flush() }
+    return offset
   }
 
-  /// The connection has ended, or can't be written to any more. While reading pauses nobody would notice: what has
-  /// arrived, which the system's buffer bounds, is taken in beyond the limit.
-  func readToTheEnd() {
-    guard readingPaused, phase == .open || phase == .closing else { return }
-    readingPaused = false
-    ignoresLimit = true
-    readSoon()
-    host.hurry()
-  }
-
-  /// It is more than any buffer should hold: compressed data that grows a thousandfold, say.
-  private func giveUpReading() {
-    client.log(.error) { "what arrived before the end of the connection does not fit into the queue and is lost" }
-    readingPaused = false
-    heldInput.removeAll(keepingCapacityUpTo: 0)
-    var failure = Failure(.endOfStream, "\(url.redacted): the connection ended, and not all that came was read")
-    if let brokenWrite { failure = Failure(brokenWrite) }
-    inputEnded(failure)
-  }
-
-  /// Keeps the rest of a chunk, which is in the loop's buffer, until the consumer has made room.
-  private func hold(_ chunk: UnsafeMutableRawBufferPointer, from offset: Int) {
-    client.statistics.readingPauses &+= 1
-    heldInput.append(UnsafeRawBufferPointer(rebasing: chunk[offset...]))
-  }
-
+  /// The rest of a chunk, which was kept until the consumer has made room.
   func receiveHeldInput() {
-    // Moved out first: the frames may be held back again.
+    // Moved out first: the connection may end within it.
     var input = ByteQueue()
     swap(&input, &heldInput)
-    let bytes = UnsafeMutableRawBufferPointer(mutating: input.readable)
-    receiveFrames(bytes, receivedAt: Clock.realtime())
+    let used = takeFrames(UnsafeMutableRawBufferPointer(mutating: input.readable), receivedAt: Clock.realtime())
+    input.consume(used)
+    if readingPaused { swap(&input, &heldInput) }
   }
 
   /// Frames that come in one chunk are judged together, yet the messages before a bad one are good: their answers go
@@ -229,6 +224,11 @@ extension Connection {
   }
 
   private func peerClosed(_ code: UInt16, _ reason: UnsafeRawBufferPointer) {
+    // RFC 6455 §5.5.1: the answer carries the code that came; none if none came.
+    end(closedByPeer(code, reason), farewell: .close(code == 1005 ? nil : code, ""))
+  }
+
+  func closedByPeer(_ code: UInt16, _ reason: UnsafeRawBufferPointer) -> Failure {
     let reasonText = String(bytes: reason)
     var failure: Failure
     if phase == .closing {
@@ -240,7 +240,6 @@ extension Connection {
     }
     failure.closeCode = code
     failure.closeReason = reasonText
-    // RFC 6455 §5.5.1: the answer carries the code that came; none if none came.
-    end(failure, farewell: .close(code == 1005 ? nil : code, ""))
+    return failure
   }
 }

@@ -9,6 +9,8 @@ import PulseWire
 extension Connection {
   /// Frames are made while fewer bytes than this wait to be written; the rest waits as messages in the outbox.
   static let outputLimit = 64 << 10
+  /// A larger message leaves in fragments; smaller ones are spared servers that know none.
+  private static let fragmentedFrom = 256 << 10
   /// So many bytes are worth a write of their own.
   private static let worthWriting = 16 << 10
   /// Sends that follow a write sooner than this (ns) belong to a burst: they leave together.
@@ -18,8 +20,8 @@ extension Connection {
   /// A peer that sends pings and does not read the pongs gets no more of them.
   private static let controlLimit = 64 << 10
 
-  /// Messages can be framed: the connection is open, and nothing has failed.
-  var takesMessages: Bool { phase == .open && brokenWrite == nil }
+  /// Messages can be framed: the connection is open, and neither has writing failed nor the peer ended its side.
+  var takesMessages: Bool { phase == .open && brokenWrite == nil && !inputIsEnding }
   var hasRoom: Bool { output.count < Connection.outputLimit }
 
   func sendControl(_ kind: UInt32, _ payload: UnsafeRawBufferPointer) -> StatusCode {
@@ -47,7 +49,10 @@ extension Connection {
     guard let wire else { return }
     let before = output.count
     var isCompressed = false
-    if expiresAt != .max || holdsExpiring {
+    let isFragmented = payload.count > Connection.fragmentedFrom
+    if isFragmented {
+      isCompressed = encodeLarge(kind, payload, expiresAt)
+    } else if expiresAt != .max || holdsExpiring {
       // Not compressed: it may be taken back, and what the peer's decompressor has not seen later frames can't refer to.
       holdsExpiring = true
       _ = wire.encodeFragment(kind, isFinal: true, payload, maskKey: client.random.next32(), into: &output)
@@ -56,11 +61,21 @@ extension Connection {
       isCompressed = wire.compresses && output.readable[before] & 0x40 != 0
       if isCompressed { keepOriginal(kind, payload) }
     }
-    ledger.append(
-      bytes: output.count - before,
-      FrameEntry(
-        id: id, kind: UInt32(kind.rawValue), flags: flags, expiresAt: expiresAt, isCompressed: isCompressed))
+    var entry = FrameEntry(
+      id: id, kind: UInt32(kind.rawValue), flags: flags, expiresAt: expiresAt, isCompressed: isCompressed)
+    entry.isFragmented = isFragmented
+    ledger.append(bytes: output.count - before, entry)
     client.statistics.payloadBytesSent &+= UInt64(truncatingIfNeeded: payload.count)
+  }
+
+  /// In fragments, so that pings and pongs need not wait for its end. True if it is compressed.
+  @inline(never)
+  private func encodeLarge(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ expiresAt: Int64) -> Bool {
+    if expiresAt != .max { holdsExpiring = true }
+    let isCompressed = wire?.encodeFragments(
+      kind, payload, compresses: !holdsExpiring, into: &output, maskKey: { self.client.random.next32() })
+    if isCompressed == true { keepOriginal(kind, payload) }
+    return isCompressed == true
   }
 
   @inline(never)
@@ -75,14 +90,19 @@ extension Connection {
   func encodeOwn(_ payload: [UInt8]) {
     guard let wire, takesMessages else { return }
     let before = output.count
+    var entry = FrameEntry(id: 0, kind: MessageCode.text, isMessage: false)
     payload.withUnsafeBytes { bytes in
-      if holdsExpiring {
+      if bytes.count > Connection.fragmentedFrom {
+        entry.isFragmented = true
+        _ = wire.encodeFragments(
+          .text, bytes, compresses: !holdsExpiring, into: &output, maskKey: { self.client.random.next32() })
+      } else if holdsExpiring {
         _ = wire.encodeFragment(.text, isFinal: true, bytes, maskKey: client.random.next32(), into: &output)
       } else {
         _ = wire.encode(.text, bytes, maskKey: client.random.next32(), into: &output)
       }
     }
-    ledger.append(bytes: output.count - before, FrameEntry(id: 0, kind: MessageCode.text, isMessage: false))
+    ledger.append(bytes: output.count - before, entry)
     client.statistics.payloadBytesSent &+= UInt64(truncatingIfNeeded: payload.count)
     client.statistics.sessionMessagesSent &+= 1
   }
@@ -144,12 +164,14 @@ extension Connection {
           }
         }
         let before = output.count
+        let part = ledger.bytesToBoundary(of: before)
         if let journal = client.journal { ledger.begin(journal) }
-        let goesOn = write(output.readable, to: stream, consume: { self.output.consume($0) })
+        let bytes = UnsafeRawBufferPointer(rebasing: output.readable[0..<part])
+        let goesOn = write(bytes, to: stream, consume: { self.output.consume($0) })
         // A frame that was begun must be finished before anything else goes.
         if output.count < before { wroteOutput(before - output.count) }
-        outputIsCut = output.count > 0
-        if outputIsCut, let journal = client.journal { ledger.takeBackBegun(journal, beyond: bytesInRecord) }
+        outputIsCut = before - output.count != part
+        if output.count > 0, let journal = client.journal { ledger.takeBackBegun(journal, beyond: bytesInRecord) }
         if output.count == 0 { holdsExpiring = false }
         if goesOn { continue }
         if holdsExpiring { takeBackExpiring() }
@@ -225,7 +247,7 @@ extension Connection {
     putBack(from: from, isEnding: false)
     output.truncate(to: ledger.bytesBefore(first))
     ledger.removeAll(from: from)
-    outputIsCut = output.count > 0
+    outputIsCut = outputIsCut && output.count > 0
     client.rescheduleFlow()
   }
 
@@ -242,6 +264,7 @@ extension Connection {
     case .wouldBlock:
       writeIsBlocked = true
       recordIsPending = overTLS
+      beginUpload()
       return false
     case .end:
       return false
@@ -252,12 +275,11 @@ extension Connection {
   }
 
   /// What the peer sent before it went, a refusal or a close frame perhaps, says more than the failed write: the reader
-  /// ends the connection, with its own view of why.
+  /// ends the connection, with its own view of why. While reading pauses it does so at the consumer's pace.
   private func writeFailed(_ error: TransportError) {
     brokenWrite = error
     writeIsBlocked = true
     client.canSendChanged()
-    readToTheEnd()
     readSoon()
     host.hurry()
   }

@@ -77,8 +77,10 @@ final class Connection: EventHandler, @unchecked Sendable {
   var readingPaused = false
   /// Reading has stopped before the end of what has arrived, to go on in the loop's next turn.
   var readsAgain = false
-  /// The connection ends, and with it the pausing: what has arrived is read to the end.
+  /// This side leaves while reading pauses: what was read is delivered beyond the limit, as far as that goes.
   var ignoresLimit = false
+  /// It has gone far enough: what follows is counted.
+  var discardsRest = false
   /// Input that came behind the message that filled the queue.
   var heldInput = ByteQueue()
   /// A bad frame behind messages that the consumer can still answer; nothing is read any more.
@@ -120,6 +122,13 @@ final class Connection: EventHandler, @unchecked Sendable {
   var heartbeatSentAt: Int64 = 0
   var heartbeatIsAnswered = true
   var serverHeartbeatAt: Int64 = 0
+  /// A peer that was asked late is not judged before.
+  var answerUntil: Int64 = 0
+  /// A write has found the socket full, and not all is acknowledged yet.
+  var isUploading = false
+  var acknowledgedBytes: Int64 = 0
+  /// When the peer was last seen to have acknowledged more of that; 0 for never.
+  var uploadedAt: Int64 = 0
   /// The latest ping that is not answered yet because the peer does not read.
   var owedPong: [UInt8]?
 
@@ -139,10 +148,7 @@ final class Connection: EventHandler, @unchecked Sendable {
   override func handle(readable: Bool, writable: Bool, hangup: Bool) {
     client.mutex.lock()
     defer { client.mutex.unlock() }
-    if hangup {
-      inputIsEnding = true
-      readToTheEnd()
-    }
+    if hangup && !inputIsEnding { inputWillEnd() }
     switch phase {
     case .proxying:
       continueProxying()
@@ -200,6 +206,7 @@ final class Connection: EventHandler, @unchecked Sendable {
     case Signal.readAgain:
       if phase == .upgrading || phase == .open || phase == .closing {
         readsAgain = false
+        if readingPaused && brokenWrite != nil { return becomeTail() }
         readInput()
         if let brokenWrite, stream != nil, !readingPaused, !readsAgain { readingIsOver(Failure(brokenWrite)) }
       }

@@ -87,7 +87,7 @@ package enum OptionTable {
       return OptionEntry(
         key: .heartbeatTimeout, name: "heartbeat_timeout", kind: .duration, defaultValue: "60s",
         range: "0 (off), or 10ms to 1 day",
-        meaning: "Without any byte from the peer for this long the connection counts as dead.",
+        meaning: "Without any byte from the peer for this long the connection counts as dead, unless it goes on acknowledging a message that takes long to write.",
         minimum: 10_000_000, maximum: day)
     case 6:
       return OptionEntry(

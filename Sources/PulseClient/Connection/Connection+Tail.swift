@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseText
+import PulseTransport
+import PulseWire
+
+/// A peer that ends while reading pauses. The system keeps what had arrived, and the consumer gets all of it, at its own
+/// pace. The client's lock is held.
+///
+/// Where nothing but a copy is to be done with messages, the bytes are taken from the system at once, as they are, and
+/// the client goes on to its next connection: what is sent need not wait for a consumer that is away. This connection
+/// stays as the tail, with its bytes and its decompressor, until the consumer has taken everything. Else the order in
+/// which messages are judged matters, and the connection stays the present one, on which nothing is sent any more.
+extension Connection {
+  /// The peer has ended its side, or the connection is broken. Only the driver calls this.
+  func inputWillEnd() {
+    inputIsEnding = true
+    guard readingPaused, phase == .open else { return }
+    client.log(.info) {
+      "\(self.url.redacted): the connection has ended; what came before waits for the application to make room"
+    }
+    client.canSendChanged()
+    becomeTail()
+  }
+
+  /// Nothing happens if the client has no place for it, or the end has not arrived.
+  func becomeTail() {
+    guard client.takesTail(of: self) else { return }
+    while let stream {
+      switch stream.read(into: host.readBuffer) {
+      case .bytes(let count):
+        client.statistics.bytesReceived &+= UInt64(count)
+        heldInput.append(UnsafeRawBufferPointer(rebasing: host.readBuffer[0..<count]))
+        continue
+      case .wouldBlock:
+        guard let brokenWrite else { return }
+        return leaveAsTail(Failure(brokenWrite))
+      case .end:
+        return leaveAsTail(endOfStream)
+      case .failed(let error):
+        return leaveAsTail(Failure(error))
+      }
+    }
+  }
+
+  private func leaveAsTail(_ failure: Failure) {
+    var failure = failure
+    if let close = wire?.closeFrame(in: heldInput.readable) { failure = closedByPeer(close.code, close.reason) }
+    client.beginTail(self)
+    end(failure)
+  }
+
+  /// More of it goes to the queue, as far as there is room.
+  func receiveTail() {
+    readingPaused = false
+    receiveHeldInput()
+    if readingPaused { return }
+    if let problem = wire?.failure {
+      client.log(.error) { "\(self.url.redacted): what came before the end can't be read any further: \(problem.text)" }
+    }
+    addCompression()
+    wire = nil
+    client.tail = nil
+  }
+}
+
+extension Client {
+  /// The end of a connection can be put aside until the consumer has room.
+  func takesTail(of ending: Connection) -> Bool {
+    ending === connection && ending.heldFailure == nil && tail == nil && front == nil && !handles && !inspects
+      && twin == nil && options.receiveQueuePolicy == .pause && !closeStarted
+  }
+
+  /// What comes from here on, messages and events, stands behind the tail.
+  func beginTail(_ ending: Connection) {
+    tail = ending
+    front = inbox
+    inbox = MessageQueue()
+    // Until all is taken nobody knows how many messages stand before it.
+    telling?.ahead = .max
+  }
+
+  /// Messages and events that were received and not taken.
+  var queuedCount: Int { inbox.count + (front?.count ?? 0) }
+  var queuedBytes: Int { inbox.bytes + (front?.bytes ?? 0) }
+  var nothingWaits: Bool { inbox.isEmpty && front == nil }
+
+  /// Before the consumer takes: makes sure that there is something at the front, if there is anything at all.
+  @inline(never)
+  func settleTail() {
+    guard let front else { return }
+    if front.bytes <= options.receiveQueueBytes / 2 { tail?.receiveTail() }
+    guard front.isEmpty && tail == nil else { return }
+    inbox.follow(front)
+    self.front = nil
+  }
+}
