@@ -72,5 +72,8 @@
 // Dial loads libpulsews.so.0 when it is first called: from the path in the environment variable PULSEWS_LIBRARY if it
 // is set, else from the folder of the program, the folder of this package's source, or the system. With the build tag
 // pulsews_link the program is linked with the library instead, through pkg-config. A library that is missing, or of
-// a version that does not fit, is an error of Dial ([*LibraryError]).
+// a version that does not fit, is an error of Dial ([*LibraryError]), and so is a program that is linked statically: it
+// has no loader.
 package pulsews
+
+//go:generate cp ../../include/pulsews.h pulsews.h

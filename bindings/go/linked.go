@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build pulsews_link
+//go:build cgo && linux && amd64 && pulsews_link
 
 package pulsews
 

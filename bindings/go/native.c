@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+//go:build cgo && linux && amd64
+
 #define _GNU_SOURCE
 #include "native.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +95,22 @@ int pulsego_load(const char *path, char *error, size_t error_size) {
     return 1;
 }
 #else
+/* Whether a loader started the main program, which comes first. Without one dlopen would bring a second libc into the
+ * process, with its own memory and threads, and crash it. */
+static int has_loader(struct dl_phdr_info *program, size_t size, void *found) {
+    (void)size;
+    for (size_t i = 0; i < program->dlpi_phnum; i++)
+        if (program->dlpi_phdr[i].p_type == PT_INTERP) *(int *)found = 1;
+    return 1; /* the others are libraries */
+}
+
 int pulsego_load(const char *path, char *error, size_t error_size) {
+    int dynamic = 0;
+    dl_iterate_phdr(has_loader, &dynamic);
+    if (!dynamic) {
+        snprintf(error, error_size, "this program is linked statically, and can't load libraries: link it without -static");
+        return 0;
+    }
     table found;
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {

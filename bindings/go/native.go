@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build cgo && linux && amd64
+
 package pulsews
 
 /*
-#cgo !pulsews_link CFLAGS: -I${SRCDIR}/../../include
-#cgo !pulsews_link,linux LDFLAGS: -ldl
+#cgo !pulsews_link LDFLAGS: -ldl
 #cgo pulsews_link CFLAGS: -DPULSEGO_LINK
 #cgo pulsews_link pkg-config: pulsews
 #include "native.h"

@@ -6,7 +6,7 @@
 #ifndef PULSEGO_NATIVE_H
 #define PULSEGO_NATIVE_H
 
-#include <pulsews.h>
+#include "pulsews.h"
 
 #if PULSEWS_VERSION_MAJOR != 0 || PULSEWS_VERSION_MINOR != 1
 #error "this version of the Go binding needs pulsews.h of version 0.1"
