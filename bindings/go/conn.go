@@ -20,6 +20,7 @@ import (
 // that is merely forgotten is ended by the garbage collector, late and without a close frame, unless it has a function
 // of WithLoginFunc, WithHeaderFunc or WithURLFunc, which is needed as long as it lives.
 type Conn struct {
+	name   string // option name; empty if none
 	waker  *waker
 	blocks bool   // Send waits for room in a full outbox
 	hooks  *hooks // the functions of the application that holds wait for; nil without
@@ -122,7 +123,7 @@ func newConn(url string, options []Option) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{native: n, waker: newWaker(descriptor), hooks: hooks,
+	c := &Conn{name: s.last("name"), native: n, waker: newWaker(descriptor), hooks: hooks,
 		blocks: s.last("message_queue_policy") == string(Block)}
 	// The finalizer can't run while a method runs, since that holds c.
 	runtime.SetFinalizer(c, func(c *Conn) { go c.free() })

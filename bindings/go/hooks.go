@@ -173,8 +173,7 @@ func (c *Conn) absorb() {
 			if message.Kind == EventMessage {
 				switch event, _ := message.Event(); event.Type {
 				case "hold":
-					at, _ := event.Fields["at"].(string)
-					c.hooks.serve(c, at)
+					c.hooks.serve(c, event.At)
 				case "state":
 					c.hooks.interrupt()
 				}
@@ -223,7 +222,7 @@ func (h *hooks) serve(c *Conn, at string) {
 		if err == nil {
 			return
 		}
-		report(slog.LevelWarn, err.Error())
+		c.report(slog.LevelWarn, err.Error())
 		if failed != nil {
 			failed(at, err)
 		}

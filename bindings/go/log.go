@@ -7,6 +7,7 @@ package pulsews
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -41,8 +42,9 @@ var logging struct {
 // SetLogger sends what the library has to say from level on to logger, for all connections of the process:
 // slog.LevelError when trying to connect has ended, LevelWarn when a connection is lost, LevelInfo when it is there,
 // LevelDebug for each step. A nil logger turns it off, which it is at first. URLs stand without user and query; headers
-// and messages are never logged. One goroutine reads the library's queue; the record's time is that of the event. The
-// error is a *LibraryError.
+// and messages are never logged. One goroutine reads the library's queue; the record's time is that of the event. Its
+// attribute "client" is what WithName has set, or else the URL; a panic has "function" and "stack", too. The error is a
+// *LibraryError.
 func SetLogger(logger *slog.Logger, level slog.Level) error {
 	if logger == nil && !isLoaded() {
 		return nil
@@ -150,26 +152,64 @@ func passOn(buffer []byte, wait time.Duration) int {
 		logger = logging.previous
 	}
 	logging.mu.Unlock()
-	write(logger, when, slogLevel(level), string(buffer[:min(length, len(buffer))]))
+	if client, text := clientOf(string(buffer[:min(length, len(buffer))])); client != "" {
+		write(logger, when, slogLevel(level), text, slog.String("client", client))
+	} else {
+		write(logger, when, slogLevel(level), text)
+	}
 	return logPassed
 }
 
+// clientOf takes the client off the front of a line of the library, where it stands in brackets. A name may have
+// brackets itself: those that are in pairs belong to it.
+func clientOf(line string) (client, text string) {
+	if !strings.HasPrefix(line, "[") {
+		return "", line
+	}
+	open := 0
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case '[':
+			open++
+		case ']':
+			if open--; open == 0 && strings.HasPrefix(line[i+1:], " ") {
+				return line[1:i], line[i+2:]
+			}
+		}
+	}
+	if client, text, found := strings.Cut(line[1:], "] "); found { // the pairs do not come out even
+		return client, text
+	}
+	return "", line
+}
+
 // write logs one line; a handler that panics loses it, and nothing else.
-func write(logger *slog.Logger, at time.Time, level slog.Level, text string) {
+func write(logger *slog.Logger, at time.Time, level slog.Level, text string, about ...slog.Attr) {
 	defer func() { recover() }()
 	ctx := context.Background()
 	if handler := logger.Handler(); handler.Enabled(ctx, level) {
-		handler.Handle(ctx, slog.NewRecord(at, level, text, 0))
+		record := slog.NewRecord(at, level, text, 0)
+		record.AddAttrs(about...)
+		handler.Handle(ctx, record)
 	}
 }
 
-// report logs what this package itself has to say. False if there is no logger.
-func report(level slog.Level, text string) bool {
+// report logs what this package itself has to say about a connection. False if there is no logger.
+func (c *Conn) report(level slog.Level, text string, about ...slog.Attr) bool {
 	logging.mu.Lock()
 	on, logger := logging.on, logging.logger
 	logging.mu.Unlock()
 	if on {
-		write(logger, time.Now(), level, text)
+		write(logger, time.Now(), level, text, append(about, slog.String("client", c.logName()))...)
 	}
 	return on
+}
+
+// logName is what the log calls this connection.
+func (c *Conn) logName() string {
+	if c.name != "" {
+		return c.name
+	}
+	status, _ := c.Status()
+	return status.Endpoint
 }

@@ -6,6 +6,7 @@ package pulsews
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -33,16 +34,33 @@ func (r *recorder) Handle(_ context.Context, record slog.Record) error {
 	return nil
 }
 
-// has says whether a line of this level with this text was logged.
+// has says whether a line of this level, or of any if it is below all, with this text was logged.
 func (r *recorder) has(level slog.Level, text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, record := range r.records {
-		if record.Level == level && strings.Contains(record.Message, text) {
+		if (record.Level == level || level < slog.LevelDebug) && strings.Contains(record.Message, text) {
 			return true
 		}
 	}
 	return false
+}
+
+// attributes gives those of the first line with this text.
+func (r *recorder) attributes(text string) map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := map[string]string{}
+	for _, record := range r.records {
+		if strings.Contains(record.Message, text) {
+			record.Attrs(func(a slog.Attr) bool {
+				found[a.Key] = a.Value.String()
+				return true
+			})
+			break
+		}
+	}
+	return found
 }
 
 func (r *recorder) count() int {
@@ -175,4 +193,72 @@ func TestLogOfFunctions(t *testing.T) {
 		panic("no token")
 	}))
 	eventually(t, "the line", func() bool { return r.has(slog.LevelWarn, "panic in WithHeaderFunc: no token") })
+}
+
+// What a line is about is an attribute, which a handler can filter by, and not part of the message.
+func TestLogAttributes(t *testing.T) {
+	r := &recorder{level: slog.LevelDebug}
+	setLogger(t, slog.New(r), slog.LevelDebug)
+	e := newExchange(t)
+	url := e.url()
+	const name = "feed [btc] 1"
+	m, err := NewManager(url, Handlers{OnConnect: func(Event) { panic("oops") }}, quickly(WithName(name),
+		WithHeaderFunc(func(context.Context) (http.Header, error) { return nil, errors.New("no token") }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.start(false); err != nil {
+		t.Fatal(err)
+	}
+	line := func(text string) map[string]string {
+		t.Helper()
+		eventually(t, "a line "+text, func() bool { return r.has(slog.LevelDebug-4, text) })
+		return r.attributes(text)
+	}
+	if found := line("the function of WithHeaderFunc failed"); found["client"] != name {
+		t.Errorf("%v", found)
+	}
+	dial(t, url, quickly(WithName(name))...)
+	if found := line("connected to"); found["client"] != name {
+		t.Errorf("%v", found)
+	}
+	unnamed := newExchange(t)
+	m, err = NewManager(unnamed.url()+"?key=secret", Handlers{OnConnect: func(Event) { panic("oops") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.Connect(within(t, soon)); err != nil {
+		t.Fatal(err)
+	}
+	if found := line("panic in OnConnect: oops"); found["client"] != unnamed.url() || found["function"] != "OnConnect" ||
+		!strings.Contains(found["stack"], "TestLogAttributes") {
+		t.Errorf("%v", found)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, record := range r.records {
+		if strings.HasPrefix(record.Message, "[") || strings.Contains(record.Message, "goroutine") ||
+			strings.Contains(record.Message, name) {
+			t.Errorf("%q", record.Message)
+		}
+	}
+}
+
+func TestLogClientOfALine(t *testing.T) {
+	for line, expected := range map[string][2]string{
+		"[feed] connected":                     {"feed", "connected"},
+		"[ws://[::1]:80/] closed":              {"ws://[::1]:80/", "closed"},
+		"[a [b] c] [d] e":                      {"a [b] c", "[d] e"},
+		"[a[ b] connected":                     {"a[ b", "connected"},
+		"[] x":                                 {"", "x"},
+		"3 lines of the log were lost":         {"", "3 lines of the log were lost"},
+		"[cut in the name of the client that ": {"", "[cut in the name of the client that "},
+		"":                                     {"", ""},
+	} {
+		if client, text := clientOf(line); client != expected[0] || text != expected[1] {
+			t.Errorf("%q: client %q, text %q", line, client, text)
+		}
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -388,9 +387,9 @@ func (m *Manager) survive(name string, call func()) (err error) {
 		if value := recover(); value != nil {
 			m.panics.Add(1)
 			failure := &PanicError{Function: name, Value: value, Stack: debug.Stack()}
-			text := fmt.Sprintf("%v\n%s", failure, failure.Stack)
-			if !report(slog.LevelError, text) && m.handlers.OnError == nil {
-				slog.Error(text) // it must not pass unseen
+			about := []slog.Attr{slog.String("function", name), slog.String("stack", string(failure.Stack))}
+			if !m.conn.report(slog.LevelError, failure.Error(), about...) && m.handlers.OnError == nil {
+				slog.LogAttrs(context.Background(), slog.LevelError, failure.Error(), about...) // it must not pass unseen
 			}
 			err = failure
 		}

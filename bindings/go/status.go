@@ -101,11 +101,56 @@ type Event struct {
 	Trigger   string        // ... and what led from one to the other: the Event of a Transition
 	Attempt   int           // the number of the attempt that is under way, or next; 1 is the first
 	NextDelay time.Duration // until it; 0 if none is planned
+	CloseCode int           // "state": the server's; 1005 if its close frame had none, 1006 without a close frame
 
-	Messages int    // "dropped", "expired", "failed", "discarded": how many
+	Subscriptions int           // "ready": how many keys are subscribed
+	SinceOpen     time.Duration // "ready": since the connection opened
+	At            string        // "hold": "connect" or "login"
+	Successor     bool          // "hold": for a connection that is to follow the present one
+	Breaker       string        // "breaker": "open", "half-open" or "closed"
+	Side          string        // "twin": "url" or "twin"
+
+	Messages int    // "dropped", "expired", "failed", "discarded", "receive_dropped", "journal_kept": how many
+	Events   int    // "events_dropped": how many
+	Bytes    int64  // "receive_dropped": of their payloads
 	ID       uint64 // "fate": of which message; "dropped", "expired", "failed": the first
 	LastID   uint64 // "dropped", "expired", "failed": the last
 	Fate     string // "fate": "sent", "dropped", "expired" or "failed"
+
+	Silence time.Duration // "stale", "fresh", "stale_key", "fresh_key": how long no data came
+	Action  string        // "stale": what follows: "event" or "reconnect"
+	Key     string        // "gap", "repeat", "step_back", "stale_key", "fresh_key": of which key
+
+	Gap      *Gap           // "gap", "repeat" and "step_back"; else nil
+	Journal  *JournalReport // "journal"; else nil
+	Rotation *Rotation      // "rotation"; else nil
+}
+
+// A Gap is what an event "gap", "repeat" or "step_back" tells about the numbers of a feed.
+type Gap struct {
+	Expected int64 // "gap": the number that would have followed; with WithSequencePrevious the last one that was there
+	Received int64 // the number that came
+	Missing  int64 // "gap": how many were left out; -1 where that can't be known
+	Last     int64 // "step_back": the highest number so far
+}
+
+// A JournalReport is what an earlier process left in the file of WithJournal.
+type JournalReport struct {
+	Recovered    int         // messages that are queued again
+	Expired      int         // messages whose time to live was over
+	InDoubt      int         // messages that had begun to leave, and are not sent again
+	FirstInDoubt uint64      // the id of the first of them; 0 if there is none
+	InDoubtIDs   [][2]uint64 // the ids of all: rows that follow each other, each as its first and last id
+	CutBytes     int64       // damaged bytes that were cut off
+	CutMessages  int         // at most so many messages were in them; -1 where that can't be known
+}
+
+// A Rotation is a step on the way from one connection to the next.
+type Rotation struct {
+	Step       string        // "begin", "done" or "failed"
+	Problem    string        // "failed": a sentence
+	Duplicates int           // "done": copies that both connections had brought, and were discarded
+	Overlap    time.Duration // "done": how long both were ready
 }
 
 // Event reads a message of kind EventMessage.
@@ -119,7 +164,8 @@ func (m Message) Event() (Event, error) {
 	}
 	event := Event{Sequence: m.Sequence, Received: m.Received(), Fields: fields}
 	for name, target := range map[string]*string{"event": &event.Type, "cause": &event.Cause, "endpoint": &event.Endpoint,
-		"state": &event.State, "previous": &event.Previous, "trigger": &event.Trigger, "fate": &event.Fate} {
+		"state": &event.State, "previous": &event.Previous, "trigger": &event.Trigger, "fate": &event.Fate,
+		"at": &event.At, "breaker": &event.Breaker, "side": &event.Side, "action": &event.Action, "key": &event.Key} {
 		*target, _ = fields[name].(string)
 	}
 	if name, _ := fields["error"].(string); name != "" {
@@ -136,7 +182,53 @@ func (m Message) Event() (Event, error) {
 	if first, ok := fields["first_id"]; ok {
 		event.ID = uint64(integer(first))
 	}
+	event.CloseCode = int(integer(fields["close_code"]))
+	event.Subscriptions = int(integer(fields["subscriptions"]))
+	event.SinceOpen = seconds(fields["seconds"])
+	event.Successor, _ = fields["successor"].(bool)
+	event.Events = int(integer(fields["events"]))
+	event.Bytes = integer(fields["bytes"])
+	event.Silence = seconds(fields["silence"])
+	event.addReport()
 	return event, nil
+}
+
+// addReport sets what only one type of event has, or three.
+func (e *Event) addReport() {
+	fields := e.Fields
+	switch e.Type {
+	case "gap", "repeat", "step_back":
+		e.Gap = &Gap{integer(fields["expected"]), integer(fields["received"]), unknown(fields, "missing"),
+			integer(fields["last"])}
+	case "journal":
+		e.Journal = &JournalReport{
+			Recovered:    int(integer(fields["recovered"])),
+			Expired:      int(integer(fields["expired"])),
+			InDoubt:      int(integer(fields["in_doubt"])),
+			FirstInDoubt: uint64(integer(fields["first_in_doubt"])),
+			CutBytes:     integer(fields["cut_bytes"]),
+			CutMessages:  int(unknown(fields, "cut_messages")),
+		}
+		rows, _ := fields["in_doubt_ids"].([]any)
+		for _, row := range rows {
+			if ends, _ := row.([]any); len(ends) == 2 {
+				e.Journal.InDoubtIDs = append(e.Journal.InDoubtIDs,
+					[2]uint64{uint64(integer(ends[0])), uint64(integer(ends[1]))})
+			}
+		}
+	case "rotation":
+		problem, _ := fields["problem"].(string)
+		step, _ := fields["step"].(string)
+		e.Rotation = &Rotation{step, problem, int(integer(fields["duplicates"])), seconds(fields["overlap"])}
+	}
+}
+
+// unknown reads a number that is -1 where it is null.
+func unknown(fields map[string]any, name string) int64 {
+	if value, is := fields[name]; is && value == nil {
+		return -1
+	}
+	return integer(fields[name])
 }
 
 // keptEvents is how many events wait for Events; older ones are forgotten.

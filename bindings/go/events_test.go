@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build cgo && linux && amd64
+
+package pulsews
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func event(t *testing.T, text string) Event {
+	t.Helper()
+	event, err := Message{Kind: EventMessage, Data: []byte(text)}.Event()
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return event
+}
+
+// Every key of docs/EVENTS.md has a field of its own.
+func TestEventFieldsAreThoseOfTheDocumentation(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "EVENTS.md"))
+	if os.IsNotExist(err) {
+		t.Skip("this is a copy of the module without the documentation")
+	}
+	sections := strings.Split(string(page), "\n## ")[1:]
+	if len(sections) < 20 {
+		t.Fatalf("%d events in EVENTS.md", len(sections))
+	}
+	keys := 0
+	for _, section := range sections {
+		name, _, _ := strings.Cut(section, "\n")
+		bare := event(t, fmt.Sprintf(`{"event":%q}`, name))
+		bare.Fields = nil
+		for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*) \\|").FindAllStringSubmatch(section, -1) {
+			for _, key := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row[1], -1) {
+				keys++
+				found := false
+				for _, value := range []string{`"PULSEWS_ERESET"`, `7`, `true`, `[[4,6]]`} {
+					full := event(t, fmt.Sprintf(`{"event":%q,%q:%s}`, name, key[1], value))
+					full.Fields = nil
+					found = found || !reflect.DeepEqual(bare, full)
+				}
+				if !found {
+					t.Errorf("event %s has no field for %s", name, key[1])
+				}
+			}
+		}
+	}
+	if keys < 50 {
+		t.Errorf("%d keys in EVENTS.md", keys)
+	}
+}
+
+func TestEventFields(t *testing.T) {
+	e := event(t, `{"event":"gap","key":"btc","expected":9223372036854775806,"received":9223372036854775807,"missing":1}`)
+	if e.Key != "btc" || e.Gap == nil || *e.Gap != (Gap{Expected: 9223372036854775806, Received: 9223372036854775807, Missing: 1}) {
+		t.Errorf("%+v %+v", e, e.Gap)
+	}
+	if e := event(t, `{"event":"gap","key":"","expected":5,"received":7,"missing":null}`); e.Gap.Missing != -1 {
+		t.Errorf("%+v", e.Gap)
+	}
+	if e := event(t, `{"event":"step_back","key":"","received":7,"last":9}`); *e.Gap != (Gap{Received: 7, Last: 9}) {
+		t.Errorf("%+v", e.Gap)
+	}
+	e = event(t, `{"event":"journal","recovered":12,"expired":3,"in_doubt":4,"first_in_doubt":4711,`+
+		`"in_doubt_ids":[[4711,4713],[4720,4720]],"cut_bytes":64,"cut_messages":1}`)
+	expected := JournalReport{Recovered: 12, Expired: 3, InDoubt: 4, FirstInDoubt: 4711, CutBytes: 64, CutMessages: 1,
+		InDoubtIDs: [][2]uint64{{4711, 4713}, {4720, 4720}}}
+	if e.Journal == nil || !reflect.DeepEqual(*e.Journal, expected) {
+		t.Errorf("%+v", e.Journal)
+	}
+	e = event(t, `{"event":"state","state":"reconnecting","previous":"connected","trigger":"retry","error":"PULSEWS_EPEERCLOSED",`+
+		`"cause":"why","attempt":2,"next_delay":0.5,"close_code":1012}`)
+	if e.CloseCode != 1012 || e.Attempt != 2 || e.NextDelay != 500*time.Millisecond || e.Gap != nil || e.Journal != nil ||
+		e.Rotation != nil {
+		t.Errorf("%+v", e)
+	}
+	e = event(t, `{"event":"rotation","step":"done","cause":"max_age","endpoint":"ws://a/","duplicates":3,"overlap":0.25}`)
+	if e.Rotation == nil || *e.Rotation != (Rotation{Step: "done", Duplicates: 3, Overlap: 250 * time.Millisecond}) {
+		t.Errorf("%+v", e.Rotation)
+	}
+}
