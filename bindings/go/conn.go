@@ -21,6 +21,7 @@ import (
 // of WithLoginFunc, WithHeaderFunc or WithURLFunc, which is needed as long as it lives.
 type Conn struct {
 	name   string // option name; empty if none
+	waits  bool   // WithWait
 	waker  *waker
 	blocks bool   // Send waits for room in a full outbox
 	hooks  *hooks // the functions of the application that holds wait for; nil without
@@ -82,10 +83,11 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", int(s))
 }
 
-// Dial connects to a ws:// or wss:// URL and returns when the connection is open. It makes one attempt: when that
-// fails, nothing is left behind (a Manager goes on trying). When ctx ends first, the attempt is given up and the error
-// is ctx.Err(). Otherwise the error is a *LibraryError, a *HandshakeError if the server refused, or an *Error: ErrURL,
-// ErrOption, ErrValue, ErrResolve, ErrRefused, ErrOpenTimeout, ErrCertificate ...
+// Dial connects to a ws:// or wss:// URL and returns when the connection is open. It makes one attempt (one for each of
+// WithEndpoints): when that fails, nothing is left behind. With WithWait it goes on trying, as a Manager does. When ctx
+// ends first, trying is given up and the error is ctx.Err(). Otherwise the error is a *LibraryError, a *HandshakeError
+// if the server refused, or an *Error: ErrURL, ErrOption, ErrValue, ErrResolve, ErrRefused, ErrOpenTimeout,
+// ErrCertificate ...
 func Dial(ctx context.Context, url string, options ...Option) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -123,7 +125,7 @@ func newConn(url string, options []Option) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{name: s.last("name"), native: n, waker: newWaker(descriptor), hooks: hooks,
+	c := &Conn{name: s.last("name"), waits: s.wait, native: n, waker: newWaker(descriptor), hooks: hooks,
 		blocks: s.last("message_queue_policy") == string(Block)}
 	// The finalizer can't run while a method runs, since that holds c.
 	runtime.SetFinalizer(c, func(c *Conn) { go c.free() })
@@ -133,10 +135,11 @@ func newConn(url string, options []Option) (*Conn, error) {
 	return c, nil
 }
 
-// open starts, and waits for the end of the first attempt.
+// open starts, and waits for the end of the first attempt of each endpoint; with WithWait for a connection, or the end
+// of trying.
 func (c *Conn) open(ctx context.Context) error {
 	attempt := ctx
-	if c.hooks != nil {
+	if c.hooks != nil && !c.waits {
 		var fail context.CancelCauseFunc
 		attempt, fail = context.WithCancelCause(ctx)
 		defer fail(nil)
@@ -149,16 +152,10 @@ func (c *Conn) open(ctx context.Context) error {
 	for {
 		generation := c.waker.generation()
 		status, why := c.native.open()
-		if status == codeTimeout {
-			// By now the first attempt may have failed, and the library be waiting for the next one.
-			if state := State(c.native.state()); state == Reconnecting || state == Failed {
-				status, why = c.native.lastError()
-			}
-		}
-		if status == 0 || status != codeTimeout && c.wasOpen() {
+		switch {
+		case status == 0 || c.wasOpen():
 			return nil
-		}
-		if status != codeTimeout {
+		case status != codeTimeout && (!c.waits || State(c.native.state()) == Failed):
 			return c.why(status, why)
 		}
 		if err := c.waker.wait(attempt, generation); err != nil {

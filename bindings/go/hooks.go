@@ -26,8 +26,8 @@ func WithLoginFunc(login func(ctx context.Context) ([]Message, error)) Option {
 }
 
 // WithHeaderFunc sets headers of the handshake anew before every attempt, such as a token that expires; each in place
-// of any of its name. When it fails in Dial, Dial returns its error; later the attempt fails after the option
-// login_timeout. Otherwise it is as WithLoginFunc. It turns the option hold_connect on.
+// of any of its name. When it fails in Dial without WithWait, Dial returns its error; otherwise the attempt fails after
+// the option login_timeout. Otherwise it is as WithLoginFunc. It turns the option hold_connect on.
 func WithHeaderFunc(headers func(ctx context.Context) (http.Header, error)) Option {
 	return func(s *settings) { s.header = headers }
 }

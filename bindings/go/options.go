@@ -22,6 +22,7 @@ type setting struct{ name, value string }
 
 type settings struct {
 	list []setting
+	wait bool
 	err  error
 
 	login  func(context.Context) ([]Message, error)
@@ -59,6 +60,11 @@ func (s *settings) fail(text string) {
 func WithOption(name, value string) Option {
 	return func(s *settings) { s.add(name, value) }
 }
+
+// WithWait lets Dial go on trying when the first attempt fails, until the connection is open, its context ends, or
+// trying ends: after WithMaxReconnectAttempts, or at once after a failure that a retry can't mend (see WithRetryFatal).
+// So a program may start while the exchange is down. A Manager does this in any case.
+func WithWait() Option { return func(s *settings) { s.wait = true } }
 
 func withDuration(name string, d time.Duration) Option {
 	return WithOption(name, strconv.FormatInt(int64(d), 10)+"ns")

@@ -207,7 +207,7 @@ func TestOptionFunctionsAreKnown(t *testing.T) {
 		declarations = append(declarations, file.Decls...)
 	}
 	convenient := map[string]bool{"WithOption": true, "WithHeader": true, "WithHeartbeat": true,
-		"WithLoginFunc": true, "WithHeaderFunc": true, "WithURLFunc": true}
+		"WithLoginFunc": true, "WithHeaderFunc": true, "WithURLFunc": true, "WithWait": true}
 	found := 0
 	for _, declaration := range declarations {
 		function, ok := declaration.(*ast.FuncDecl)
