@@ -45,7 +45,7 @@ type Conn struct {
 	position  int
 	buffer    []Message // the room for ready
 	pending   []pendingMessage
-	events    []Event
+	events    []Message // those that were handed out, for Events
 }
 
 type snapshot struct {
@@ -399,19 +399,9 @@ func (c *Conn) refill() bool {
 		c.buffer = make([]Message, prefetchMessages)
 	}
 	count := convert(c.buffer, c.pending, prefetchBlock)
-	c.advance(c.pending[:count], c.buffer[:count])
+	c.pending = c.pending[count:]
 	c.ready, c.position = c.buffer[:count], 0
 	return true
-}
-
-// advance takes messages that were converted off pending, and keeps the events among them.
-func (c *Conn) advance(taken []pendingMessage, converted []Message) {
-	c.pending = c.pending[len(taken):]
-	for i := range converted {
-		if converted[i].Kind == EventMessage {
-			c.keepEvent(converted[i])
-		}
-	}
 }
 
 // drop lets go of what ready holds, so that its memory can be collected.

@@ -5,6 +5,7 @@
 package pulsews
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -86,5 +87,73 @@ func TestEventFields(t *testing.T) {
 	e = event(t, `{"event":"rotation","step":"done","cause":"max_age","endpoint":"ws://a/","duplicates":3,"overlap":0.25}`)
 	if e.Rotation == nil || *e.Rotation != (Rotation{Step: "done", Duplicates: 3, Overlap: 250 * time.Millisecond}) {
 		t.Errorf("%+v", e.Rotation)
+	}
+}
+
+// Events are told when receiving comes past them and not when they are fetched, however receiving is done, and also
+// while a function of the application has messages fetched ahead.
+func TestEventsComeInTheirPlace(t *testing.T) {
+	one := func(c *Conn, ctx context.Context) ([]Message, error) {
+		message, err := c.Recv(ctx)
+		return []Message{message}, err
+	}
+	for name, test := range map[string]struct {
+		receive func(*Conn, context.Context) ([]Message, error)
+		option  Option
+	}{
+		"Recv":      {one, nil},
+		"RecvBatch": {func(c *Conn, ctx context.Context) ([]Message, error) { return c.RecvBatch(ctx, 2) }, nil},
+		"Recv with a login": {one, WithLoginFunc(func(context.Context) ([]Message, error) {
+			return []Message{{Data: []byte("login")}}, nil
+		})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newExchange(t)
+			c := dial(t, e.url(), quickly(WithEvents(true), test.option)...)
+			for round := 1; round <= 3; round++ {
+				e.connections(round)
+				e.say(fmt.Sprint("round ", round))
+				eventually(t, "it arrives", func() bool { return c.Statistics()["messages_received"] == float64(round) })
+				e.cut(round)
+			}
+			e.connections(4)
+			if err := c.WaitReady(within(t, soon)); err != nil {
+				t.Fatal(err)
+			}
+			rounds, last := 0, uint64(0)
+			var told []uint64
+			for rounds < 3 {
+				messages, err := test.receive(c, within(t, soon))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var events []uint64
+				for _, message := range messages {
+					if message.Sequence <= last || message.ReceivedNS == 0 {
+						t.Errorf("%+v after %d", message, last)
+					}
+					last = message.Sequence
+					if message.Kind == EventMessage {
+						events = append(events, message.Sequence)
+					} else {
+						rounds++
+					}
+				}
+				var kept []uint64
+				for _, event := range c.Events() {
+					kept = append(kept, event.Sequence)
+					if event.Received.Before(time.Now().Add(-soon)) {
+						t.Errorf("%+v", event)
+					}
+				}
+				if fmt.Sprint(kept) != fmt.Sprint(events) {
+					t.Fatalf("Events gave %d, receiving came past %d", kept, events)
+				}
+				told = append(told, kept...)
+			}
+			if len(told) < 9 {
+				t.Errorf("%d events", len(told))
+			}
+		})
 	}
 }

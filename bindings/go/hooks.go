@@ -180,7 +180,6 @@ func (c *Conn) absorb() {
 				if !c.hooks.deliver {
 					continue
 				}
-				c.keepEvent(message)
 			}
 			c.ready = append(c.ready, message)
 		}

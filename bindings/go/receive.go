@@ -87,6 +87,9 @@ func (c *Conn) Recv(ctx context.Context) (Message, error) {
 			if c.position == len(c.ready) {
 				c.drop()
 			}
+			if message.Kind == EventMessage {
+				c.keepEvent(message)
+			}
 			c.receiving.Unlock()
 			return message, nil
 		}
@@ -150,8 +153,12 @@ func (c *Conn) recvBatch(ctx context.Context, max int, room func(available int) 
 				c.drop()
 			}
 			if n < available {
-				taken := convert(dst[n:available], c.pending, math.MaxInt)
-				c.advance(c.pending[:taken], dst[n:n+taken])
+				c.pending = c.pending[convert(dst[n:available], c.pending, math.MaxInt):]
+			}
+			for i := range dst[:available] {
+				if dst[i].Kind == EventMessage {
+					c.keepEvent(dst[i])
+				}
 			}
 			c.receiving.Unlock()
 			return available, nil

@@ -239,22 +239,26 @@ const keptEvents = 256
 // EventMessage.
 func (c *Conn) Events() []Event {
 	c.receiving.Lock()
-	defer c.receiving.Unlock()
-	events := c.events
+	messages := c.events
 	c.events = nil
+	c.receiving.Unlock()
+	events := make([]Event, 0, len(messages))
+	for _, message := range messages {
+		if event, err := message.Event(); err == nil {
+			events = append(events, event)
+		}
+	}
 	return events
 }
 
-// keepEvent is called with receiving held.
+// keepEvent is called with receiving held, for a message that is handed out now. Its text may be changed by who gets it,
+// and would keep its batch.
 func (c *Conn) keepEvent(message Message) {
-	event, err := message.Event()
-	if err != nil {
-		return
-	}
+	message.Data = bytes.Clone(message.Data)
 	if len(c.events) >= keptEvents {
 		c.events = append(c.events[:0], c.events[len(c.events)-keptEvents+1:]...)
 	}
-	c.events = append(c.events, event)
+	c.events = append(c.events, message)
 }
 
 func parseObject(text []byte) (map[string]any, error) {
