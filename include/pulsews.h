@@ -295,7 +295,7 @@ int32_t pulsews_recv(pulsews_client *client, pulsews_message *message, int64_t t
  * most 123 bytes; NULL for none), after what was accepted before, and waits up to `timeout_ns` for the peer's answer
  * (at most option close_timeout: then the connection is cut). PULSEWS_OK when closed (also if it was before);
  * PULSEWS_ETIMEOUT when the time is over, the close going on; PULSEWS_EINVAL; PULSEWS_EUTF8. Blocked calls of other
- * threads end. */
+ * threads end. Code 0 while a close is on its way cuts it at once. */
 int32_t pulsews_close(pulsews_client *client, int32_t code, const char *reason, int64_t timeout_ns);
 
 /* The same with code 1000, for a client that may come back: pulsews_reconnect() connects it again. What still waits in

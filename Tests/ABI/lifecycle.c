@@ -193,6 +193,19 @@ TEST(close_ends_waiting_calls) {
     }
 }
 
+/* Whoever does not want to wait any more for the answer to a close frame. */
+TEST(code_0_cuts_a_close_that_is_on_its_way) {
+    pulsews_client *client = open_client(start_server("ignores-close"), OPTIONS("close_timeout=20s"));
+    int64_t begin = now_ns();
+    IS(pulsews_close(client, 1000, NULL, 0), PULSEWS_ETIMEOUT);
+    IS(pulsews_close(client, 1000, NULL, 0), PULSEWS_ETIMEOUT);
+    IS(pulsews_close(client, 0, NULL, SHORT), PULSEWS_OK);
+    CHECK(now_ns() - begin < PULSEWS_SECONDS(5));
+    IS(pulsews_client_state(client), PULSEWS_DISCONNECTED);
+    IS(pulsews_close(client, 0, NULL, 0), PULSEWS_OK);
+    pulsews_client_free(client);
+}
+
 /* Until another thread is inside pulsews_recv. */
 static void await_receiver(pulsews_client *client) {
     pulsews_message message;

@@ -250,9 +250,10 @@ func (c *Conn) CloseWith(ctx context.Context, code int, reason string) error {
 	}
 }
 
-// abandon frees without waiting for a close that is on its way. A native call that waits for it, of a Disconnect or
-// Flush elsewhere, comes first; it ends with the close.
+// abandon cuts the connection and frees without waiting. A native call that waits, of a Disconnect or Flush elsewhere,
+// ends with the cut, and comes first.
 func (c *Conn) abandon() {
+	c.call(func() (int, string) { return c.native.close(0, ""), "" })
 	if c.patient.Load() == 0 {
 		c.free()
 		return

@@ -242,7 +242,7 @@ func (c *Conn) Events() []Event {
 	messages := c.events
 	c.events = nil
 	c.receiving.Unlock()
-	events := make([]Event, 0, len(messages))
+	var events []Event
 	for _, message := range messages {
 		if event, err := message.Event(); err == nil {
 			events = append(events, event)

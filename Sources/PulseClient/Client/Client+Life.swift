@@ -155,7 +155,11 @@ extension Client {
   }
 
   private func beginClose(_ code: UInt16?, _ reason: [UInt8]) {
-    if closeStarted { return }
+    if closeStarted {
+      // Whoever wants no close frame waits for no answer to one either.
+      if code == nil && life != .ended { connection?.end(closedByCaller()) }
+      return
+    }
     closeStarted = true
     // Not delivered any more, but counted.
     tail?.receiveTail()
