@@ -40,10 +40,20 @@ EOF
   echo "installed: $root$libdir/$file, $root$includedir/pulsews.h, $root$libdir/pkgconfig/pulsews.pc"
   ;;
 uninstall)
-  rm -f "$root$libdir/$file" "$root$libdir/libpulsews.so.0" "$root$libdir/libpulsews.so" \
-    "$root$libdir/pkgconfig/pulsews.pc" "$root$includedir/pulsews.h"
+  removed=0
+  for path in "$libdir/$file" "$libdir/libpulsews.so.0" "$libdir/libpulsews.so" "$libdir/pkgconfig/pulsews.pc" \
+    "$includedir/pulsews.h"; do
+    if [ -e "$root$path" ] || [ -L "$root$path" ]; then # a link may have lost its file
+      rm -f "$root$path"
+      removed=$((removed + 1))
+    fi
+  done
+  if [ "$removed" = 0 ]; then
+    echo "uninstall: nothing to remove: no file of pulsews $version in $root$libdir and $root$includedir"
+    exit
+  fi
   refresh
-  echo "uninstalled: pulsews $version from $root$prefix"
+  echo "uninstalled: $removed files of pulsews $version from $root$libdir and $root$includedir"
   ;;
 *) echo "install: what is '$1'?" >&2; exit 1 ;;
 esac

@@ -152,6 +152,19 @@ def test_installs_into_a_staging_folder(tmp_path):
     assert files_under(tmp_path) == []
 
 
+def test_uninstall_says_what_it_removed(tmp_path):
+    """Another prefix than that of the installation must not pass for success."""
+    prefix = tmp_path / "prefix"
+    nothing = make("uninstall", f"PREFIX={prefix}")
+    assert f"nothing to remove: no file of pulsews {run_version()} in {prefix}/lib and {prefix}/include" in nothing
+    assert "uninstalled" not in nothing
+    make("install", f"PREFIX={prefix}")
+    (prefix / "lib" / f"libpulsews.so.{run_version()}").unlink()  # what is left of it goes, too
+    assert "uninstalled: 4 files" in make("uninstall", f"PREFIX={prefix}")
+    assert files_under(prefix) == []
+    assert "nothing to remove" in make("uninstall", f"PREFIX={prefix}")
+
+
 def test_refuses_a_relative_prefix(tmp_path):
     done = subprocess.run(["make", "-C", str(ROOT), f"BUILD={os.environ['BUILD']}", f"DIST={FOLDER}", "install",
                            "PREFIX=relative", f"DESTDIR={tmp_path}"], capture_output=True, text=True)
