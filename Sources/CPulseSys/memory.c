@@ -54,8 +54,17 @@ void psys_stderr(const void *bytes, size_t count) {
 }
 
 int32_t psys_open_log(const char *path) {
-    int descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-    return descriptor < 0 ? -errno : descriptor;
+    /* Somebody else may have put something at the path: a link elsewhere, a pipe whose opening waits for a reader. */
+    int descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0600);
+    if (descriptor < 0) return errno == ELOOP || errno == ENXIO ? INT32_MIN : -errno;
+    struct stat status;
+    int32_t error = 0;
+    if (fstat(descriptor, &status) != 0) error = -errno;
+    else if (!S_ISREG(status.st_mode)) error = INT32_MIN;
+    else if ((status.st_mode & 0077) != 0 && fchmod(descriptor, status.st_mode & 0700) != 0) error = -errno;
+    if (error == 0) return descriptor;
+    close(descriptor);
+    return error;
 }
 
 /* The caller may hold locks: no cancellation point, and nothing that could block for long. */

@@ -144,6 +144,37 @@ TEST(the_log_in_a_file) {
     unlink(path), unlink(old);
 }
 
+/* What somebody else has put at the path: a pipe that nobody reads, a link to another file, a file that all may read. */
+TEST(the_log_file_is_a_regular_file_of_ones_own) {
+    char why[PULSEWS_ERROR_SIZE], *path = temporary(), other[64];
+    struct stat about;
+    CHECK(mkfifo(path, 0600) == 0);
+    for (int reader = -1, i = 0; i < 2; i++) { /* nobody reads it, or somebody does */
+        IS(pulsews_log_file(path, PULSEWS_LOG_INFO, why, sizeof why), PULSEWS_EIO);
+        CHECK(strstr(why, path) && strstr(why, "is not a regular file"));
+        if (i == 0) CHECK((reader = open(path, O_RDONLY | O_NONBLOCK)) >= 0); else close(reader);
+    }
+    snprintf(other, sizeof other, "%s.other", path);
+    CHECK(unlink(path) == 0 && symlink(other, path) == 0);
+    for (int exists = 0; exists < 2; exists++) {
+        IS(pulsews_log_file(path, PULSEWS_LOG_INFO, why, sizeof why), PULSEWS_EIO);
+        CHECK(strstr(why, "is not a regular file"));
+        CHECK((access(other, F_OK) == 0) == exists);
+        if (!exists) close(open(other, O_WRONLY | O_CREAT, 0644));
+    }
+    IS(pulsews_log_file("/dev/null", PULSEWS_LOG_INFO, why, sizeof why), PULSEWS_EIO);
+    CHECK(strstr(why, "is not a regular file"));
+    IS(pulsews_log_next(why, sizeof why, NULL, NULL, 0), PULSEWS_ECLOSED);
+
+    CHECK(unlink(path) == 0 && rename(other, path) == 0 && chmod(path, 0664) == 0);
+    IS(pulsews_log_file(path, PULSEWS_LOG_INFO, why, sizeof why), PULSEWS_OK);
+    CHECK(stat(path, &about) == 0 && (about.st_mode & 0777) == 0600);
+    pulsews_client_free(open_client(start_server("echo"), NO_OPTIONS));
+    CHECK(strstr(contents(path), "connected to"));
+    IS(pulsews_log_stderr(PULSEWS_LOG_OFF), PULSEWS_OK);
+    unlink(path);
+}
+
 TEST(bad_logs) {
     char why[PULSEWS_ERROR_SIZE] = "";
     IS(pulsews_log_stderr(-1), PULSEWS_EINVAL);

@@ -420,8 +420,9 @@ enum {
     PULSEWS_LOG_INFO = 3,        /* connected, ready, closed */
     PULSEWS_LOG_DEBUG = 4        /* each step of an attempt */
 };
-/* To standard error, or to the end of a file (made with mode 0600; a call with the same path opens it anew, for log
- * rotation). PULSEWS_EINVAL, PULSEWS_EIO with a sentence. */
+/* To standard error, or to the end of a file (made with mode 0600, and brought to it if others may read it; a call with
+ * the same path opens it anew, for log rotation). PULSEWS_EINVAL; PULSEWS_EIO with a sentence, also for what is no
+ * regular file: a symbolic link, a pipe, a device. */
 int32_t pulsews_log_stderr(int32_t level);
 int32_t pulsews_log_file(const char *path, int32_t level, char *error, size_t error_size);
 /* Into a queue of the last `capacity` lines (1 to 1000000), for bindings to fetch. */

@@ -33,7 +33,8 @@ double psys_strtod(const char *_Nonnull text, size_t *_Nonnull used);
 const char *_Nullable psys_getenv(const char *_Nonnull name);
 /* Writes bytes to standard error, for the log. */
 void psys_stderr(const void *_Nonnull bytes, size_t count);
-/* Opens a file to append to, made with mode 0600, closed at exec. A descriptor or -errno. */
+/* Opens a file to append to, made with mode 0600 or brought to it, closed at exec. A descriptor or -errno; INT32_MIN if
+ * it is not a regular file. */
 int32_t psys_open_log(const char *_Nonnull path);
 /* Writes a line of the log: never blocks on a full pipe, never raises SIGPIPE. 1, or 0 if the line was not written. */
 int32_t psys_write_line(int32_t descriptor, const void *_Nonnull bytes, size_t count);

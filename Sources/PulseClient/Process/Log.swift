@@ -111,8 +111,10 @@ package enum Log {
   package static func toFile(_ path: String, _ level: LogLevel) -> Failure? {
     let file = psys_open_log(path.cString)
     if file < 0 {
-      let error = TransportError(errno: -file, "can't open the log file \(quoted(path))")
-      return Failure(.io, text: error.text)
+      let what: Sentence = "can't open the log file \(quoted(path))"
+      let isOther = file == .min
+      return Failure(
+        .io, text: isOther ? sentence(what + ": it is not a regular file") : TransportError(errno: -file, what).text)
     }
     turn(shared(), .file, level, file: file, capacity: 0)
     return nil
