@@ -700,12 +700,22 @@ TEST(a_truncated_journal_keeps_what_is_whole) {
     client = make_client(1, OPTIONS(FAST, option));
     IS((int64_t)statistic(client, "journal_recovered"), 4);
     pulsews_client_free(client);
-    /* To the first page, and into it. */
-    CHECK(truncate(file, 100) == 0);
+    /* To the first page, which knows how many there were, and into it, where nothing knows. */
+    CHECK(truncate(file, 4096) == 0);
     client = make_client(1, OPTIONS(FAST, option));
-    IS((int64_t)statistic(client, "messages_accepted"), 0);
+    IS(pulsews_start(client), PULSEWS_OK);
+    EVENT(client, "\"event\":\"journal\"", "\"recovered\":0", "\"cut_messages\":4}");
     send_now(client, "again");
     pulsews_client_free(client);
+    for (int place = 64; place <= 160; place += 32) {
+        CHECK(truncate(file, place) == 0);
+        client = make_client(1, OPTIONS(FAST, option));
+        IS((int64_t)statistic(client, "messages_accepted"), 0);
+        IS(pulsews_start(client), PULSEWS_OK);
+        EVENT(client, "\"event\":\"journal\"", "\"recovered\":0", "\"cut_messages\":null}");
+        send_now(client, "again");
+        pulsews_client_free(client);
+    }
     CHECK(truncate(file, 30) == 0);
     expect_refusal(file, "is damaged in its first bytes");
     CHECK(truncate(file, 7) == 0);

@@ -37,7 +37,8 @@ import Testing
     #expect(content.filter(\.isInDoubt).count == found.inDoubt, "\(what)")
     let missing = JournalDamageTests.alive.filter { !ids.contains($0) }
     #expect(missing.isEmpty || found.cutBytes > 0, "\(what): \(missing)")
-    #expect(!knowsLast || UInt64(missing.count) <= found.cutMessages, "\(what)")
+    if let most = found.cutMessages { #expect(UInt64(missing.count) <= most, "\(what)") }
+    #expect(!knowsLast || found.cutMessages != nil, "\(what)")
     #expect(Set(ids).isSubset(of: Set(JournalDamageTests.alive + [25])), "\(what)")
     #expect(journal.usedBytes >= 0 && journal.usedBytes <= image.capacity, "\(what)")
     // It works on, and what was cut does not come back.

@@ -94,6 +94,8 @@ extension Client {
   }
 
   private func tell(_ found: Journal.Recovery, _ expired: Int) {
+    var most: Sentence = "null"
+    if let messages = found.cutMessages { most = "\(messages)" }
     var ids: Sentence = ""
     for row in found.inDoubtIDs {
       let next: Sentence = "\(ids.bytes.isEmpty ? "" : ",")[\(row.first),\(row.last)]"
@@ -102,7 +104,7 @@ extension Client {
     report(
       "{\"event\":\"journal\",\"recovered\":\(outbox.count),\"expired\":\(expired),\"in_doubt\":\(found.inDoubt),"
         + "\"first_in_doubt\":\(found.firstInDoubt),\"in_doubt_ids\":[\(ids)],\"cut_bytes\":\(found.cutBytes),"
-        + "\"cut_messages\":\(found.cutMessages)}")
+        + "\"cut_messages\":\(most)}")
     if reportsEvents && found.inDoubt > 0 {
       journal?.keepsInDoubt = true
       noteTelling(ofDoubts: true)
@@ -110,7 +112,8 @@ extension Client {
     let isBad = found.inDoubt > 0 || found.cutBytes > 0
     log(isBad ? .warning : .info) {
       "the journal: \(self.outbox.count) messages to send, \(expired) expired, \(found.inDoubt) in doubt, "
-        + "\(found.cutBytes) damaged bytes cut off with at most \(found.cutMessages) messages"
+        + "\(found.cutBytes) damaged bytes cut off"
+        + (found.cutMessages == 0 ? "" : found.cutMessages == nil ? " with messages" : " with at most \(most) messages")
     }
   }
 

@@ -53,7 +53,11 @@ extension Journal {
       }
       clear(from: position, count: limit &- position)
     }
-    if found.cutBytes > 0 { found.cutMessages = highest &- (lastSeen ?? highest) }
+    if found.cutBytes > 0 {
+      // Ids were also given to messages that were not kept here.
+      let room = found.cutBytes / UInt64(JournalFormat.Field.payload)
+      found.cutMessages = lastWord.isLost ? nil : lastSeen.map { min(highest &- $0, room) }
+    }
     settle(tail: max(position, head), lastID: highest)
     return found
   }

@@ -17,8 +17,8 @@ package final class Journal {
     package var inDoubtIDs: [(first: UInt64, last: UInt64)] = []
     /// Of damaged records and all behind them, which are lost.
     package var cutBytes: UInt64 = 0
-    /// At most so many messages were in there.
-    package var cutMessages: UInt64 = 0
+    /// At most so many messages were in there; nil where the words that say so are damaged, too.
+    package var cutMessages: UInt64? = 0
   }
 
   /// A message in the journal; the payload lies in the mapped memory.
