@@ -34,6 +34,7 @@ need stunnel4 has_daemon stunnel
 need binutils command -v readelf
 need iproute2 command -v ip
 need xz-utils command -v xz
+need valgrind command -v valgrind
 need golang-github-gorilla-websocket-dev test -d /usr/share/gocode/src/github.com/gorilla/websocket
 need squid has_daemon squid
 need tinyproxy command -v tinyproxy

@@ -114,6 +114,20 @@ int main(void) {
 """
 
 
+def test_valgrind_reads_the_debug_file(tmp_path):
+    """It must not give up, and what it tells must have names of functions and lines."""
+    application = tmp_path / "application.c"
+    # A jump that depends on a byte of the caller's that was never set, deep in the library.
+    application.write_text(APPLICATION.replace('"http://localhost/"', "url").replace(
+        "char why", "char *url = malloc(4);\n    memcpy(url + 1, \"s:\", 3);\n    char why", 1).replace(
+        "#include <stdio.h>", "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>"))
+    run("gcc", "-g", application, f"-I{ROOT / 'include'}", f"-L{FOLDER}", "-lpulsews", "-o", tmp_path / "application")
+    output = run("valgrind", tmp_path / "application", env=dict(os.environ, LD_LIBRARY_PATH=str(FOLDER)))
+    assert "Giving up" not in output and "unhandled dwarf" not in output
+    assert re.search(r"depends on uninitialised value", output)
+    assert re.search(r"pulsews_client_create \(\w+\.swift:\d+\)", output)
+
+
 def make(*arguments):
     values = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     return run("make", "-C", ROOT, f"BUILD={os.environ['BUILD']}", f"DIST={FOLDER}", *arguments, env=values)
