@@ -39,8 +39,8 @@
  *   Unless a function says otherwise, any thread may call it at any time, also several threads on one client. The
  *   exceptions are the free functions (nobody may use the handle afterwards), and pulsews_recv and a pulsews_batch,
  *   which serve one thread at a time. A blocking call on a client ends at once when another thread closes the client.
- *   The library starts one thread for each loop that it drives and short-lived ones to resolve host names; they block
- *   all signals. It installs no signal handler, and SIGPIPE never reaches the process.
+ *   The library starts one thread for each loop that it drives and short-lived ones, at most 64, to resolve host names;
+ *   they block all signals. It installs no signal handler, and SIGPIPE never reaches the process.
  *
  * OWNERSHIP
  *   The library copies what it is given: no pointer that you pass is used after the call returns. You free handles and

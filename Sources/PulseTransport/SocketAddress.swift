@@ -11,6 +11,12 @@ package struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
   package var isIPv6: Bool { storage.family == 6 }
   package var port: UInt16 { storage.port }
 
+  package func with(port: UInt16) -> SocketAddress {
+    var copy = storage
+    copy.port = port
+    return SocketAddress(copy)
+  }
+
   /// The address alone: "127.0.0.1", "::1".
   package var host: String {
     var address = storage

@@ -52,6 +52,7 @@ extension Connection {
   /// The one way to `ended`. `farewell`: the close frame for a connection that was open.
   func end(_ failure: Failure, farewell: Farewell = .none) {
     guard phase != .ended else { return }
+    if phase == .resolving { ResolverPool.leave(self) }
     let wasOpen = phase == .open || phase == .closing
     let isTail = client.tail === self
     if wasOpen && heldInput.count > 0 && !isTail && !client.closeStarted && heldFailure == nil {

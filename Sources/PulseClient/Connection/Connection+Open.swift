@@ -14,13 +14,6 @@ extension Connection {
     findWay()
   }
 
-  /// Whether an answer of the resolver is still wanted. Called by its thread, without the lock.
-  var isResolving: Bool {
-    client.mutex.lock()
-    defer { client.mutex.unlock() }
-    return phase == .resolving
-  }
-
   /// The resolver's answer; called by its thread, without the lock.
   func resolved(_ answer: Result<[SocketAddress], TransportError>) {
     client.mutex.lock()
@@ -223,8 +216,10 @@ extension Connection {
     case .open, .closing, .ended: return
     }
     if let proxy, phase == .connecting || phase == .proxying { doing.add(" (\(proxy.name))") }
-    let failure = Failure(
-      .openTimeout, "\(url.redacted): \(doing) within open_timeout (\(seconds: client.options.openTimeout) s)")
+    var limit: Sentence = "open_timeout (\(seconds: client.options.openTimeout) s)"
+    let stuck = phase == .resolving ? ResolverPool.stuck(before: self) : 0
+    if stuck > 0 { limit.add(": \(stuck) name look-ups are stuck") }
+    let failure = Failure(.openTimeout, "\(url.redacted): \(doing) within \(limit)")
     if phase == .upgrading { upgradeEnded(failure) } else { end(failure) }
   }
 }

@@ -34,7 +34,7 @@ extension Connection {
       addresses = .success([address])
       host.loop.post(self, tag: Signal.resolved)
       host.hurry()
-    } else if !ResolverPool.submit(host: name, port: port, for: self) {
+    } else if !ResolverPool.submit(name, for: self) {
       end(Failure(.noFiles, "can't start a thread to resolve \(name)"))
     }
   }
@@ -45,7 +45,10 @@ extension Connection {
     switch answer {
     case .failure(let error):
       end(Failure(resolvesTarget ? error : named(error)))
-    case .success(let list):
+    case .success(let found):
+      let port = resolvesTarget ? url.port : proxy?.port ?? url.port
+      var list: [SocketAddress] = []
+      for address in found { list.append(address.with(port: port)) }
       if resolvesTarget, let proxy {
         resolvesTarget = false
         targets = list

@@ -3,40 +3,64 @@ import CPulseSys
 import PulseText
 import PulseTransport
 
-/// Threads that resolve host names, since the system's resolver blocks. They start on demand, at most four at once,
-/// and end when there is nothing left to do. A look-up can't be stopped: its answer finds out whether it is wanted.
+/// Threads that resolve host names, since the system's resolver blocks, for minutes where a zone is dead. A name is
+/// looked up once at a time, for all who ask for it, so that it costs one thread, whoever comes back for it. Threads
+/// start on demand and end when there is nothing left to do. A look-up can't be stopped.
 enum ResolverPool {
-  private struct Job {
+  private final class Lookup {
     let host: String
-    let port: UInt16
-    let connection: Connection
+    let name: [UInt8]
+    /// FNV-1a.
+    let hash: UInt
+    var isRunning = false
+    var waiters: [Connection] = []
+
+    init(_ host: String, _ name: [UInt8]) {
+      self.host = host
+      self.name = name
+      var hash: UInt = 0xCBF2_9CE4_8422_2325
+      for byte in name { hash = (hash ^ UInt(byte)) &* 0x100_0000_01B3 }
+      self.hash = hash
+    }
   }
 
   private final class Shared: @unchecked Sendable {  // guarded by `mutex`
     let forkGeneration = psys_fork_generation()
     let mutex = Mutex()
-    var jobs: [Job] = []
+    var lookups: [Lookup] = []
     var threads = 0
+    /// Hashes of names that were not resolved when they were looked up last, or in time: they let the others go first.
+    /// Each has one place, that of its last bits.
+    let troubled = UnsafeMutablePointer<UInt>.allocate(capacity: ResolverPool.troubledLimit)
+
+    init() { troubled.initialize(repeating: 0, count: ResolverPool.troubledLimit) }
   }
 
-  private static let threadLimit = 4
+  private static let threadLimit = 64
+  /// A power of two.
+  private static let troubledLimit = 256
 
   // Replaced only in a child after fork(); see `DefaultHost`.
   nonisolated(unsafe) private static var current = Shared()
 
-  private static func shared() -> Shared {
+  private static func locked() -> Shared {
     if current.forkGeneration != psys_fork_generation() {
       _ = Unmanaged.passRetained(current)
       current = Shared()
     }
+    current.mutex.lock()
     return current
   }
 
   /// Calls `connection.resolved` from a thread later. False if there is no thread to do it.
-  static func submit(host: String, port: UInt16, for connection: Connection) -> Bool {
-    let shared = shared()
-    shared.mutex.lock()
+  static func submit(_ host: String, for connection: Connection) -> Bool {
+    let shared = locked()
     defer { shared.mutex.unlock() }
+    let name = host.bytes
+    for lookup in shared.lookups where lookup.name == name {
+      lookup.waiters.append(connection)
+      return true
+    }
     if shared.threads < threadLimit {
       do throws(TransportError) {
         try Thread.startDetached(name: "pulsews-dns") { ResolverPool.work(shared) }
@@ -45,17 +69,73 @@ enum ResolverPool {
         if shared.threads == 0 { return false }
       }
     }
-    shared.jobs.append(Job(host: host, port: port, connection: connection))
+    let lookup = Lookup(host, name)
+    lookup.waiters.append(connection)
+    shared.lookups.append(lookup)
     return true
+  }
+
+  /// The connection does not wait any more.
+  static func leave(_ connection: Connection) {
+    let shared = locked()
+    defer { shared.mutex.unlock() }
+    guard let lookup = find(connection, shared) else { return }
+    lookup.waiters.removeAll { $0 === connection }
+    if lookup.isRunning {
+      note(lookup, isTroubled: true, shared)
+    } else if lookup.waiters.isEmpty {
+      shared.lookups.removeAll { $0 === lookup }
+    }
+  }
+
+  /// How many look-ups keep that of the connection from beginning; 0 if it has begun.
+  static func stuck(before connection: Connection) -> Int {
+    let shared = locked()
+    defer { shared.mutex.unlock() }
+    guard let lookup = find(connection, shared), !lookup.isRunning else { return 0 }
+    return shared.threads
+  }
+
+  private static func find(_ connection: Connection, _ shared: Shared) -> Lookup? {
+    for lookup in shared.lookups {
+      for waiter in lookup.waiters where waiter === connection { return lookup }
+    }
+    return nil
+  }
+
+  private static func note(_ lookup: Lookup, isTroubled: Bool, _ shared: Shared) {
+    let place = Int(lookup.hash & UInt(troubledLimit - 1))
+    if isTroubled { shared.troubled[place] = lookup.hash } else if isTroubledNow(lookup, shared) { shared.troubled[place] = 0 }
+  }
+
+  private static func isTroubledNow(_ lookup: Lookup, _ shared: Shared) -> Bool {
+    shared.troubled[Int(lookup.hash & UInt(troubledLimit - 1))] == lookup.hash
+  }
+
+  /// Names that resolved before, or were never tried, before those that made trouble.
+  private static func next(_ shared: Shared) -> Lookup? {
+    var late: Lookup?
+    for lookup in shared.lookups where !lookup.isRunning {
+      if !isTroubledNow(lookup, shared) { return lookup }
+      if late == nil { late = lookup }
+    }
+    return late
   }
 
   private static func work(_ shared: Shared) {
     shared.mutex.lock()
-    while !shared.jobs.isEmpty {
-      let job = shared.jobs.removeFirst()
+    while let lookup = next(shared) {
+      lookup.isRunning = true
       shared.mutex.unlock()
-      // Behind slow look-ups an attempt may have given up: its name must not hold up the others.
-      if job.connection.isResolving { job.connection.resolved(AddressResolver.resolve(host: job.host, port: job.port)) }
+      let answer = AddressResolver.resolve(host: lookup.host, port: 0)
+      var isTroubled = true
+      if case .success = answer { isTroubled = false }
+      shared.mutex.lock()
+      note(lookup, isTroubled: isTroubled, shared)
+      shared.lookups.removeAll { $0 === lookup }
+      shared.mutex.unlock()
+      // Nobody joins or leaves it any more.
+      for waiter in lookup.waiters { waiter.resolved(answer) }
       shared.mutex.lock()
     }
     shared.threads -= 1
