@@ -13,6 +13,8 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
   package struct Connected: Sendable {
     package let descriptor: Int32
     package let address: SocketAddress
+    /// Those that have not failed either, in the order in which they would have had their turn.
+    package let others: [SocketAddress]
     package func makeStream() -> TCPStream { TCPStream(descriptor: descriptor, peer: address.description) }
   }
   package typealias Report = @Sendable (Result<Connected, TransportError>) -> Void
@@ -44,6 +46,9 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
   private let name: String
   private let addresses: [SocketAddress]
   private let attemptDelay: Int64
+  /// Before the first address that failed behind TCP lately, and how many come before that.
+  private let suspectDelay: Int64
+  private let sound: Int
   private let deadline: Int64
   private var report: Report?
   private var isStarted = false
@@ -54,18 +59,22 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
   private var deadlineTimer = TimerID.none
 
   /// - Parameters:
-  ///   - addresses: in the resolver's order; families are interleaved here, IPv6 first.
+  ///   - addresses: in the resolver's order; families are interleaved here, IPv6 first, and what `AddressMemory` knows as
+  ///     bad comes last.
   ///   - name: what error sentences call the target, "example.com:443".
   ///   - deadline: when to give up, on `Clock.monotonic()`; `.max` leaves it to the system.
+  ///   - suspectDelayNs: what the others have before the first of those joins the race.
   ///   - report: called once with the outcome, then let go; not called after a `cancel()` that returned true.
   package init(
     loop: EventLoop, addresses: [SocketAddress], name: String, deadline: Int64,
-    attemptDelayNs: Int64 = Connector.recommendedAttemptDelay, report: @escaping Report
+    attemptDelayNs: Int64 = Connector.recommendedAttemptDelay,
+    suspectDelayNs: Int64 = 8 * Connector.recommendedAttemptDelay, report: @escaping Report
   ) {
     self.loop = loop
-    self.addresses = Self.interleaved(addresses)
+    (self.addresses, sound) = AddressMemory.ordered(Self.interleaved(addresses))
     self.name = name
     self.attemptDelay = attemptDelayNs
+    suspectDelay = suspectDelayNs
     self.deadline = deadline
     self.report = report
     super.init()
@@ -134,7 +143,13 @@ extension Connector {
     if errno == 0 {
       attempts.remove(at: index)
       loop.unregister(attempt.registration)
-      return finish(.success(Connected(descriptor: attempt.descriptor, address: attempt.address)))
+      var others: [SocketAddress] = []
+      for other in attempts { others.append(other.address) }
+      while nextAddress < addresses.count {
+        others.append(addresses[nextAddress])
+        nextAddress &+= 1
+      }
+      return finish(.success(Connected(descriptor: attempt.descriptor, address: attempt.address, others: others)))
     }
     attempts.remove(at: index)
     drop(attempt)
@@ -161,7 +176,8 @@ extension Connector {
     if attempts.isEmpty { return finish(.failure(allFailed())) }
     if nextAddress < addresses.count {
       attemptTimer = loop.schedule(
-        self, tag: Tag.nextAttempt, deadline: Clock.deadline(Clock.monotonic(), after: attemptDelay))
+        self, tag: Tag.nextAttempt,
+        deadline: Clock.deadline(Clock.monotonic(), after: nextAddress == sound ? suspectDelay : attemptDelay))
     }
     mutex.unlock()
   }

@@ -9,7 +9,7 @@ import Testing
   typealias Outcome = Result<Connector.Connected, TransportError>
 
   /// Connects with a loop of its own and waits for the report.
-  private func connect(
+  func connect(
     _ addresses: [SocketAddress], name: String = "test.example:80", within: Int64 = patience,
     attemptDelay: Int64 = Connector.recommendedAttemptDelay
   ) throws -> Outcome {

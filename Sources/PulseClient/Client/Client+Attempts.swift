@@ -152,7 +152,7 @@ extension Client {
   func lost(_ failure: Failure, endpoint: Int, wasOpen: Bool, _ now: Int64) {
     self.failure = failure
     countFailure(failure, wasOpen: wasOpen)
-    let isFatal = failure.isFatal && !options.retryFatal
+    let isFatal = failure.isFatal && !failure.isOfOneAddress && !options.retryFatal
     if isFatal {
       endpoints.ruledOut(endpoint, now)
     } else if wasOpen {

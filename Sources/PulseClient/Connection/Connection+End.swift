@@ -52,6 +52,8 @@ extension Connection {
   /// The one way to `ended`. `farewell`: the close frame for a connection that was open.
   func end(_ failure: Failure, farewell: Farewell = .none) {
     guard phase != .ended else { return }
+    var failure = failure
+    if leavesAddress(&failure) { return }
     if phase == .resolving { ResolverPool.leave(self) }
     let wasOpen = phase == .open || phase == .closing
     let isTail = client.tail === self
@@ -65,6 +67,7 @@ extension Connection {
     }
     phase = .ended
     cancel(&openTimer)
+    cancel(&shareTimer)
     cancel(&closeTimer)
     cancel(&heartbeatTimer)
     cancel(&flushTimer)

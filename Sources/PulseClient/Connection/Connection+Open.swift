@@ -94,7 +94,7 @@ extension Connection {
     guard let parser = upgradeParser else { return }
     switch parser.receive(UnsafeRawBufferPointer(bytes)) {
     case .needMoreBytes:
-      break
+      if parser.isReadingBody { limitBody() }
     case .accepted(let acceptance):
       becomeOpen(acceptance)
       if acceptance.consumed < bytes.count {
@@ -163,6 +163,8 @@ extension Connection {
     configuration.compressionThreshold = options.compressionThreshold
     wire = WireConnection(configuration: configuration)
     cancel(&openTimer)
+    cancel(&shareTimer)
+    if let blamedAddress { AddressMemory.note(blamedAddress, .served) }
     phase = .open
     let now = Clock.monotonic()
     openedAt = now
@@ -196,6 +198,16 @@ extension Connection {
 
   func openDeadlinePassed() {
     if goesOnLate() { return }
+    var limit: Sentence = "open_timeout (\(seconds: client.options.openTimeout) s)"
+    let stuck = phase == .resolving ? ResolverPool.stuck(before: self) : 0
+    if stuck > 0 { limit.add(": \(stuck) name look-ups are stuck") }
+    isLate(limit)
+  }
+
+  /// The address has had its share of the time, or a refusal's body goes on and on.
+  func shareIsOver() { isLate("half of the time that was left of open_timeout") }
+
+  private func isLate(_ limit: Sentence) {
     var doing: Sentence
     switch phase {
     case .resolving:
@@ -216,9 +228,6 @@ extension Connection {
     case .open, .closing, .ended: return
     }
     if let proxy, phase == .connecting || phase == .proxying { doing.add(" (\(proxy.name))") }
-    var limit: Sentence = "open_timeout (\(seconds: client.options.openTimeout) s)"
-    let stuck = phase == .resolving ? ResolverPool.stuck(before: self) : 0
-    if stuck > 0 { limit.add(": \(stuck) name look-ups are stuck") }
     let failure = Failure(.openTimeout, "\(url.redacted): \(doing) within \(limit)")
     if phase == .upgrading { upgradeEnded(failure) } else { end(failure) }
   }

@@ -49,9 +49,10 @@ extension Connection {
       let port = resolvesTarget ? url.port : proxy?.port ?? url.port
       var list: [SocketAddress] = []
       for address in found { list.append(address.with(port: port)) }
+      if targets.isEmpty { known = list }
       if resolvesTarget, let proxy {
         resolvesTarget = false
-        targets = list
+        targets = AddressMemory.ordered(list).list
         resolve(proxy.host, proxy.port)
       } else {
         connect(to: list)
@@ -72,6 +73,7 @@ extension Connection {
     client.log(.debug) { "connecting to \(place), \(list.count) addresses" }
     let connector = Connector(
       loop: host.loop, addresses: list, name: place, deadline: Int64.max,
+      suspectDelayNs: max(client.options.openTimeout / 4, Connector.recommendedAttemptDelay),
       report: { outcome in self.connected(outcome) })
     self.connector = connector
     connector.start()
@@ -92,21 +94,24 @@ extension Connection {
       end(Failure(named(error)))
     case .success(let winner):
       stream = winner.makeStream()
+      address = winner.address
+      others = winner.others
+      client.log(.debug) { "the TCP connection to \(winner.address.description) is made" }
+      limitShare()
       do throws(TransportError) {
         registration = try host.loop.registerForChanges(winner.descriptor, self)
       } catch {
         end(Failure(error))
         return
       }
-      if let proxy { enter(proxy, at: winner.address) } else { secure() }
+      if let proxy { enter(proxy) } else { secure() }
     }
   }
 
   // MARK: Proxies
 
-  private func enter(_ proxy: ProxyURL, at address: SocketAddress) {
+  private func enter(_ proxy: ProxyURL) {
     guard var lower = stream else { return }
-    proxyAddress = address
     if proxy.scheme == .https, let context = client.proxyTLS {
       if !client.options.verify { client.log(.warning) { "TLS without verification with the proxy \(proxy.name)" } }
       lower = context.makeStream(over: lower, host: proxy.host, port: proxy.port)
@@ -141,15 +146,84 @@ extension Connection {
     case .wouldBlock, .end:
       break
     case .failed(let error):
-      if tunnel.refusedAddress, targets.count > 1, let proxyAddress {
+      if tunnel.refusedAddress, tryNextTarget() {
         client.log(.debug) { "\(error.text); trying the next address" }
-        targets.removeFirst()
-        leaveStream()
-        connect(to: [proxyAddress])
       } else {
         end(Failure(error))
       }
     }
+  }
+
+  /// Asks the proxy for another address of the server.
+  private func tryNextTarget() -> Bool {
+    guard targets.count > 1, let address else { return false }
+    targets.removeFirst()
+    leaveStream()
+    connect(to: [address])
+    return true
+  }
+
+  // MARK: Addresses that fail behind TCP
+
+  /// Where a failure of the present phase lies: the proxy as long as it is being asked, else the server, if that was
+  /// resolved here.
+  var blamedAddress: SocketAddress? { phase == .proxying ? address : targets.first ?? address }
+
+  /// An address of the name that has not failed lately and was not tried in this attempt.
+  private var hasAnother: Bool {
+    targets.count > 1 ? AddressMemory.hasSound(targets, from: 1) : AddressMemory.hasSound(others, from: 0)
+  }
+
+  /// An address that takes the connection and then hangs leaves time for another.
+  private func limitShare() {
+    let now = Clock.monotonic()
+    let left = Clock.deadline(startedAt, after: client.options.openTimeout) &- now
+    if left < 2_000_000_000 || !hasAnother { return }
+    shareTimer = host.loop.schedule(self, tag: Signal.share, deadline: Clock.deadline(now, after: left / 2))
+  }
+
+  /// The verdict is there: it does not wait long for its reasons.
+  func limitBody() {
+    if isReadingBody { return }
+    isReadingBody = true
+    cancel(&shareTimer)
+    shareTimer = host.loop.schedule(self, tag: Signal.share, deadline: Clock.monotonic() &+ 1_000_000_000)
+  }
+
+  /// A failure behind the TCP connection is remembered as one of the address, which is named. True if the attempt goes
+  /// on with another one that has not failed lately: each attempt but the first few makes one connection.
+  func leavesAddress(_ failure: inout Failure) -> Bool {
+    guard openedAt == 0, failure.isOfAddress else { return false }
+    if phase != .connecting && phase != .resolving, let blamed = blamedAddress {
+      AddressMemory.note(blamed, failure.isFatal ? .failedForGood : .failed)
+      for other in known where other != blamed {
+        let outcome = AddressMemory.outcome(of: other)
+        if outcome == .served || outcome == .failed { failure.isOfOneAddress = true }
+      }
+      if known.count > 1 || !hasAddress {
+        failure.text = sentence("\(failure.text) (address \(blamed.description))")
+      }
+      if failure.code != .handshake, openTimer != nil, hasAnother {
+        let text = failure.text
+        client.log(.warning) { "\(text); trying another address" }
+        if !left.bytes.isEmpty { left.add(", ") }
+        left.add("\(blamed.description)")
+        let rest = others
+        if !tryNextTarget() {
+          leaveStream()
+          connect(to: rest)
+        }
+        return true
+      }
+    }
+    if !left.bytes.isEmpty { failure.text = sentence("\(failure.text); before that failed \(left)") }
+    return false
+  }
+
+  /// The way began with an address, which sentences name anyway.
+  private var hasAddress: Bool {
+    if let proxy, phase == .proxying || targets.isEmpty { return AddressResolver.literal(proxy.host, port: 0) != nil }
+    return proxy == nil && AddressResolver.literal(url.host, port: 0) != nil
   }
 
   // MARK: TLS
@@ -163,7 +237,6 @@ extension Connection {
     stream = makeTLS(over: lower, with: tlsContext)
     overTLS = true
     phase = .securing
-    client.log(.debug) { "TCP is connected, TLS begins" }
     continueSecuring()
   }
 
@@ -214,6 +287,8 @@ extension Connection {
 
   /// Gives up the stream for another one of the same attempt.
   private func leaveStream() {
+    cancel(&shareTimer)
+    isReadingBody = false
     if let registration { host.loop.unregister(registration) }
     registration = nil
     stream?.shutdown()

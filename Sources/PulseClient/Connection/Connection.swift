@@ -25,6 +25,7 @@ final class Connection: EventHandler, @unchecked Sendable {
     static let failure = 7
     static let session = 8
     static let resume = 9
+    static let share = 10
   }
 
   let client: Client
@@ -45,7 +46,14 @@ final class Connection: EventHandler, @unchecked Sendable {
   var addresses: Result<[SocketAddress], TransportError>?
   var connector: Connector?
   var proxy: ProxyURL?
-  var proxyAddress: SocketAddress?
+  /// The peer of the TCP connection: the server, or the proxy.
+  var address: SocketAddress?
+  /// Other addresses of its name that may do better.
+  var others: [SocketAddress] = []
+  /// All addresses of the name that is being tried.
+  var known: [SocketAddress] = []
+  /// Addresses that this attempt has left.
+  var left: Sentence = ""
   /// The proxy's part of the stream, while it is being asked.
   var tunnel: ProxyStream?
   /// The server's addresses, for a proxy that is given addresses; the first is the one it is asked for.
@@ -68,6 +76,9 @@ final class Connection: EventHandler, @unchecked Sendable {
   var isOutdated = false
   var wire: WireConnection?
   var openTimer: TimerID?
+  /// Ends the time of one address, or that of a refusal's body.
+  var shareTimer: TimerID?
+  var isReadingBody = false
   var closeTimer: TimerID?
   var heartbeatTimer: TimerID?
   var flushTimer: TimerID?
@@ -173,6 +184,9 @@ final class Connection: EventHandler, @unchecked Sendable {
     case Signal.openDeadline:
       openTimer = nil
       openDeadlinePassed()
+    case Signal.share:
+      shareTimer = nil
+      shareIsOver()
     case Signal.closeDeadline:
       closeTimer = nil
       closeDeadlinePassed()

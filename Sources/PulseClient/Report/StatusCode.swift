@@ -151,6 +151,8 @@ package struct Failure: Sendable {
   var httpStatus = 0
   /// Seconds that the server asked to wait; nil if it did not.
   var retryAfter: Int?
+  /// Another address of the same name may do.
+  var isOfOneAddress = false
 
   package init(_ code: StatusCode, _ text: Sentence) { self.init(code, text: sentence(text)) }
 
@@ -167,6 +169,15 @@ package struct Failure: Sendable {
     case .proxyLogin, .redirect: true
     case .handshake: httpStatus == 401 || httpStatus == 403 || httpStatus == 404
     default: false
+    }
+  }
+
+  /// Behind a TCP connection: whether it may be due to the address, and not to what was asked, or to this side.
+  var isOfAddress: Bool {
+    switch code {
+    case .closed, .moved, .invalidArgument, .redirect, .proxyLogin, .noFiles, .noMemory, .trust: false
+    case .handshake: httpStatus / 100 != 3 && httpStatus / 100 != 4
+    default: true
     }
   }
 
