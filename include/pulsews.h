@@ -389,7 +389,8 @@ int32_t pulsews_close_code(const pulsews_client *client);
 int64_t pulsews_close_reason(const pulsews_client *client, char *buffer, size_t size);
 
 /* The server's answer to the handshake: HTTP status (101 if it was accepted, 0 while there is none), header lines as
- * "Name: value\n", and of a refusal (PULSEWS_EHANDSHAKE) the first 4 KiB of the body, which may hold any bytes. */
+ * "Name: value\n", and of a refusal (PULSEWS_EHANDSHAKE) the first 4 KiB of the body, which may hold any bytes, as far
+ * as they came within a second. After a 101 that is not valid its status and headers are there. */
 int32_t pulsews_handshake_status(const pulsews_client *client);
 int64_t pulsews_handshake_headers(const pulsews_client *client, char *buffer, size_t size);
 int64_t pulsews_handshake_body(const pulsews_client *client, char *buffer, size_t size);

@@ -6,7 +6,7 @@ import CPulseSys
 /// success forgets it.
 package enum AddressMemory {
   package enum Outcome {
-    case unknown, served, failed
+    case served, failed
     /// In a way that a retry at this address does not mend.
     case failedForGood
   }
@@ -90,11 +90,14 @@ package enum AddressMemory {
     return (result, sound)
   }
 
-  package static func outcome(of address: SocketAddress) -> Outcome {
+  /// Whether one of the list has served, or failed in a way that may pass.
+  package static func hasHope(_ list: [SocketAddress]) -> Bool {
     let shared = locked()
     defer { shared.mutex.unlock() }
-    guard let index = shared.index(of: address) else { return .unknown }
-    return shared.entries[index].outcome
+    for address in list {
+      if let index = shared.index(of: address), shared.entries[index].outcome != .failedForGood { return true }
+    }
+    return false
   }
 
   /// Whether one of the list, from this index on, has not failed lately.

@@ -99,6 +99,8 @@ struct ProxyDialogue {
   /// How many bytes may be read now; 0 when there is nothing more to read.
   var wanted: Int { state == .done ? 0 : wantedNow }
 
+  var isReadingBody: Bool { state == .body }
+
   mutating func sent(_ count: Int) { outgoing.removeFirst(min(max(count, 0), outgoing.count)) }
 
   /// At most `wanted` bytes.

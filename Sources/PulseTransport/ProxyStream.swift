@@ -104,6 +104,9 @@ package final class ProxyStream: ByteStream, @unchecked Sendable {  // guarded b
     }
   }
 
+  /// It has refused, and only (more of) its body is missing.
+  package var isReadingBody: Bool { dialogue.isReadingBody }
+
   /// The time is over: what the proxy has said so far, if that is a refusal.
   package func timedOut() -> TransportError? {
     if isOpen || failure != nil { return failure }

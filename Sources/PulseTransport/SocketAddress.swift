@@ -30,7 +30,7 @@ package struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
   /// "127.0.0.1:443", "[::1]:443".
   package var description: String { sentence(isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)") }
 
-  package static func == (a: SocketAddress, b: SocketAddress) -> Bool {
+  @inline(never) package static func == (a: SocketAddress, b: SocketAddress) -> Bool {
     a.storage.family == b.storage.family && a.storage.port == b.storage.port && a.storage.scope == b.storage.scope
       && a.storage.high == b.storage.high && a.storage.low == b.storage.low
   }
@@ -78,6 +78,7 @@ package enum AddressResolver {
     return name.count == local.count || name[name.count - local.count - 1] == 46
   }
 
+  @inline(never)
   private static func query(
     _ host: String, _ port: UInt16, configuredOnly: Bool, _ problem: inout Int32, _ errno: inout Int32
   ) -> [SocketAddress] {

@@ -43,6 +43,16 @@ struct HTTPHead {
     return nil
   }
 
+  /// The same for headers of which there may be one, without those that are empty. `isTwice`: there are two.
+  @inline(never) func single(_ name: Literal, isTwice: inout Bool) -> ArraySlice<UInt8>? {
+    var value: ArraySlice<UInt8>?
+    for field in fields where !field.value.isEmpty && HTTPText.sameIgnoringCase(bytes[field.name], name) {
+      isTwice = value != nil
+      value = bytes[field.value]
+    }
+    return value
+  }
+
   /// The elements of a comma-separated header, over all headers of that name (RFC 9110 §5.3), trimmed; empty elements
   /// are left out (§5.6.1.2).
   func list(of name: Literal) -> [ArraySlice<UInt8>] {

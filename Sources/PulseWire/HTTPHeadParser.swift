@@ -13,7 +13,8 @@ struct HTTPHeadFailure {
 
 /// Parses the head of one HTTP/1.1 message as its bytes arrive, in either role. It is strict where leniency lets two
 /// readers see two different messages (RFC 9112 §2.2, §5): lines end with CR LF and nothing else, no line is continued,
-/// no space stands before a colon. Every byte is judged when it comes.
+/// no space stands before a colon. Every byte is judged when it comes. An answer that only refuses is read for what it
+/// says instead, since the connection ends with it: nothing in it but its size makes it fail.
 struct HTTPHeadParser {
   enum Kind { case request, response }
   enum Progress {
@@ -25,7 +26,8 @@ struct HTTPHeadParser {
   private enum State {
     case protocolName, status, afterStatus, reason  // of a response
     case method, target, version  // of a request
-    case lineFeed, fieldStart, fieldName, beforeValue, value, lastLineFeed
+    case lineFeed, fieldStart, fieldName, afterName, beforeValue, value, lastLineFeed
+    case skippedLine
     case complete, failed
   }
 
@@ -35,6 +37,8 @@ struct HTTPHeadParser {
   private let maxSize: Int
   private let used: Int
   private let maxFields: Int
+  /// The status is one of a refusal.
+  private(set) var isRefusal = false
   /// Where the part that is being read began.
   private var mark = 0
   private var nameBegin = 0
@@ -61,8 +65,8 @@ struct HTTPHeadParser {
   mutating func receive(_ chunk: UnsafeRawBufferPointer, from offset: inout Int) -> Progress {
     while offset < chunk.count {
       if head.bytes.count + used >= maxSize { return tooLarge("is larger than \(maxSize) bytes", status: 431) }
-      let byte = chunk[offset]
-      if let failure = accept(byte) {
+      var byte = chunk[offset]
+      if let failure = accept(&byte) {
         state = .failed
         return .failed(failure.text.bytes.isEmpty ? notHTTP(chunk, from: offset) : failure)
       }
@@ -73,28 +77,45 @@ struct HTTPHeadParser {
     return .needMoreBytes
   }
 
-  /// Takes one byte, which will stand at `size`.
-  private mutating func accept(_ byte: UInt8) -> HTTPHeadFailure? {
+  /// Takes one byte, which will stand at `size`: as it is, or as a blank.
+  private mutating func accept(_ byte: inout UInt8) -> HTTPHeadFailure? {
     let at = head.bytes.count
     switch state {
-    case .protocolName, .status, .afterStatus, .reason: return acceptStatusLine(byte, at)
+    case .protocolName, .status, .afterStatus, .reason: return acceptStatusLine(&byte, at)
     case .method, .target, .version: return acceptRequestLine(byte, at)
 
-    case .lineFeed:
-      guard byte == 0x0A else { return malformed("has a carriage return that no line feed follows") }
-      state = .fieldStart
+    case .lineFeed, .lastLineFeed:
+      if byte == 0x0A {
+        state = state == .lineFeed ? .fieldStart : .complete
+      } else if !isRefusal {
+        return malformed("has a carriage return that no line feed follows")
+      } else if state == .lastLineFeed || !goOnWithValue(at) {
+        state = .skippedLine
+      } else {
+        // RFC 9112 §2.2: a carriage return alone is a blank.
+        return accept(&byte)
+      }
 
     case .fieldStart:
-      if byte == 0x0D {
-        state = .lastLineFeed
+      if byte == 0x0D || (isRefusal && byte == 0x0A) {
+        state = byte == 0x0D ? .lastLineFeed : .complete
         return nil
       }
-      // RFC 9112 §5.2: a continued line (obs-fold) is refused.
+      let isFull = head.fields.count >= maxFields
+      if isRefusal {
+        // RFC 9112 §5.2: a continued line (obs-fold) belongs to the value before, with blanks for the end of the line.
+        if HTTPText.isBlank(byte), goOnWithValue(at) { return nil }
+        if isFull || !HTTPText.isToken(byte) {
+          state = .skippedLine
+          return nil
+        }
+      }
+      // §5.2: else it is refused.
       if HTTPText.isBlank(byte) { return malformed("has a header line that begins with a blank") }
       guard HTTPText.isToken(byte) else {
         return malformed("has a header name with the byte \(byte: byte)")
       }
-      if head.fields.count >= maxFields { return tooLargeFailure("has more than \(maxFields) headers", status: 431) }
+      if isFull { return tooLargeFailure("has more than \(maxFields) headers", status: 431) }
       nameBegin = at
       state = .fieldName
 
@@ -102,6 +123,11 @@ struct HTTPHeadParser {
       if byte == UInt8(ascii: ":") {
         nameEnd = at
         state = .beforeValue
+        return nil
+      }
+      if isRefusal, !HTTPText.isToken(byte) {
+        nameEnd = at
+        state = HTTPText.isBlank(byte) ? .afterName : byte == 0x0A ? .fieldStart : .skippedLine
         return nil
       }
       guard HTTPText.isToken(byte) else {
@@ -113,13 +139,24 @@ struct HTTPHeadParser {
             : "has the byte \(byte: byte) in the header name that begins with \(quoted: name)")
       }
 
+    case .afterName:
+      if byte == UInt8(ascii: ":") {
+        state = .beforeValue
+      } else if !HTTPText.isBlank(byte) {
+        state = byte == 0x0A ? .fieldStart : .skippedLine
+      }
+
+    case .skippedLine:
+      if byte == 0x0A { state = .fieldStart }
+
     case .beforeValue, .value:
-      if byte == 0x0D {
+      if byte == 0x0D || (isRefusal && byte == 0x0A) {
         if state == .beforeValue { (mark, valueEnd) = (at, at) }
         head.fields.append(HTTPHead.Field(name: nameBegin..<nameEnd, value: mark..<valueEnd))
-        state = .lineFeed
+        state = byte == 0x0D ? .lineFeed : .fieldStart
         return nil
       }
+      if isRefusal, !HTTPText.isFieldText(byte) { byte = 0x20 }
       guard HTTPText.isFieldText(byte) else {
         let name = head.bytes[nameBegin..<nameEnd]
         return malformed("has the byte \(byte: byte) in the value of header \(quoted: name)")
@@ -131,20 +168,26 @@ struct HTTPHeadParser {
       }
       valueEnd = at + 1
 
-    case .lastLineFeed:
-      guard byte == 0x0A else { return malformed("has a carriage return that no line feed follows") }
-      state = .complete
-
     case .complete, .failed:
       return malformed("goes on after its end")
     }
     return nil
   }
 
+  /// The line that has just ended goes on: its end becomes blanks. False if it was none of a header.
+  private mutating func goOnWithValue(_ at: Int) -> Bool {
+    guard let field = head.fields.popLast() else { return false }
+    (nameBegin, nameEnd) = (field.name.lowerBound, field.name.upperBound)
+    (mark, valueEnd) = (field.value.lowerBound, field.value.upperBound)
+    state = field.value.isEmpty ? .beforeValue : .value
+    for place in (at - 2)..<at where !HTTPText.isFieldText(head.bytes[place]) { head.bytes[place] = 0x20 }
+    return true
+  }
+
   // MARK: First lines
 
   /// RFC 9112 §4: "HTTP/1.1 101 Switching Protocols". The space before an empty reason phrase may be missing.
-  private mutating func acceptStatusLine(_ byte: UInt8, _ at: Int) -> HTTPHeadFailure? {
+  private mutating func acceptStatusLine(_ byte: inout UInt8, _ at: Int) -> HTTPHeadFailure? {
     switch state {
     case .protocolName:
       let name: Literal = "HTTP/1."
@@ -161,24 +204,26 @@ struct HTTPHeadParser {
     case .status:
       guard HTTPText.isDigit(byte) else { return badStatus(byte) }
       head.status = head.status &* 10 &+ Int(byte &- UInt8(ascii: "0"))
-      if at == mark, !(1...5).contains(head.status) { return badStatus(byte) }
       if at == mark + 2 { state = .afterStatus }
     case .afterStatus:
+      // RFC 9110 §15: a status outside of 100 to 599 is a failure of the server's.
+      let refuses = head.status / 100 != 1
+      mark = at
       if byte == 0x20 {
         mark = at + 1
-        state = .reason
-      } else if byte == 0x0D {
-        head.reason = at..<at
-        state = .lineFeed
-      } else {
+      } else if byte != 0x0D && !(refuses && byte == 0x0A) {
         return badStatus(byte)
       }
+      isRefusal = refuses
+      state = .reason
+      if byte != 0x20 { return acceptStatusLine(&byte, at) }
     default:
-      if byte == 0x0D {
+      if byte == 0x0D || (isRefusal && byte == 0x0A) {
         head.reason = mark..<at
-        state = .lineFeed
+        state = byte == 0x0D ? .lineFeed : .fieldStart
       } else if !HTTPText.isFieldText(byte) {
-        return malformed("has the byte \(byte: byte) in its status line")
+        if !isRefusal { return malformed("has the byte \(byte: byte) in its status line") }
+        byte = 0x20
       }
     }
     return nil
@@ -241,7 +286,7 @@ struct HTTPHeadParser {
   }
 
   private func badStatus(_ byte: UInt8) -> HTTPHeadFailure {
-    malformed("has the byte \(byte: byte) in its status, which has to be three digits from 100 to 599")
+    malformed("has the byte \(byte: byte) in its status, which has to be three digits")
   }
 
   private func badVersion(_ byte: UInt8) -> HTTPHeadFailure {

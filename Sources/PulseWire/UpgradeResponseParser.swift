@@ -57,6 +57,7 @@ package final class UpgradeResponseParser {
         case .needMoreBytes:
           return .needMoreBytes
         case .failed(let failure):
+          if parser.isRefusal { return refuse(parser.head) }
           return end(failure.isTooLarge ? .tooLarge : .malformed, failure.text)
         case .complete:
           if let progress = headIsComplete(consumed: offset) { return progress }
@@ -75,6 +76,7 @@ package final class UpgradeResponseParser {
     switch state {
     case .done(let progress): progress
     case .body: end(.refused(refusal))
+    case .head where parser.isRefusal: refuse(parser.head)
     case .head where parser.size == 0 && informational == 0:
       end(.incomplete, "the connection ended before the server answered the upgrade request")
     case .head:
@@ -97,7 +99,12 @@ package final class UpgradeResponseParser {
   }
 
   private func end(_ kind: UpgradeFailureKind, _ text: Sentence) -> UpgradeProgress {
-    end(.failed(UpgradeFailure(kind: kind, text: sentence(text))))
+    let head = parser.head
+    let isAnswer = head.status == 101
+    return end(
+      .failed(
+        UpgradeFailure(
+          kind: kind, text: sentence(text), status: isAnswer ? 101 : 0, headers: isAnswer ? head.headers : [])))
   }
 
   // MARK: The head
@@ -106,7 +113,7 @@ package final class UpgradeResponseParser {
   private func headIsComplete(consumed: Int) -> UpgradeProgress? {
     let head = parser.head
     if head.status == 101 { return judge(head, consumed: consumed) }
-    if head.status < 200 {
+    if !parser.isRefusal {
       informational += 1
       headSize += parser.size
       if informational > Self.maxInformational {
@@ -115,15 +122,26 @@ package final class UpgradeResponseParser {
       parser = HTTPHeadParser(.response, maxSize: maxSize, used: headSize)
       return nil
     }
+    let leadsElsewhere =
+      stopsAtRedirects && WebSocketURL.isRedirect(status: head.status) && head.value(of: "location") != nil
+    guard !leadsElsewhere, let reader = BodyReader(head) else { return refuse(head) }
+    take(head)
+    state = .body(reader)
+    return nil
+  }
+
+  @inline(never)
+  private func take(_ head: HTTPHead) {
     refusal.status = head.status
     refusal.reason = head.text(head.reason)
     refusal.headers = head.headers
-    if stopsAtRedirects, WebSocketURL.isRedirect(status: head.status), head.value(of: "location") != nil {
-      return end(.refused(refusal))
-    }
-    guard let reader = BodyReader(head) else { return end(.refused(refusal)) }
-    state = .body(reader)
-    return nil
+  }
+
+  /// With as much of the head as there is, and no body.
+  @inline(never)
+  private func refuse(_ head: HTTPHead) -> UpgradeProgress {
+    take(head)
+    return end(.refused(refusal))
   }
 
   /// RFC 6455 §4.1, the numbered list of what a client validates.
@@ -144,11 +162,11 @@ package final class UpgradeResponseParser {
     }
 
     var acceptance = UpgradeAcceptance(subprotocol: nil, deflate: nil, headers: head.headers, consumed: consumed)
-    // RFC 6455 §11.3.2: at most once in an answer.
-    if head.count(of: "sec-websocket-extensions") > 1 {
-      return invalid("it has Sec-WebSocket-Extensions more than once")
-    }
-    if let header = head.value(of: "sec-websocket-extensions") {
+    // RFC 6455 §11.3.2: at most once in an answer. Some servers and proxies write an empty one for none.
+    var isTwice = false
+    let extensions = head.single("sec-websocket-extensions", isTwice: &isTwice)
+    if isTwice { return invalid("it has Sec-WebSocket-Extensions more than once") }
+    if let header = extensions {
       switch DeflateNegotiation.checkAnswer(header, offer: offer) {
       case .none: break
       case .agreed(let parameters): acceptance.deflate = parameters
@@ -156,8 +174,9 @@ package final class UpgradeResponseParser {
       }
     }
     // §11.3.4: at most once, and one of those asked for.
-    if head.count(of: "sec-websocket-protocol") > 1 { return invalid("it has Sec-WebSocket-Protocol more than once") }
-    if let name = head.value(of: "sec-websocket-protocol") {
+    let name = head.single("sec-websocket-protocol", isTwice: &isTwice)
+    if isTwice { return invalid("it has Sec-WebSocket-Protocol more than once") }
+    if let name {
       for asked in subprotocols where HTTPText.same(name, asked) { acceptance.subprotocol = asked }
       if acceptance.subprotocol == nil {
         return invalid("the server chose the subprotocol \(quoted: name), which was not asked for")

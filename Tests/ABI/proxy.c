@@ -134,6 +134,21 @@ TEST(a_proxy_that_refuses) {
     }
 }
 
+/* It announces more of a page than ever comes, and the attempt would have a minute. */
+TEST(a_proxy_whose_refusal_never_ends) {
+    struct proxy p;
+    char why[PULSEWS_ERROR_SIZE];
+    clear_environment();
+    pthread_t thread = start_proxy(&p, "HTTP/1.1 403 Forbidden\r\nContent-Length: 700\r\n\r\nnot you");
+    pulsews_client *client = make_client_at("ws://server.invalid/", OPTIONS(option("proxy=http://127.0.0.1:%d", p.port),
+                                                                            "reconnect=false", "open_timeout=60s"));
+    IS(pulsews_open(client, PULSEWS_SECONDS(20), why, sizeof why), PULSEWS_EPROXY);
+    CHECK(strstr(why, "\"not you\""));
+    pulsews_client_free(client);
+    pthread_join(thread, NULL);
+    close(p.listener);
+}
+
 TEST(a_proxy_that_is_not_there) {
     char why[PULSEWS_ERROR_SIZE];
     int port = refusing_port();

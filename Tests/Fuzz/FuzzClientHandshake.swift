@@ -84,7 +84,10 @@ private final class ClientRun {
       if let name = acceptance.subprotocol { fuzzRequire(subprotocols.contains(name), "subprotocol") }
     case .refused(let refusal):
       fuzzRequire(refusal.body.count <= UpgradeRefusal.maxBodySize, "body")
-      fuzzRequire((200...599).contains(refusal.status), "status")
+      fuzzRequire((0...999).contains(refusal.status) && refusal.status / 100 != 1, "status")
+      for header in refusal.headers {
+        for byte in (header.name + header.value).utf8 { fuzzRequire(byte == 9 || (byte >= 32 && byte != 127), "header") }
+      }
       fuzzRequirePlain(refusal.text)
     case .failed(let failure):
       fuzzRequirePlain(failure.text)

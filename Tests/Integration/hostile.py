@@ -215,6 +215,47 @@ async def refuse_403(reader, writer):
     await silence(reader)
 
 
+async def refuse(reader, writer, answer):
+    await read_request(reader)
+    writer.write(answer)
+    await silence(reader)
+
+
+@mode
+async def refuse_403_folded(reader, writer):
+    await refuse(reader, writer, b"HTTP/1.1 403 Forbidden\r\nX-Reason: your token\r\n  has expired\r\nContent-Length:\r\n 2\r\n\r\nno")
+
+
+@mode
+async def refuse_429_line_feeds(reader, writer):
+    """Lines end with a line feed alone, and the server wants 60 s."""
+    await refuse(reader, writer, b"HTTP/1.1 429 Too Many Requests\nRetry-After: 60\nContent-Length: 4\n\nslow")
+
+
+@mode
+async def refuse_999(reader, writer):
+    await refuse(reader, writer, b"HTTP/1.1 999 Request denied\r\nRetry-After: 60\r\nContent-Length: 2\r\n\r\nno")
+
+
+@mode
+async def refuse_403_stalled_body(reader, writer):
+    """Announces more of a body than ever comes."""
+    await refuse(reader, writer, b"HTTP/1.1 403 Forbidden\r\nX-Reason: token\r\nContent-Length: 1000\r\n\r\ntoken expired")
+
+
+@mode
+async def refuse_403_cut(reader, writer):
+    """Ends in the middle of its head."""
+    await read_request(reader)
+    writer.write(b"HTTP/1.1 403 Forbidden\r\nX-Reason: token\r\nX-More")
+
+
+@mode
+async def empty_lines_of_the_upgrade(reader, writer):
+    await accept(reader, writer, b"Sec-WebSocket-Extensions:\r\nSec-WebSocket-Protocol: \r\n")
+    await echo_frames(reader, writer)
+
+
 @mode
 async def refuse_endless_body(reader, writer):
     await read_request(reader)

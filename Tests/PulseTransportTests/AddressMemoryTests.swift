@@ -25,12 +25,14 @@ import Testing
 
   @Test func aSuccessForgets() {
     let list = addresses(2, 2)
-    #expect(AddressMemory.outcome(of: list[0]) == .unknown)
+    #expect(!AddressMemory.hasHope(list))
     AddressMemory.note(list[0], .failedForGood)
-    #expect(AddressMemory.outcome(of: list[0]) == .failedForGood)
+    #expect(!AddressMemory.hasHope(list))
+    AddressMemory.note(list[1], .failed)
+    #expect(AddressMemory.hasHope(list) && AddressMemory.ordered(list) == (list, 0))
     AddressMemory.note(list[0], .served)
-    #expect(AddressMemory.ordered(list) == (list, 2))
-    #expect(AddressMemory.outcome(of: list[0]) == .served)
+    AddressMemory.note(list[1], .failedForGood)
+    #expect(AddressMemory.hasHope(list) && AddressMemory.ordered(list) == (list, 1))
   }
 
   @Test func noneIsLostWhenAllHaveFailed() {
@@ -46,8 +48,7 @@ import Testing
     for address in list { AddressMemory.note(address, .failed) }
     let sound = AddressMemory.ordered(list).sound
     #expect(sound >= 344 && sound < 600)
-    #expect(AddressMemory.outcome(of: list[599]) == .failed)
-    #expect(AddressMemory.outcome(of: list[0]) == .unknown)
+    #expect(AddressMemory.hasHope([list[599]]) && !AddressMemory.hasHope([list[0]]))
   }
 
   @Test func anAddressThatFailedBehindTCPComesLast() throws {

@@ -115,12 +115,26 @@ extension Connection {
       return
     }
     switch parser.finish() {
-    case .refused(let refusal): refuse(refusal)
-    case .failed, .needMoreBytes, .accepted: end(failure)
+    case .refused(let refusal): return refuse(refusal)
+    case .failed(let problem): keepAnswer(problem)
+    case .needMoreBytes, .accepted: break
     }
+    end(failure)
+  }
+
+  /// For whoever asks what the server said.
+  private func keepAnswer(_ problem: UpgradeFailure) {
+    keepAnswer(UpgradeRefusal(status: problem.status, reason: "", headers: problem.headers, body: []))
+  }
+
+  private func keepAnswer(_ refusal: UpgradeRefusal) {
+    guard self === client.connection else { return }
+    client.refusal = refusal
+    client.acceptance = nil
   }
 
   private func failUpgrade(_ problem: UpgradeFailure) {
+    keepAnswer(problem)
     let code: StatusCode =
       switch problem.kind {
       case .invalid: .upgrade
@@ -133,10 +147,7 @@ extension Connection {
   private func refuse(_ refusal: UpgradeRefusal) {
     var problem: Sentence?
     if follow(refusal, &problem) { return }
-    if self === client.connection {
-      client.refusal = refusal
-      client.acceptance = nil
-    }
+    keepAnswer(refusal)
     if let problem {
       var failure = Failure(
         .redirect, "\(url.redacted): the server's redirect (status \(refusal.status)) can't be followed: \(problem)")

@@ -144,7 +144,7 @@ extension Connection {
       // What came behind the proxy's answer had its event then.
       if phase == .upgrading { readInput() }
     case .wouldBlock, .end:
-      break
+      if tunnel.isReadingBody { limitBody() }
     case .failed(let error):
       if tunnel.refusedAddress, tryNextTarget() {
         client.log(.debug) { "\(error.text); trying the next address" }
@@ -196,10 +196,7 @@ extension Connection {
     guard openedAt == 0, failure.isOfAddress else { return false }
     if phase != .connecting && phase != .resolving, let blamed = blamedAddress {
       AddressMemory.note(blamed, failure.isFatal ? .failedForGood : .failed)
-      for other in known where other != blamed {
-        let outcome = AddressMemory.outcome(of: other)
-        if outcome == .served || outcome == .failed { failure.isOfOneAddress = true }
-      }
+      failure.isOfOneAddress = AddressMemory.hasHope(known)
       if known.count > 1 || !hasAddress {
         failure.text = sentence("\(failure.text) (address \(blamed.description))")
       }

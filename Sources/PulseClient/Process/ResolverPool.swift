@@ -80,11 +80,12 @@ enum ResolverPool {
     let shared = locked()
     defer { shared.mutex.unlock() }
     guard let lookup = find(connection, shared) else { return }
-    lookup.waiters.removeAll { $0 === connection }
+    let last = lookup.waiters.removeLast()
+    for index in lookup.waiters.indices where lookup.waiters[index] === connection { lookup.waiters[index] = last }
     if lookup.isRunning {
       note(lookup, isTroubled: true, shared)
     } else if lookup.waiters.isEmpty {
-      shared.lookups.removeAll { $0 === lookup }
+      remove(lookup, shared)
     }
   }
 
@@ -101,6 +102,14 @@ enum ResolverPool {
       for waiter in lookup.waiters where waiter === connection { return lookup }
     }
     return nil
+  }
+
+  @inline(never)
+  private static func remove(_ lookup: Lookup, _ shared: Shared) {
+    for index in shared.lookups.indices where shared.lookups[index] === lookup {
+      shared.lookups.remove(at: index)
+      return
+    }
   }
 
   private static func note(_ lookup: Lookup, isTroubled: Bool, _ shared: Shared) {
@@ -132,7 +141,7 @@ enum ResolverPool {
       if case .success = answer { isTroubled = false }
       shared.mutex.lock()
       note(lookup, isTroubled: isTroubled, shared)
-      shared.lookups.removeAll { $0 === lookup }
+      remove(lookup, shared)
       shared.mutex.unlock()
       // Nobody joins or leaves it any more.
       for waiter in lookup.waiters { waiter.resolved(answer) }
