@@ -172,6 +172,51 @@ private func matches(_ pattern: String, _ message: String) -> Bool {
   }
 }
 
+/// What `${id}` and `${key}` stand for.
+struct PatternCaptureTests {
+  private func capture(_ pattern: String, _ message: String) throws -> [String?]? {
+    let pattern = try Pattern.parse(bytes(pattern)).get()
+    return withExact(bytes(message)) { message in
+      var capture = PatternCapture()
+      guard pattern.matches(message, &capture) else { return nil }
+      return [capture.id, capture.key].map { $0.map { String(decoding: $0, as: UTF8.self) } }
+    }
+  }
+
+  @Test func captures() throws {
+    #expect(try capture(#"{"id":${id},"error":"*"}"#, #"{"error":{"id":1},"id":77}"#) == ["77", nil])
+    #expect(try capture(#"{"id":"${id}"}"#, #"{"id":77}"#) == ["77", nil])
+    #expect(try capture(#"{"id": ${id} }"#, #"{"id":"a-7"}"#) == ["a-7", nil])
+    #expect(try capture(#"{"id":${id}}"#, #"{"id":null}"#) == ["null", nil])
+    #expect(try capture(#"{"id":${id}}"#, #"{"id":""}"#) == ["", nil])
+    #expect(try capture(#"{"s":"${key}","r":{"q":[${id}]}}"#, #"{"r":{"q":[1,2]},"s":"BTC\/USD"}"#) == ["1", #"BTC\/USD"#])
+    // That of the element that matches as a whole.
+    #expect(try capture(#"[{"id":${id},"e":1}]"#, #"[{"id":1},{"e":1,"id":2},{"id":3}]"#) == ["2", nil])
+    #expect(try capture(#"{"id":${id},"error":"*"}"#, #"{"id":77}"#) == nil)
+    #expect(try capture(#"{"id":${id}}"#, #"{"id":}"#) == nil)
+    #expect(try capture(#"{"id":"$\u007bid}"}"#, #"{"id":1}"#) == nil)
+    #expect(try capture("pong", "pong") == [nil, nil])
+    // An answer to a request without an id has none either.
+    #expect(try capture(#"{"id":${id},"error":"*"}"#, #"{"error":1}"#) == ["", nil])
+    #expect(try capture(#"{"r":{"a":1,"id":${id}}}"#, #"{"r":{"a":1}}"#) == ["", nil])
+    #expect(try capture(#"{"id":${id},"error":"*"}"#, #"{"eror":1}"#) == nil)
+    #expect(try capture(#"{"s":"${key}"}"#, "{}") == nil)
+    #expect(try capture("[${id}]", "[]") == ["", nil])
+  }
+
+  @Test(arguments: ["{\"id\":$}", "{\"id\":${id}", "{\"id\":${id", "{\"id\":${idd}}", "{\"id\":${ms}}", "{\"id\":$", "done ${id}", "*${id}"])
+  func refused(_ pattern: String) { #expect(problem(Pattern.parse(bytes(pattern))) != nil) }
+
+  @Test func theIDOfARequest() throws {
+    var list = PatternList()
+    for pattern in [#"{"ok":1}"#, #"{"req_id":"${id}"}"#, #"{"id":${id}}"#] { list.append(try Pattern.parse(bytes(pattern)).get()) }
+    func id(_ request: String) -> String { String(decoding: list.requestID(of: bytes(request)), as: UTF8.self) }
+    #expect(id(#"{"op":"x","req_id":"a1"}"#) == "a1")
+    #expect(id(#"{"id":17,"op":"x"}"#) == "17")
+    #expect(id(#"{"op":{"id":17}}"#) == "" && id("sub 17") == "" && id("") == "" && id("[17]") == "")
+  }
+}
+
 struct PatternNeedleTests {
   @Test(arguments: [
     (#"{"type":"pong"}"#, #"{"type":"p\u006fng"}"#, true), (#"{"type":"pong"}"#, #"{"typ\u0065":"pong"}"#, true),

@@ -10,6 +10,8 @@ import PulseText
 ///   message's array has to match, the same one for two if need be. Strings compare without their escapes, numbers by
 ///   value (1 is 1.0). The string `"*"` stands for any value; `"\u002a"` is the string itself. The whole message has to
 ///   be valid JSON, nested no deeper than `JSONScanner.maxDepth`.
+///   The value `${id}`, with or without quotation marks, stands for any, which `PatternCapture` then has, or for none:
+///   its member may be missing. So does `"${key}"`, which has to be there.
 /// - with a `*` elsewhere: the whole message, where `*` stands for any bytes, also none.
 /// - other text: the whole message, byte for byte.
 package struct Pattern: Sendable {
@@ -23,7 +25,7 @@ package struct Pattern: Sendable {
   }
 
   enum Kind: UInt8 {
-    case any, object, array, string, number, word
+    case any, object, array, string, number, word, id, key
   }
 
   /// A value of the JSON piece. What is inside follows, up to `end`, which is the index of the next sibling.
@@ -48,6 +50,14 @@ package struct Pattern: Sendable {
   /// scanned.
   let needle: Range<Int>
 
+  package var usesID: Bool { has(.id) }
+  package var usesKey: Bool { has(.key) }
+
+  @inline(never) private func has(_ kind: Kind) -> Bool {
+    for node in nodes where node.kind == kind { return true }
+    return false
+  }
+
   init(form: Form, bytes: [UInt8], nodes: [Node]) {
     self.form = form
     self.bytes = bytes
@@ -60,7 +70,7 @@ package struct Pattern: Sendable {
       count = node.count
     }
     if count == 0 {
-      for node in nodes where node.nameCount > count {
+      for node in nodes where node.nameCount > count && node.kind != .id {
         start = node.nameStart
         count = node.nameCount
       }
@@ -77,12 +87,21 @@ package struct Pattern: Sendable {
         return parser.parse()
       }
     }
+    let mark: Literal = "${id}"
+    if text.withUnsafeBytes({ pulse_contains($0.baseAddress, $0.count, mark.start, 5) }) != 0 {
+      return .failure(PatternProblem("${id} needs a pattern of JSON"))
+    }
     var form = Form.whole
     for byte in text where byte == UInt8(ascii: "*") { form = .glob }
     return .success(Pattern(form: form, bytes: text, nodes: []))
   }
 
-  @inline(never) package func matches(_ message: UnsafeRawBufferPointer) -> Bool {
+  package func matches(_ message: UnsafeRawBufferPointer) -> Bool {
+    var capture = PatternCapture()
+    return matches(message, &capture)
+  }
+
+  @inline(never) package func matches(_ message: UnsafeRawBufferPointer, _ capture: inout PatternCapture) -> Bool {
     bytes.withUnsafeBytes { bytes in
       switch form {
       case .whole:
@@ -96,9 +115,35 @@ package struct Pattern: Sendable {
         {
           return false
         }
-        return nodes.withUnsafeBufferPointer { PatternMatcher(bytes: bytes, nodes: $0).matches(message) }
+        return nodes.withUnsafeBufferPointer { nodes in
+          var matcher = PatternMatcher(bytes: bytes, nodes: nodes, capture: PatternCapture())
+          defer { capture = matcher.capture }
+          return matcher.matches(message)
+        }
       }
     }
+  }
+}
+
+/// What stands in a message, which it points into, where its pattern has `${id}` and `${key}`: strings without their
+/// quotation marks.
+package struct PatternCapture {
+  package var id: UnsafeRawBufferPointer?
+  package var key: UnsafeRawBufferPointer?
+
+  package init() {}
+
+  /// Whether a string of JSON stands for this text.
+  @inline(never) package static func isText(_ string: UnsafeRawBufferPointer, _ text: [UInt8]) -> Bool {
+    text.withUnsafeBytes { JSONString(raw: string, hasEscapes: true).equals($0) }
+  }
+}
+
+extension Pattern {
+  /// Of the text of a value.
+  static func place(_ text: UnsafeRawBufferPointer) -> Kind? {
+    if isWord(text, "${id}") { return .id }
+    return isWord(text, "${key}") ? .key : nil
   }
 }
 

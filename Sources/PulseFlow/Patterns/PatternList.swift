@@ -31,4 +31,31 @@ package struct PatternList: Sendable {
     for pattern in patterns where pattern.matches(message) { return true }
     return false
   }
+
+  /// Finds the next pattern that matches, from the `index`th on. False if there is none.
+  @inline(never) package func next(
+    _ message: UnsafeRawBufferPointer, _ index: inout Int, _ capture: inout PatternCapture
+  ) -> Bool {
+    while index < patterns.count {
+      index &+= 1
+      if patterns[index &- 1].matches(message, &capture) { return true }
+    }
+    return false
+  }
+
+  /// The id under which a request will be answered: its member of the name that `${id}` has here. Empty if there is none.
+  @inline(never) package func requestID(of request: [UInt8]) -> [UInt8] {
+    for pattern in patterns {
+      for node in pattern.nodes where node.kind == .id {
+        let id = request.withUnsafeBytes { request in
+          pattern.bytes.withUnsafeBytes { bytes in
+            let name = UnsafeRawBufferPointer(rebasing: bytes[node.nameStart..<(node.nameStart &+ node.nameCount)])
+            return JSONPath.value(name, request).map { [UInt8](withoutQuotes($0)) }
+          }
+        }
+        if let id { return id }
+      }
+    }
+    return []
+  }
 }

@@ -5,12 +5,13 @@
 struct PatternMatcher {
   let bytes: UnsafeRawBufferPointer
   let nodes: UnsafeBufferPointer<Pattern.Node>
+  var capture: PatternCapture
 
   private enum Verdict: UInt8 {
     case matches, differs, invalid
   }
 
-  func matches(_ message: UnsafeRawBufferPointer) -> Bool {
+  mutating func matches(_ message: UnsafeRawBufferPointer) -> Bool {
     var scanner = JSONScanner(message)
     guard let root = nodes.first else { return false }
     // Most feeds have objects only, or arrays only: this saves the scan of all the messages of the other kind.
@@ -19,7 +20,7 @@ struct PatternMatcher {
   }
 
   /// Reads the value that is next.
-  @inline(never) private func match(_ index: Int, _ scanner: inout JSONScanner) -> Verdict {
+  @inline(never) private mutating func match(_ index: Int, _ scanner: inout JSONScanner) -> Verdict {
     let node = nodes[index]
     let first = scanner.next()
     switch node.kind {
@@ -41,11 +42,15 @@ struct PatternMatcher {
       }
     case .word:
       if first == bytes[node.start] { return scanner.skipValue() ? .matches : .invalid }
+    case .id, .key:
+      guard let raw = scanner.readValue() else { return .invalid }
+      if node.kind == .id { capture.id = withoutQuotes(raw) } else { capture.key = withoutQuotes(raw) }
+      return .matches
     }
     return scanner.skipValue() ? .differs : .invalid
   }
 
-  private func matchItems(_ index: Int, _ scanner: inout JSONScanner) -> Verdict {
+  private mutating func matchItems(_ index: Int, _ scanner: inout JSONScanner) -> Verdict {
     let node = nodes[index]
     let isObject = node.kind == .object
     // Items of the pattern that nothing has matched yet.
@@ -54,7 +59,7 @@ struct PatternMatcher {
     if !scanner.enter() { return .invalid }
     while true {
       switch isObject ? scanner.nextMember(&name) : scanner.nextElement() {
-      case .end: return missing == 0 ? .matches : .differs
+      case .end: return missing == 0 || lacksOnlyID(index, missing) ? .matches : .differs
       case .invalid: return .invalid
       case .item: break
       }
@@ -81,6 +86,21 @@ struct PatternMatcher {
     }
   }
 
+  /// An answer to a request without an id has none either.
+  private mutating func lacksOnlyID(_ index: Int, _ missing: UInt64) -> Bool {
+    var missing = missing
+    var child = index &+ 1
+    while missing != 0 {
+      if missing & 1 != 0 {
+        if nodes[child].kind != .id { return false }
+        capture.id = UnsafeRawBufferPointer(start: nil, count: 0)
+      }
+      missing >>= 1
+      child = nodes[child].end
+    }
+    return true
+  }
+
   @inline(__always) private func isName(of item: Pattern.Node, _ name: JSONString) -> Bool {
     // Most names differ in size already.
     (name.hasEscapes || name.raw.count == item.nameCount) && name.equals(text(item.nameStart, item.nameCount))
@@ -89,4 +109,9 @@ struct PatternMatcher {
   private func text(_ start: Int, _ count: Int) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: bytes[start..<(start &+ count)])
   }
+}
+
+/// A string's text, its escapes as they are; any other value whole.
+func withoutQuotes(_ value: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+  value.count > 1 && value[0] == UInt8(ascii: "\"") ? UnsafeRawBufferPointer(rebasing: value[1..<(value.count &- 1)]) : value
 }

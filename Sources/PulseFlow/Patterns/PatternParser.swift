@@ -3,12 +3,16 @@ import PulseText
 
 /// Reads a piece of JSON into the nodes of a pattern.
 struct PatternParser {
+  private let text: UnsafeRawBufferPointer
   private var scanner: JSONScanner
   private var bytes: [UInt8] = []
   private var nodes: [Pattern.Node] = []
   private var problem: PatternProblem?
 
-  init(_ text: UnsafeRawBufferPointer) { scanner = JSONScanner(text) }
+  init(_ text: UnsafeRawBufferPointer) {
+    self.text = text
+    scanner = JSONScanner(text)
+  }
 
   mutating func parse() -> Result<Pattern, PatternProblem> {
     if readValue(JSONString.empty, depth: 1), scanner.isAtEnd() {
@@ -37,9 +41,21 @@ struct PatternParser {
     case UInt8(ascii: "\""):
       guard let string = scanner.readString() else { return false }
       if string.raw.count == 1, string.raw[0] == UInt8(ascii: "*") { break }
+      if let place = Pattern.place(string.raw) {
+        node.kind = place
+        break
+      }
       node.kind = .string
       string.append(to: &bytes)
       node.count = bytes.count &- node.start
+    case UInt8(ascii: "$"):
+      var end = scanner.position
+      while end < text.count, text[end] != UInt8(ascii: "}") { end &+= 1 }
+      guard end < text.count,
+        let place = Pattern.place(UnsafeRawBufferPointer(rebasing: text[scanner.position...end]))
+      else { return false }
+      node.kind = place
+      scanner.reread(end &+ 1)
     default:
       guard let raw = scanner.readValue() else { return false }
       let isWord = first == UInt8(ascii: "t") || first == UInt8(ascii: "f") || first == UInt8(ascii: "n")

@@ -129,7 +129,7 @@ package struct Template: Sendable {
   }
 }
 
-@inline(never) private func isWord(_ name: UnsafeRawBufferPointer, _ word: Literal) -> Bool {
+@inline(never) func isWord(_ name: UnsafeRawBufferPointer, _ word: Literal) -> Bool {
   equalBytes(name, UnsafeRawBufferPointer(word.bytes))
 }
 
