@@ -260,3 +260,166 @@ private func drain(_ set: SubscriptionSet, batch: Int = 10) -> [String] {
     #expect(set.keys().count == set.count)
   }
 }
+
+/// Answers to messages that subscribe.
+@Suite struct SubscriptionAnswerTests {
+  /// Sends all that is to be sent, each message with the next number as its id.
+  private func send(_ set: SubscriptionSet, batch: Int = 100, id: inout Int, hasID: Bool = true) -> [String] {
+    var sent: [String] = []
+    while let work = set.next(batch: batch) {
+      sent.append(describe(work))
+      var keys: [[UInt8]] = []
+      switch work {
+      case .subscribe(let several): keys = several
+      case .text(_, let key, false): keys = [key]
+      default: continue
+      }
+      id += 1
+      set.awaitAnswer(keys, id: hasID ? utf8("\(id)") : [], now: Int64(id))
+    }
+    return sent
+  }
+
+  private func answer(
+    _ set: SubscriptionSet, id: String? = nil, key: String? = nil, rejects: Bool = false, blamed: inout [String]
+  ) -> Bool {
+    func raw<R>(_ text: String?, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
+      guard let text else { return body(nil) }
+      return withExact(utf8(text)) { body($0) }
+    }
+    return raw(id) { id in
+      raw(key) { key in
+        var capture = PatternCapture()
+        capture.id = id
+        capture.key = key
+        guard let request = set.find(capture) else { return false }
+        if rejects {
+          if let bad = set.reject(request, key: key) { blamed.append(String(decoding: bad, as: UTF8.self)) }
+        } else {
+          set.confirm(request, key: key)
+        }
+        return true
+      }
+    }
+  }
+
+  @Test func anAnswerIsForTheIDThatItNames() {
+    let set = SubscriptionSet()
+    var id = 0
+    var blamed: [String] = []
+    for key in ["a", "b", "c"] { add(set, key, "SUB " + key) }
+    #expect(send(set, id: &id).count == 3 && set.waiting == 3)
+    #expect(!answer(set, id: "900001", rejects: true, blamed: &blamed) && !answer(set, id: "", blamed: &blamed))
+    #expect(answer(set, id: "2", blamed: &blamed) && set.waiting == 2)
+    #expect(!answer(set, id: "2", rejects: true, blamed: &blamed))
+    #expect(answer(set, id: "3", rejects: true, blamed: &blamed) && blamed == ["c"] && set.count == 2)
+    #expect(answer(set, blamed: &blamed) && set.waiting == 0)
+    #expect(!answer(set, blamed: &blamed) && set.pending == 0)
+    // It is asked for again when the application does.
+    set.beginConnection()
+    #expect(send(set, id: &id) == ["+a:SUB a", "+b:SUB b"])
+    #expect(add(set, "c", "SUB c") == .changed)
+    #expect(send(set, id: &id) == ["+c:SUB c"])
+  }
+
+  @Test func withoutIDsTheOldestIsAnswered() {
+    let set = SubscriptionSet()
+    var id = 0
+    var blamed: [String] = []
+    for key in ["a", "b", "c"] { add(set, key, "SUB " + key) }
+    _ = send(set, id: &id, hasID: false)
+    #expect(answer(set, blamed: &blamed))
+    // An id that it may have, for all that is known.
+    #expect(answer(set, id: "17", rejects: true, blamed: &blamed) && blamed == ["b"])
+    #expect(answer(set, rejects: true, blamed: &blamed) && blamed == ["b", "c"] && set.keys() == [utf8("a")])
+  }
+
+  @Test func anAnswerNamesAKeyOfSeveral() {
+    let set = SubscriptionSet()
+    var id = 0
+    var blamed: [String] = []
+    for key in ["BTC/USD", "DEAD/USD", "ETH/USD"] { add(set, key) }
+    #expect(send(set, id: &id) == ["+BTC/USD,DEAD/USD,ETH/USD"])
+    #expect(!answer(set, id: "1", key: "XRP/USD", rejects: true, blamed: &blamed))
+    #expect(answer(set, id: "1", key: "BTC/USD", blamed: &blamed))
+    #expect(!answer(set, id: "1", key: "BTC/USD", rejects: true, blamed: &blamed))
+    #expect(answer(set, id: "1", key: #"DEAD\/USD"#, rejects: true, blamed: &blamed) && blamed == ["DEAD/USD"])
+    #expect(set.waiting == 1)
+    #expect(answer(set, id: "1", key: "ETH/USD", blamed: &blamed) && set.waiting == 0)
+    #expect(set.keys() == [utf8("BTC/USD"), utf8("ETH/USD")] && set.pending == 0)
+  }
+
+  /// The peer refuses a message with a bad key as a whole.
+  @Test(arguments: [1, 2, 3, 5, 100, 1000], [[], [0], [1], [0, 1], [2, 3, 4], [77, 500, 998, 999]])
+  func theBadKeysAreFoundInHalves(count: Int, bad: [Int]) {
+    let set = SubscriptionSet()
+    let bad = Set(bad.filter { $0 < count }.map { "k\($0)" })
+    for number in 0..<count { add(set, "k\(number)") }
+    var id = 0
+    var blamed: [String] = []
+    var there: Set<String> = []
+    var messages = 0
+    var first = 1
+    while set.pending > 0 {
+      let sent = send(set, batch: 100, id: &id)
+      messages += sent.count
+      for (place, text) in sent.enumerated() {
+        let keys = Set(text.dropFirst().split(separator: ",").map(String.init))
+        let isBad = !keys.isDisjoint(with: bad)
+        if !isBad { there.formUnion(keys) }
+        #expect(answer(set, id: "\(first + place)", rejects: isBad, blamed: &blamed))
+      }
+      first = id + 1
+    }
+    #expect(Set(blamed) == bad && blamed.count == bad.count && set.waiting == 0)
+    #expect(there.count == count - bad.count && set.count == there.count)
+    #expect(messages <= (count + 99) / 100 + bad.count * 14)
+  }
+
+  @Test func whatHasChangedSinceIsNotBlamed() {
+    let set = SubscriptionSet()
+    var id = 0
+    var blamed: [String] = []
+    add(set, "a", "1")
+    add(set, "b", "1")
+    add(set, "c")
+    add(set, "d")
+    #expect(send(set, id: &id).count == 3)
+    // Another text, no longer wanted, and one of two no longer wanted.
+    add(set, "a", "2")
+    remove(set, "b")
+    remove(set, "c")
+    for number in 1...3 { #expect(answer(set, id: "\(number)", rejects: true, blamed: &blamed)) }
+    #expect(blamed == [] && set.waiting == 0 && set.keys() == [utf8("a"), utf8("d")])
+    #expect(send(set, id: &id) == ["-b,c", "+a:2", "+d"])
+    #expect(answer(set, id: "4", rejects: true, blamed: &blamed) && blamed == ["a"])
+    #expect(answer(set, id: "5", blamed: &blamed) && set.keys() == [utf8("d")])
+  }
+
+  @Test func aNewConnectionKnowsNoAnswers() {
+    let set = SubscriptionSet()
+    var id = 0
+    var blamed: [String] = []
+    for key in ["a", "b", "c"] { add(set, key) }
+    _ = send(set, id: &id)
+    #expect(answer(set, id: "1", rejects: true, blamed: &blamed))
+    #expect(send(set, id: &id) == ["+a", "+b,c"] && set.waiting == 2)
+    set.beginConnection()
+    #expect(set.waiting == 0 && !answer(set, rejects: true, blamed: &blamed))
+    #expect(send(set, id: &id) == ["+a,b,c"])
+  }
+
+  @Test func whoOnlyRefusesHasATime() {
+    let set = SubscriptionSet()
+    var id = 0
+    var blamed: [String] = []
+    for number in 0..<5000 {
+      add(set, "k\(number)", "s")
+      _ = send(set, id: &id)
+      set.endWaiting(before: Int64(id) - 10)
+      #expect(set.waiting == min(number + 1, 10))
+    }
+    #expect(!answer(set, id: "4990", rejects: true, blamed: &blamed))
+    #expect(answer(set, id: "4991", rejects: true, blamed: &blamed) && blamed == ["k4990"])
+  }
+}

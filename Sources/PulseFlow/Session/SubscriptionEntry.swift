@@ -23,6 +23,30 @@ package enum SubscriptionChange: UInt8, Sendable {
   case full
 }
 
+/// A message that subscribes and that waits for its answer.
+package final class SubscriptionRequest {
+  /// Tells it from all others of the set.
+  let number: Int
+  /// As the answer will have it; empty if that is not known.
+  let id: [UInt8]
+  let sentAt: Int64
+  /// Those that are not answered yet. What became of them since, their entries know: those that have the number of this
+  /// request are concerned.
+  var keys: [[UInt8]]
+
+  init(number: Int, id: [UInt8], sentAt: Int64, keys: [[UInt8]]) {
+    self.number = number
+    self.id = id
+    self.sentAt = sentAt
+    self.keys = keys
+  }
+
+  func has(_ key: UnsafeRawBufferPointer) -> Bool {
+    for one in keys where PatternCapture.isText(key, one) { return true }
+    return false
+  }
+}
+
 /// A place in the set. Links are indices of other places, -1 for none.
 struct SubscriptionEntry {
   var key: [UInt8]
@@ -36,6 +60,10 @@ struct SubscriptionEntry {
   var isSent = false
   /// Whether the latest that it was told is what `subscribe` says now.
   var isCurrent = false
+  /// The request that waits for an answer and has it; 0 for none.
+  var request = 0
+  /// It goes out with its neighbours of the same group only; 0 for all that was never refused.
+  var group = 0
   var queued = Queue.none
   /// Neighbours in the order of insertion.
   var before: Int32 = -1

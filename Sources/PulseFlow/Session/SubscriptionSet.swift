@@ -4,7 +4,8 @@
 ///
 /// It knows what the peer was told on this connection, and from that what is to be sent: unsubscribe messages first,
 /// because peers limit how many subscriptions there are. Each call takes a time that does not depend on how many there
-/// are, but for `beginConnection` and `keys`. Not thread safe; its owner locks.
+/// are, but for `beginConnection` and `keys`; answers take a time that depends on what waits for them. Not thread safe;
+/// its owner locks.
 package final class SubscriptionSet {
   package static let longestKey = 1024
   package static let longestText = 64 << 10
@@ -24,11 +25,18 @@ package final class SubscriptionSet {
   private var order = Ends()
   private var subscribes = Ends()
   private var unsubscribes = Ends()
+  /// In the order in which they were sent. Those before `answered` have no keys left.
+  private var requests: [SubscriptionRequest] = []
+  private var answered = 0
+  /// The last number of a request, and of a group.
+  private var number = 0
 
   /// Subscriptions that the application wants.
   package private(set) var count = 0
   /// Keys for which there is something to send.
   package private(set) var pending = 0
+  /// Messages that wait for their answer.
+  package private(set) var waiting = 0
 
   package init() {}
 
@@ -64,11 +72,13 @@ package final class SubscriptionSet {
 
   /// Removes a subscription. False if there was none.
   package func remove(key: [UInt8]) -> Bool {
-    guard let place = find(key, SubscriptionIndex.hash(key)), entries[Int(place)].isWanted else { return false }
+    let at = place(of: key)
+    if at < 0 || !entries[at].isWanted { return false }
+    let place = Int32(at)
     count &-= 1
     leaveQueue(place)
-    if entries[Int(place)].isSent {
-      entries[Int(place)].isWanted = false
+    if entries[at].isSent {
+      entries[at].isWanted = false
       enter(.unsubscribe, place)
     } else {
       delete(place)
@@ -77,8 +87,8 @@ package final class SubscriptionSet {
   }
 
   package func contains(_ key: [UInt8]) -> Bool {
-    guard let place = find(key, SubscriptionIndex.hash(key)) else { return false }
-    return entries[Int(place)].isWanted
+    let place = place(of: key)
+    return place >= 0 && entries[place].isWanted
   }
 
   /// What the application wants, in order.
@@ -110,6 +120,9 @@ package final class SubscriptionSet {
     subscribes = Ends()
     unsubscribes = Ends()
     pending = 0
+    requests = []
+    answered = 0
+    waiting = 0
     var place = order.first
     while place >= 0 {
       let at = Int(place)
@@ -117,6 +130,8 @@ package final class SubscriptionSet {
       entries[at].queued = .none
       entries[at].isSent = false
       entries[at].isCurrent = false
+      entries[at].request = 0
+      entries[at].group = 0
       if entries[at].isWanted { enter(.subscribe, place) } else { delete(place) }
       place = next
     }
@@ -128,6 +143,7 @@ package final class SubscriptionSet {
     let isUnsubscribe = unsubscribes.first >= 0
     let first = isUnsubscribe ? unsubscribes.first : subscribes.first
     if first < 0 { return nil }
+    let group = entries[Int(first)].group
     if let text = ownText(first, isUnsubscribe) {
       let key = entries[Int(first)].key
       markSent(first)
@@ -135,7 +151,9 @@ package final class SubscriptionSet {
     }
     var keys: [[UInt8]] = []
     var place = first
-    while place >= 0, keys.isEmpty || keys.count < batch, ownText(place, isUnsubscribe) == nil {
+    while place >= 0, keys.isEmpty || keys.count < batch, entries[Int(place)].group == group,
+      ownText(place, isUnsubscribe) == nil
+    {
       keys.append(entries[Int(place)].key)
       let next = entries[Int(place)].queuedAfter
       markSent(place)
@@ -153,7 +171,103 @@ package final class SubscriptionSet {
     guard entries[Int(place)].isWanted else { return delete(place) }
     entries[Int(place)].isSent = true
     entries[Int(place)].isCurrent = true
+    entries[Int(place)].request = 0
+    entries[Int(place)].group = 0
   }
+
+  // MARK: Answers
+
+  /// A message that subscribes these keys was sent.
+  package func awaitAnswer(_ keys: [[UInt8]], id: [UInt8], now: Int64) {
+    number &+= 1
+    for key in keys {
+      let place = place(of: key)
+      if place >= 0 { entries[place].request = number }
+    }
+    requests.append(SubscriptionRequest(number: number, id: id, sentAt: now, keys: keys))
+    waiting &+= 1
+  }
+
+  /// The message that is answered: the oldest with this id or key, if one is named. One whose id is not known comes last.
+  package func find(_ answer: PatternCapture) -> SubscriptionRequest? {
+    var unknown: SubscriptionRequest?
+    for index in answered..<requests.count {
+      let request = requests[index]
+      if request.keys.isEmpty { continue }
+      if let key = answer.key, !request.has(key) { continue }
+      guard let id = answer.id else { return request }
+      if PatternCapture.isText(id, request.id) { return request }
+      if request.id.isEmpty && unknown == nil { unknown = request }
+    }
+    return unknown
+  }
+
+  /// A message, or this key of it, is confirmed.
+  package func confirm(_ request: SubscriptionRequest, key: UnsafeRawBufferPointer?) { _ = take(request, key) }
+
+  /// A message, or this key of it, is refused. The key to blame, which is not subscribed any more; nil if it is still to
+  /// be found, among halves that are sent each by itself, or if nobody wants it any more.
+  package func reject(_ request: SubscriptionRequest, key: UnsafeRawBufferPointer?) -> [UInt8]? {
+    let isKnown = key != nil || request.keys.count == 1
+    let refused = take(request, key)
+    for index in 0..<refused.count {
+      let place = Int(refused[index])
+      if isKnown {
+        let key = entries[place].key
+        count &-= 1
+        delete(refused[index])
+        return key
+      }
+      if index == 0 || index == refused.count / 2 { number &+= 1 }
+      entries[place].group = number
+      entries[place].isSent = false
+      entries[place].isCurrent = false
+      enter(.subscribe, refused[index])
+    }
+    return nil
+  }
+
+  /// Of a peer that only refuses: it has had the time for it.
+  package func endWaiting(before time: Int64) {
+    while answered < requests.count, requests[answered].sentAt <= time { _ = take(requests[answered], nil) }
+  }
+
+  /// They are answered. The places of those that nothing has changed since.
+  private func take(_ request: SubscriptionRequest, _ key: UnsafeRawBufferPointer?) -> [Int32] {
+    var taken: [Int32] = []
+    var left: [[UInt8]] = []
+    for one in request.keys {
+      if let key, !PatternCapture.isText(key, one) {
+        left.append(one)
+      } else {
+        let place = place(of: one)
+        if place >= 0, settle(place, request) { taken.append(Int32(place)) }
+      }
+    }
+    request.keys = left
+    if left.isEmpty { close() }
+    return taken
+  }
+
+  private func settle(_ place: Int, _ request: SubscriptionRequest) -> Bool {
+    if entries[place].request != request.number { return false }
+    entries[place].request = 0
+    return entries[place].isWanted && entries[place].queued == .none
+  }
+
+  /// A request has all its answers.
+  private func close() {
+    waiting &-= 1
+    while answered < requests.count, requests[answered].keys.isEmpty { answered &+= 1 }
+    if waiting > 0 && answered < 1000 { return }
+    var open: [SubscriptionRequest] = []
+    for index in answered..<requests.count { open.append(requests[index]) }
+    requests = open
+    answered = 0
+  }
+
+  /// -1 if there is none.
+  @inline(never) private func place(of key: [UInt8]) -> Int { Int(find(key, SubscriptionIndex.hash(key)) ?? -1) }
 
   // MARK: Places
 
@@ -203,6 +317,7 @@ package final class SubscriptionSet {
     if after >= 0 { entries[Int(after)].before = before } else { order.last = before }
     index.remove(place, hash: entries[at].hash)
     entries[at].key = []
+    entries[at].request = 0
     entries[at].subscribe = nil
     entries[at].unsubscribe = nil
     free.append(place)
