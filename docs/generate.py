@@ -19,7 +19,7 @@ GROUPS = {
     "Presets": "preset",
     "Connection": "headers subprotocols open_timeout close_timeout max_message_size max_redirects",
     "Staying connected": "reconnect max_reconnect_attempts reconnect_base_delay reconnect_max_delay jitter stable_time "
-                         "restart_delay retry_fatal",
+                         "restart_delay retry_fatal fatal_close_codes",
     "Endpoints": "endpoints endpoint_return breaker_failures breaker_timeout host_connects host_connect_rate",
     "Heartbeats and staleness": "heartbeat_interval heartbeat_timeout heartbeat_message heartbeat_reply heartbeat_request "
                                 "heartbeat_answer server_heartbeat server_heartbeat_timeout deliver_heartbeats "
@@ -28,9 +28,9 @@ GROUPS = {
     "Replacing a connection, and two at a time": "max_age rotate_on rotation_overlap twin twin_wait",
     "Outbox and limits": "message_queue_size message_queue_bytes message_queue_policy message_ttl backlog_interval "
                          "rate_limit rate_limit_control journal journal_size",
-    "Login and subscriptions": "login login_confirm login_reject login_timeout hold_login hold_connect subscribe_message "
-                               "unsubscribe_message subscribe_batch subscribe_interval subscribe_confirm "
-                               "subscribe_reject subscribe_timeout",
+    "Login and subscriptions": "login login_confirm login_reject login_reject_action login_timeout hold_login hold_connect "
+                               "subscribe_message unsubscribe_message subscribe_batch subscribe_interval "
+                               "subscribe_confirm subscribe_reject subscribe_reject_action subscribe_timeout",
     "The queue of received messages": "receive_queue_bytes receive_queue_policy",
     "Compression": "compression compression_threshold compression_context_takeover compression_window_bits",
     "TLS": "ca_file verify client_certificate client_key client_key_password pin_sha256 tls_min_version server_name "
@@ -73,6 +73,23 @@ three forms:
 `[{"msg":"connected","T":"success"}]`. A message that is not valid JSON, or nested deeper than 64 levels, matches no JSON pattern.
 A pattern itself is nested at most 16 levels deep, with at most 64 members or elements in one object or array. An option that
 takes patterns may be given several: any of them may match.
+
+### Answers
+
+`login_confirm`, `login_reject`, `subscribe_confirm` and `subscribe_reject` count only while a login, or a message that subscribes,
+waits for its answer; without `login_confirm` or `subscribe_confirm` that is for `login_timeout` or `subscribe_timeout`. Everything
+else is data: a refused order, for one. The value `${id}` in a JSON pattern, with or without quotation marks, stands for the id of
+what waits: the member of the same name in the message that was sent, by a template or as a text of your own. So an exchange that
+repeats ids is never misunderstood, as long as your own requests have other ids than the templates' `${id}`, which begins with 1.
+Where what was sent has no id, an answer without one fits. `"${key}"`, for subscriptions, stands for one of the keys that wait, on
+exchanges that answer for each. With neither, the oldest is answered.
+
+`{"error":"*","id":${id}}` is the refusal of a subscription on Binance, `{"success":false,"symbol":"${key}","req_id":${id}}` that of
+one symbol on Kraken.
+
+With `subscribe_reject_action` `drop` a key that the server rejects is subscribed no longer, is told by one event
+`subscription_rejected`, and is asked for again when you do so. Of a rejected message with several keys both halves are sent again,
+each by itself, until the bad key is found, at the pace of all subscriptions (`subscribe_interval`, `rate_limit`).
 
 ## Templates
 

@@ -165,10 +165,10 @@ enum {
     PULSEWS_PING = 9,            /* only to send; at most 125 bytes */
     PULSEWS_PONG = 10,           /* only to send; at most 125 bytes; pings are answered without it */
     PULSEWS_EVENT = 256          /* only received, and only with option events: JSON about the connection, in order
-                                    with the data. Its member "event" is one of: state, ready, hold, dropped, expired,
-                                    failed, fate, discarded, stale, fresh, breaker, endpoint, journal, journal_kept,
-                                    receive_dropped, gap, repeat, step_back, stale_key, fresh_key, rotation, twin,
-                                    events_dropped; more may come. docs/EVENTS.md */
+                                    with the data. Its member "event" is one of: state, ready, subscription_rejected, hold,
+                                    dropped, expired, failed, fate, discarded, stale, fresh, breaker, endpoint, journal,
+                                    journal_kept, receive_dropped, gap, repeat, step_back, stale_key, fresh_key,
+                                    rotation, twin, events_dropped; more may come. docs/EVENTS.md */
 };
 
 /* Message flags. */

@@ -246,7 +246,8 @@ TEST(subscriptions_are_confirmed) {
 TEST(a_rejected_subscription_is_tried_again) {
     server *s = scripted(SCRIPTS("accept | got 1 | text {\"error\":\"no\"}", "accept | got 1 | text fine"));
     pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "subscribe_confirm=fine",
-                                                             "subscribe_reject={\"error\":\"*\"}"));
+                                                             "subscribe_reject={\"error\":\"*\"}",
+                                                             "subscribe_reject_action=reconnect"));
     subscribe(client, "a", "sub a", NULL);
     IS(pulsews_start(client), PULSEWS_OK);
     await_text(client, "{\"error\":\"no\"}");

@@ -38,7 +38,7 @@ import Testing
       if value.isEmpty { continue }
       #expect(options.set(name, value) == nil, "\(name)")
     }
-    #expect(index == 85)
+    #expect(index == 88)
   }
 
   @Test func defaultsOfTheTableAreThoseOfTheCode() {

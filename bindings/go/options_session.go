@@ -58,6 +58,15 @@ func WithRetryFatal(on bool) Option {
 	return withBoolean("retry_fatal", on)
 }
 
+// WithFatalCloseCodes sets the close codes of the server after which the client does not try again: state Failed.
+func WithFatalCloseCodes(codes ...int) Option {
+	return func(s *settings) {
+		for _, code := range codes {
+			s.add("fatal_close_codes", strconv.Itoa(code))
+		}
+	}
+}
+
 // WithEndpoints adds endpoints that serve the same feed, in the order of preference; the URL of Dial is the first one.
 // All are ws, or all wss; at most 16.
 func WithEndpoints(urls ...string) Option {
@@ -202,9 +211,23 @@ func WithLoginConfirm(patterns ...string) Option {
 	return withList("login_confirm", patterns)
 }
 
-// WithLoginReject says which message rejects the login: the attempt has failed.
+// WithLoginReject says which message rejects the login while that is not confirmed: the attempt has failed, and
+// WithLoginRejectAction says what follows.
 func WithLoginReject(patterns ...string) Option {
 	return withList("login_reject", patterns)
+}
+
+// A LoginRejectAction says what a rejected login leads to.
+type LoginRejectAction string
+
+const (
+	LoginRetry LoginRejectAction = "retry" // further attempts
+	LoginStop  LoginRejectAction = "stop"  // none: state Failed, since the key is not accepted any more
+)
+
+// WithLoginRejectAction sets what a rejected login leads to. Default LoginRetry.
+func WithLoginRejectAction(action LoginRejectAction) Option {
+	return WithOption("login_reject_action", string(action))
 }
 
 // WithLoginTimeout sets how long a hold may last, and how long a login may wait for its confirmation. Default 10 s.
@@ -245,14 +268,29 @@ func WithSubscribeInterval(d time.Duration) Option {
 	return withDuration("subscribe_interval", d)
 }
 
-// WithSubscribeConfirm says which message confirms a message that subscribes, one for each.
+// WithSubscribeConfirm says which message confirms a message that subscribes, one for each. ${id} in it is the id of a
+// message that waits for its confirmation, ${key} one of its keys, which are then confirmed one by one.
 func WithSubscribeConfirm(patterns ...string) Option {
 	return withList("subscribe_confirm", patterns)
 }
 
-// WithSubscribeReject says which message rejects one: the connection is left, and made anew.
+// WithSubscribeReject says which message rejects one that waits for its confirmation; WithSubscribeRejectAction says
+// what follows.
 func WithSubscribeReject(patterns ...string) Option {
 	return withList("subscribe_reject", patterns)
+}
+
+// A SubscribeRejectAction says what a rejected subscription leads to.
+type SubscribeRejectAction string
+
+const (
+	SubscribeDrop      SubscribeRejectAction = "drop"      // the key is dropped (event "subscription_rejected"), the rest goes on
+	SubscribeReconnect SubscribeRejectAction = "reconnect" // the connection is left, and made anew
+)
+
+// WithSubscribeRejectAction sets what a rejected subscription leads to. Default SubscribeDrop.
+func WithSubscribeRejectAction(action SubscribeRejectAction) Option {
+	return WithOption("subscribe_reject_action", string(action))
 }
 
 // WithSubscribeTimeout sets how long a message that subscribes may wait for its confirmation. Default 10 s.

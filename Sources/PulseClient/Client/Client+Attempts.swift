@@ -54,6 +54,7 @@ extension Client {
     let now = Clock.monotonic()
     holdIsOver = false
     nextDelay = 0
+    serverMessage = ""
     statistics.attempts &+= 1
     endpoints.began(chosenEndpoint, now)
     reportBreaker(chosenEndpoint, now)
@@ -152,7 +153,7 @@ extension Client {
   func lost(_ failure: Failure, endpoint: Int, wasOpen: Bool, _ now: Int64) {
     self.failure = failure
     countFailure(failure, wasOpen: wasOpen)
-    let isFatal = failure.isFatal && !failure.isOfOneAddress && !options.retryFatal
+    let isFatal = failure.isFinal || (failure.isFatal && !failure.isOfOneAddress && !options.retryFatal)
     if isFatal {
       endpoints.ruledOut(endpoint, now)
     } else if wasOpen {

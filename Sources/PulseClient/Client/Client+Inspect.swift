@@ -66,34 +66,84 @@ extension Client {
     wake()
   }
 
+  /// Answers count while they are waited for; all else is data.
   private func inspectSession(_ message: WireMessage, on connection: Connection) -> Bool {
-    // A server that tells only failures may do so at any time.
-    let loginIsOpen = connection.session.stage == .login || connection.session.stage == .confirming
-    if (loginIsOpen || options.loginConfirm.isEmpty) && options.loginReject.matches(message.payload) {
-      statistics.loginsRejected &+= 1
-      leave(connection, because: message, Failure(.login, "\(connection.url.redacted): the server rejected the login"))
-      return true
-    }
-    if loginIsOpen {
-      if !connection.session.loginIsConfirmed && options.loginConfirm.matches(message.payload) {
-        loginConfirmed(on: connection)
-      }
-    } else {
-      if options.subscribeReject.matches(message.payload) {
-        leave(connection, because: message, Failure(.subscribe, "\(connection.url.redacted): the server rejected a subscription"))
+    let stage = connection.session.stage
+    let loginIsOpen = stage == .login || stage == .confirming
+    if loginIsOpen || (options.loginConfirm.isEmpty && connection.lastReceivedAt < connection.session.loginUntil) {
+      if answersLogin(options.loginReject, message.payload, connection) {
+        statistics.loginsRejected &+= 1
+        leave(connection, because: message, .login, "the login")
         return true
       }
-      if connection.session.confirmsAwaited > 0 && options.subscribeConfirm.matches(message.payload) {
-        subscriptionConfirmed(on: connection)
+      if loginIsOpen && !connection.session.loginIsConfirmed
+        && answersLogin(options.loginConfirm, message.payload, connection)
+      {
+        loginConfirmed(on: connection)
       }
+    }
+    guard !loginIsOpen, let subscriptions = subscriptions(of: connection), subscriptions.waiting > 0 else { return false }
+    endWaiting(on: connection)
+    var answer = PatternCapture()
+    if let request = answered(options.subscribeReject, message.payload, subscriptions, &answer) {
+      if options.subscribeRejectReconnects {
+        leave(connection, because: message, .subscribe, "a subscription")
+        return true
+      }
+      if let key = subscriptions.reject(request, key: answer.key) { tellRejected(key, message, on: connection) }
+    } else if let request = answered(options.subscribeConfirm, message.payload, subscriptions, &answer) {
+      subscriptions.confirm(request, key: answer.key)
+    } else {
+      return false
+    }
+    subscriptionAnswered(on: connection)
+    return false
+  }
+
+  private func answersLogin(_ patterns: PatternList, _ payload: UnsafeRawBufferPointer, _ connection: Connection) -> Bool {
+    var index = 0
+    var answer = PatternCapture()
+    while patterns.next(payload, &index, &answer) {
+      guard let id = answer.id, !connection.session.loginIDs.isEmpty else { return true }
+      for known in connection.session.loginIDs where PatternCapture.isText(id, known) { return true }
     }
     return false
   }
 
+  private func answered(
+    _ patterns: PatternList, _ payload: UnsafeRawBufferPointer, _ subscriptions: SubscriptionSet,
+    _ answer: inout PatternCapture
+  ) -> SubscriptionRequest? {
+    var index = 0
+    while patterns.next(payload, &index, &answer) {
+      if let request = subscriptions.find(answer) { return request }
+    }
+    return nil
+  }
+
+  private func tellRejected(_ key: [UInt8], _ message: WireMessage, on connection: Connection) {
+    let event: Sentence =
+      "{\"event\":\"subscription_rejected\",\"key\":\(json: String(bytes: key)),\"text\":\(json: excerpt(message)),\"endpoint\":\(json: connection.url.redacted)}"
+    log(.warning) { event }
+    guard let primary else { return report(event) }
+    primary.mutex.withLock { primary.report(event) }
+  }
+
   /// The message says why: it is delivered before the connection goes.
-  private func leave(_ connection: Connection, because message: WireMessage, _ failure: Failure) {
+  private func leave(_ connection: Connection, because message: WireMessage, _ code: StatusCode, _ what: Literal) {
     deliver(message)
+    let said = excerpt(message)
+    var failure = Failure(code, "\(connection.url.redacted): the server rejected \(what): \(json: said)")
+    failure.isFinal = code == .login && options.loginRejectStops
+    if connection === self.connection { serverMessage = said }
     connection.leave(failure)
+  }
+
+  /// The begin of a message, to whole characters, short enough for a sentence.
+  @inline(never) private func excerpt(_ message: WireMessage) -> String {
+    var end = min(message.payload.count, 256)
+    if end < message.payload.count { while end > 0, message.payload[end] & 0xC0 == 0x80 { end -= 1 } }
+    return String(bytes: UnsafeRawBufferPointer(rebasing: message.payload[0..<end]))
   }
 
   // MARK: Staleness

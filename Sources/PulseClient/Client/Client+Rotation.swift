@@ -210,7 +210,9 @@ extension Client {
     }
     dropHeld()
     if closeStarted || failure.code == .moved { return }
-    if ended.endpoint != connection?.endpoint { endpoints.failed(ended.endpoint, now) }
+    if ended.endpoint != connection?.endpoint {
+      if failure.isFinal { endpoints.ruledOut(ended.endpoint, now) } else { endpoints.failed(ended.endpoint, now) }
+    }
     if rotation.purpose == .replacement {
       rotationFailed(failure)
     } else {
@@ -223,6 +225,8 @@ extension Client {
     statistics.rotationsFailed &+= 1
     tellRotation("failed", ",\"problem\":\(json: failure.text)")
     log(.warning) { "the connection can't be replaced yet: \(failure.text)" }
+    // No other would do better. The present one serves on; what follows its end meets the same.
+    if failure.isFinal && rotation.endpoint == connection?.endpoint { return }
     let delay = nextDelay(&rotation.backoff)
     planRotation(rotation.cause, at: Clock.deadline(Clock.monotonic(), after: delay))
   }

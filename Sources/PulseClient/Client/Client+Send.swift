@@ -159,6 +159,7 @@ extension Client {
       guard let connection = heldConnection ?? connection, connection.takesMessages,
         hold == .login || !options.holdLogin
       else { return .notConnected }
+      if connection.session.stage == .login { noteLogin([UInt8](payload), on: connection) }
       journal?.skip(lastID &+ 1)
       frame(kind, payload, flags: kept | OutboxFlag.liveOnly | SendFlag.first, expiresAt: .max, on: connection)
       noteMessage()

@@ -12,7 +12,11 @@ extension Client {
   func beginSession(on connection: Connection) {
     subscriptions(of: connection)?.beginConnection()
     connection.session.stage = .login
-    for template in options.login { sendOwn(render(template), on: connection) }
+    for template in options.login {
+      let text = render(template)
+      noteLogin(text, on: connection)
+      sendOwn(text, on: connection)
+    }
     if options.holdLogin {
       heldConnection = connection
       beginHold(.login, endpoint: connection.url)
@@ -30,11 +34,12 @@ extension Client {
     let isHeld = hold == .login && heldConnection === connection
     if connection.session.stage == .login && !isHeld {
       let isConfirmed = options.loginConfirm.isEmpty || connection.session.loginIsConfirmed
+      connection.session.loginUntil = Clock.deadline(Clock.monotonic(), after: options.loginTimeout)
       connection.session.stage = isConfirmed ? .subscribing : .confirming
       if !isConfirmed { watchSession(connection, options.loginTimeout) }
     }
     if connection.session.stage == .subscribing && sendSubscriptions(on: connection)
-      && connection.session.confirmsAwaited == 0
+      && confirmsAwaited(on: connection) == 0
     {
       becomeReady(connection)
     }
@@ -114,8 +119,8 @@ extension Client {
           "\(connection.url.redacted): no message confirmed the login within login_timeout (\(seconds: options.loginTimeout) s)"
         ))
     case .subscribing, .ready:
-      let awaited = connection.session.confirmsAwaited
-      if awaited == 0 { return }
+      let awaited = confirmsAwaited(on: connection)
+      if awaited == 0 { return endWaiting(on: connection) }
       connection.leave(
         Failure(
           .subscribe,
@@ -136,12 +141,34 @@ extension Client {
     advanceSession(on: connection)
   }
 
-  func subscriptionConfirmed(on connection: Connection) {
-    guard connection.session.confirmsAwaited > 0 else { return }
-    connection.session.confirmsAwaited -= 1
-    if connection.session.confirmsAwaited > 0 { return }
-    connection.cancel(&connection.session.timer)
-    if connection.session.stage == .subscribing { advanceSession(on: connection) }
+  /// An answer has come; there may be more to send after it.
+  func subscriptionAnswered(on connection: Connection) {
+    if subscriptions(of: connection)?.waiting == 0 { connection.cancel(&connection.session.timer) }
+    if connection.session.stage == .subscribing {
+      advanceSession(on: connection)
+    } else if !connection.writeIsBlocked {
+      connection.flush()
+    }
+  }
+
+  private func confirmsAwaited(on connection: Connection) -> Int {
+    options.subscribeConfirm.isEmpty ? 0 : subscriptions(of: connection)?.waiting ?? 0
+  }
+
+  /// A server that confirms nothing has subscribe_timeout to reject.
+  func endWaiting(on connection: Connection) {
+    guard options.subscribeConfirm.isEmpty else { return }
+    subscriptions(of: connection)?.endWaiting(before: Clock.monotonic() &- options.subscribeTimeout)
+  }
+
+  private func requestID(_ text: [UInt8], _ confirm: PatternList, _ reject: PatternList) -> [UInt8] {
+    let id = confirm.requestID(of: text)
+    return id.isEmpty ? reject.requestID(of: text) : id
+  }
+
+  func noteLogin(_ text: [UInt8], on connection: Connection) {
+    let id = requestID(text, options.loginConfirm, options.loginReject)
+    if !id.isEmpty { connection.session.loginIDs.append(id) }
   }
 
   // MARK: Texts of the library's own
@@ -183,22 +210,25 @@ extension Client {
         return false
       }
       guard let work = subscriptions.next(batch: options.subscribeBatch) else { return true }
-      var isSubscribe = false
+      var text: [UInt8] = []
+      var subscribed: [[UInt8]] = []
       switch work {
       case .subscribe(let keys):
-        isSubscribe = true
-        if let template = options.subscribeMessage { connection.encodeOwn(render(template, keys: keys)) }
+        subscribed = keys
+        if let template = options.subscribeMessage { text = render(template, keys: keys) }
       case .unsubscribe(let keys):
-        if let template = options.unsubscribeMessage { connection.encodeOwn(render(template, keys: keys)) }
-      case .text(let text, _, let isUnsubscribe):
-        isSubscribe = !isUnsubscribe
-        if !text.isEmpty { connection.encodeOwn(text) }
+        if let template = options.unsubscribeMessage { text = render(template, keys: keys) }
+      case .text(let own, let key, let isUnsubscribe):
+        text = own
+        if !isUnsubscribe { subscribed.append(key) }
       }
+      if !text.isEmpty { connection.encodeOwn(text) }
       if options.subscribeInterval > 0 {
         connection.session.nextSubscribeAt = Clock.deadline(now, after: options.subscribeInterval)
       }
-      if isSubscribe && !options.subscribeConfirm.isEmpty {
-        connection.session.confirmsAwaited += 1
+      if !subscribed.isEmpty && !(options.subscribeConfirm.isEmpty && options.subscribeReject.isEmpty) {
+        subscriptions.awaitAnswer(
+          subscribed, id: requestID(text, options.subscribeConfirm, options.subscribeReject), now: now)
         watchSession(connection, options.subscribeTimeout)
       }
       if subscriptions.pending == 0 { return true }

@@ -53,6 +53,8 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// Of the last connection that was open; 0 if there was none.
   var lastCloseCode: UInt16 = 0
   var lastCloseReason = ""
+  /// The begin of the message that rejected the last connection's login or subscription.
+  var serverMessage = ""
   /// This side has begun to close; nothing is sent or delivered any more.
   var closeStarted = false
   /// Not even `reconnect` opens it again.

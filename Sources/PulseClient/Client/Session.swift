@@ -9,7 +9,10 @@ struct Session {
   /// Bounds what is waited for.
   var timer: TimerID?
   var loginIsConfirmed = false
-  var confirmsAwaited = 0
+  /// Of the messages of the login, as their answers will have them; empty if no id is known.
+  var loginIDs: [[UInt8]] = []
+  /// Without `login_confirm`: until then the server may still reject it.
+  var loginUntil: Int64 = 0
   var nextSubscribeAt: Int64 = 0
   /// The server has told a successor that it is to end.
   var hasNotice = false

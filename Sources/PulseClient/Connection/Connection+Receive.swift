@@ -240,6 +240,7 @@ extension Connection {
     }
     failure.closeCode = code
     failure.closeReason = reasonText
+    failure.isFinal = client.options.fatalCloseCodes.contains(UInt32(code))
     return failure
   }
 }

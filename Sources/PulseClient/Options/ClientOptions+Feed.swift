@@ -152,6 +152,12 @@ extension ClientOptions {
     case .tlsMinVersion:
       requiresTLS13 = equal(value, "1.3")
       return requiresTLS13 || equal(value, "1.2")
+    case .loginRejectAction:
+      loginRejectStops = equal(value, "stop")
+      return loginRejectStops || equal(value, "retry")
+    case .subscribeRejectAction:
+      subscribeRejectReconnects = equal(value, "reconnect")
+      return subscribeRejectReconnects || equal(value, "drop")
     default:
       return false
     }

@@ -74,6 +74,9 @@ package struct ClientOptions: Sendable {
   package var subscribeConfirm = PatternList()
   package var subscribeReject = PatternList()
   package var subscribeTimeout: Int64 = 10_000_000_000
+  package var loginRejectStops = false
+  package var subscribeRejectReconnects = false
+  package var fatalCloseCodes: [UInt32] = []
 
   // The outbox on disk
   package var journal: String? = nil
@@ -340,6 +343,9 @@ package struct ClientOptions: Sendable {
       rateLimits.append(window)
     case .keyPath, .sequenceKey, .pinSHA256:
       return addFeedValue(entry, value)
+    case .fatalCloseCodes:
+      guard fatalCloseCodes.count < 64, let code = OptionValue.integer(value), inRange(code, entry) else { return problem(entry, value) }
+      fatalCloseCodes.append(UInt32(code))
     default:
       return addPattern(entry, value)
     }
@@ -351,6 +357,11 @@ package struct ClientOptions: Sendable {
     switch Pattern.parse(value.bytes) {
     case .failure(let wrong): return problem(entry, wrong)
     case .success(let parsed): pattern = parsed
+    }
+    let isOfSubscription = entry.key == .subscribeConfirm || entry.key == .subscribeReject
+    let isOfLogin = entry.key == .loginConfirm || entry.key == .loginReject
+    if (pattern.usesKey && !isOfSubscription) || (pattern.usesID && !isOfSubscription && !isOfLogin) {
+      return problem(entry, value)
     }
     switch entry.key {
     case .heartbeatReply: heartbeatReply.append(pattern)

@@ -163,6 +163,24 @@ extension OptionTable {
         range: "binance-spot, binance-spot-depth, binance-futures, binance-futures-depth, coinbase, kraken, bybit, okx, deribit or alpaca",
         meaning: "Options for a known feed: heartbeats, limits, lifetime, keys, sequence numbers. Options that are set win, whatever comes first.",
         minimum: 0, maximum: 0)
+    case 85:
+      return OptionEntry(
+        key: .loginRejectAction, name: "login_reject_action", kind: .choice, defaultValue: "retry",
+        range: "retry or stop",
+        meaning: "What a rejected login leads to: further attempts, or none (state error), since the key is not accepted any more.",
+        minimum: 0, maximum: 1)
+    case 86:
+      return OptionEntry(
+        key: .subscribeRejectAction, name: "subscribe_reject_action", kind: .choice, defaultValue: "drop",
+        range: "drop or reconnect",
+        meaning: "What a rejected subscription leads to: the key is dropped (event subscription_rejected) and the rest goes on, or the connection is left and made anew.",
+        minimum: 0, maximum: 1)
+    case 87:
+      return OptionEntry(
+        key: .fatalCloseCodes, name: "fatal_close_codes", kind: .list, defaultValue: "",
+        range: "a close code, 1000 to 4999",
+        meaning: "Close codes of the server after which the client does not try again: state error.",
+        minimum: 1000, maximum: 4999)
     default:
       return nil
     }

@@ -154,13 +154,13 @@ extension OptionTable {
         minimum: 0, maximum: 0)
     case 47:
       return OptionEntry(
-        key: .loginConfirm, name: "login_confirm", kind: .list, defaultValue: "", range: "a pattern",
+        key: .loginConfirm, name: "login_confirm", kind: .list, defaultValue: "", range: "a pattern; ${id} is a login's id",
         meaning: "Which message confirms the login; until then only login messages are sent.",
         minimum: 0, maximum: 0)
     case 48:
       return OptionEntry(
-        key: .loginReject, name: "login_reject", kind: .list, defaultValue: "", range: "a pattern",
-        meaning: "Which message rejects the login: the attempt has failed.",
+        key: .loginReject, name: "login_reject", kind: .list, defaultValue: "", range: "as login_confirm",
+        meaning: "Which message rejects the login while that is not confirmed: the attempt has failed, and login_reject_action follows.",
         minimum: 0, maximum: 0)
     case 49:
       return OptionEntry(
@@ -199,13 +199,13 @@ extension OptionTable {
         minimum: 0, maximum: 3600 * second)
     case 56:
       return OptionEntry(
-        key: .subscribeConfirm, name: "subscribe_confirm", kind: .list, defaultValue: "", range: "a pattern",
-        meaning: "Which message confirms a message that subscribes, one for each.",
+        key: .subscribeConfirm, name: "subscribe_confirm", kind: .list, defaultValue: "", range: "a pattern; ${id} is the id of a message that waits for it, ${key} one of its keys",
+        meaning: "Which message confirms a message that subscribes, one for each, or with ${key} one for each key; without ${id} and ${key} the oldest.",
         minimum: 0, maximum: 0)
     case 57:
       return OptionEntry(
-        key: .subscribeReject, name: "subscribe_reject", kind: .list, defaultValue: "", range: "a pattern",
-        meaning: "Which message rejects one: the connection is left, and made anew.",
+        key: .subscribeReject, name: "subscribe_reject", kind: .list, defaultValue: "", range: "as subscribe_confirm",
+        meaning: "Which message rejects one that waits for its confirmation; of several keys the bad one is found in halves. subscribe_reject_action follows.",
         minimum: 0, maximum: 0)
     case 58:
       return OptionEntry(

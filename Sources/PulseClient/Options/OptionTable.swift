@@ -49,6 +49,7 @@ package enum OptionKey: Sendable {
   case sequenceScope, staleKeyTimeout, maxAge, rotateOn, rotationOverlap, twin, twinWait
   case clientCertificate, clientKey, clientKeyPassword, pinSHA256, tlsMinVersion, serverName, tlsResumption
   case proxy, proxyCAFile, maxRedirects, preset
+  case loginRejectAction, subscribeRejectAction, fatalCloseCodes
 }
 
 package enum OptionTable {

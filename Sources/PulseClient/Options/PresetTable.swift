@@ -32,8 +32,8 @@ package enum PresetTable {
           host_connect_rate=300/5m
           subscribe_message={"method":"SUBSCRIBE","params":[${keys}],"id":${id}}
           unsubscribe_message={"method":"UNSUBSCRIBE","params":[${keys}],"id":${id}}
-          subscribe_confirm={"result":null}
-          subscribe_reject={"error":"*"}
+          subscribe_confirm={"result":null,"id":${id}}
+          subscribe_reject={"error":"*","id":${id}}
           stale_timeout=60s
           stale_action=reconnect
           max_age=23h
@@ -59,8 +59,8 @@ package enum PresetTable {
           host_connect_rate=300/5m
           subscribe_message={"method":"SUBSCRIBE","params":[${keys}],"id":${id}}
           unsubscribe_message={"method":"UNSUBSCRIBE","params":[${keys}],"id":${id}}
-          subscribe_confirm={"result":null}
-          subscribe_reject={"error":"*"}
+          subscribe_confirm={"result":null,"id":${id}}
+          subscribe_reject={"error":"*","id":${id}}
           stale_timeout=60s
           stale_action=reconnect
           max_age=23h
@@ -86,8 +86,8 @@ package enum PresetTable {
           host_connect_rate=300/5m
           subscribe_message={"method":"SUBSCRIBE","params":[${keys}],"id":${id}}
           unsubscribe_message={"method":"UNSUBSCRIBE","params":[${keys}],"id":${id}}
-          subscribe_confirm={"result":null}
-          subscribe_reject={"error":"*"}
+          subscribe_confirm={"result":null,"id":${id}}
+          subscribe_reject={"error":"*","id":${id}}
           stale_timeout=60s
           stale_action=reconnect
           max_age=23h
@@ -113,8 +113,8 @@ package enum PresetTable {
           host_connect_rate=300/5m
           subscribe_message={"method":"SUBSCRIBE","params":[${keys}],"id":${id}}
           unsubscribe_message={"method":"UNSUBSCRIBE","params":[${keys}],"id":${id}}
-          subscribe_confirm={"result":null}
-          subscribe_reject={"error":"*"}
+          subscribe_confirm={"result":null,"id":${id}}
+          subscribe_reject={"error":"*","id":${id}}
           stale_timeout=60s
           stale_action=reconnect
           max_age=23h
@@ -177,8 +177,8 @@ package enum PresetTable {
           host_connect_rate=150/10m
           subscribe_message={"method":"subscribe","params":{"channel":"ticker","symbol":[${keys}]},"req_id":${id}}
           unsubscribe_message={"method":"unsubscribe","params":{"channel":"ticker","symbol":[${keys}]},"req_id":${id}}
-          subscribe_confirm={"method":"subscribe","success":true}
-          subscribe_reject={"method":"subscribe","success":false}
+          subscribe_confirm={"method":"subscribe","success":true,"result":{"symbol":"${key}"},"req_id":${id}}
+          subscribe_reject={"method":"subscribe","success":false,"symbol":"${key}","req_id":${id}}
           stale_timeout=60s
           stale_action=reconnect
           key_path=channel
@@ -204,9 +204,9 @@ package enum PresetTable {
           subscribe_message={"op":"subscribe","req_id":"${id}","args":[${keys}]}
           unsubscribe_message={"op":"unsubscribe","req_id":"${id}","args":[${keys}]}
           subscribe_batch=10
-          subscribe_confirm={"op":"subscribe","success":true}
+          subscribe_confirm={"op":"subscribe","success":true,"req_id":"${id}"}
           subscribe_confirm={"type":"COMMAND_RESP","success":true}
-          subscribe_reject={"op":"subscribe","success":false}
+          subscribe_reject={"op":"subscribe","success":false,"req_id":"${id}"}
           subscribe_reject={"type":"COMMAND_RESP","success":false}
           stale_timeout=60s
           stale_action=reconnect
@@ -268,8 +268,8 @@ package enum PresetTable {
           unsubscribe_message={"jsonrpc":"2.0","id":${id},"method":"public/unsubscribe",\#
           "params":{"channels":[${keys}]}}
           subscribe_interval=350ms
-          subscribe_confirm={"id":"*","result":["*"]}
-          subscribe_reject={"id":"*","error":"*"}
+          subscribe_confirm={"id":${id},"result":["*"]}
+          subscribe_reject={"id":${id},"error":"*"}
           stale_timeout=60s
           key_path=params.channel
           sequence_path=params.data.change_id

@@ -153,6 +153,8 @@ package struct Failure: Sendable {
   var retryAfter: Int?
   /// Another address of the same name may do.
   var isOfOneAddress = false
+  /// The application wants no retry.
+  var isFinal = false
 
   package init(_ code: StatusCode, _ text: Sentence) { self.init(code, text: sentence(text)) }
 

@@ -75,6 +75,7 @@ class Options(TypedDict, total=False):
     stable_time: Duration
     restart_delay: Duration
     retry_fatal: bool
+    fatal_close_codes: Union[int, str, Iterable[Union[int, str]]]
     endpoints: Union[str, Iterable[str]]
     endpoint_return: Duration
     breaker_failures: int
@@ -104,6 +105,7 @@ class Options(TypedDict, total=False):
     login: Union[Text, Iterable[Text], LoginHook]
     login_confirm: Union[Text, Iterable[Text]]
     login_reject: Union[Text, Iterable[Text]]
+    login_reject_action: str
     login_timeout: Duration
     hold_login: bool
     hold_connect: bool
@@ -113,6 +115,7 @@ class Options(TypedDict, total=False):
     subscribe_interval: Duration
     subscribe_confirm: Union[Text, Iterable[Text]]
     subscribe_reject: Union[Text, Iterable[Text]]
+    subscribe_reject_action: str
     subscribe_timeout: Duration
     # Feeds: the outbox kept in a file, the queue of received messages, sequence numbers, replaced connections.
     preset: str
@@ -290,6 +293,8 @@ def _texts(option: Option, value: Any) -> Iterable[str]:
         else:
             if option.name in _MESSAGES:
                 return [json_text(one) if isinstance(one, Mapping) else one for one in several]
+            if option.name == "fatal_close_codes":
+                return [_number(one, "integer") if type(one) is int else one for one in several]
             return several
     raise TypeError(f"option {option.name}: {type(value).__name__} is not a type that it takes ({option.type})")
 

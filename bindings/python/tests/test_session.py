@@ -331,7 +331,8 @@ def test_subscriptions_by_template(dial, station):
 
 def test_a_rejected_subscription(dial, station):
     station.answers = lambda session, message: {"error": "no such key"} if message == "sub bad" else None
-    options = dict(subscribe_confirm={"ok": "*"}, subscribe_reject={"error": "*"}, max_reconnect_attempts=2)
+    options = dict(subscribe_confirm={"ok": "*"}, subscribe_reject={"error": "*"}, max_reconnect_attempts=2,
+                   subscribe_reject_action="reconnect")
     with dial(station.url(), **{**FAST, **options}) as ws:
         ws.subscribe("k", "sub bad")
         with pytest.raises(pulsews.SubscribeError) as caught:
