@@ -380,13 +380,17 @@ int32_t pulsews_client_state(const pulsews_client *client);
 /* Why the last connection, or the last attempt, ended: its code, and the sentence in `error`. PULSEWS_OK if none has. */
 int32_t pulsews_client_error(const pulsews_client *client, char *error, size_t error_size);
 
-/* The three functions below that fill `buffer` return the length of the whole text in bytes, without the NUL that
+/* The functions below that fill `buffer` return the length of the whole text in bytes, without the NUL that
  * ends it, or a negative code. At most `size` bytes are written, NUL included: with size 0 the call only measures. */
 
 /* The peer's close code: 1005 if its close frame had none, 1006 if there was no close frame, 0 if the connection is
  * open or never was. */
 int32_t pulsews_close_code(const pulsews_client *client);
 int64_t pulsews_close_reason(const pulsews_client *client, char *buffer, size_t size);
+
+/* If the last connection ended because the server rejected the login or a subscription: the message that says so, its
+ * first 256 bytes. It stands, escaped, in the sentence of PULSEWS_ELOGIN and PULSEWS_ESUBSCRIBE, too. Else empty. */
+int64_t pulsews_server_message(const pulsews_client *client, char *buffer, size_t size);
 
 /* The server's answer to the handshake: HTTP status (101 if it was accepted, 0 while there is none), header lines as
  * "Name: value\n", and of a refusal (PULSEWS_EHANDSHAKE) the first 4 KiB of the body, which may hold any bytes, as far

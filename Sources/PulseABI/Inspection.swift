@@ -40,6 +40,11 @@ public func pulsews_close_reason(_ handle: OpaquePointer?, _ buffer: UnsafeMutab
 }
 
 @c @implementation
+public func pulsews_server_message(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
+  copy(handle, buffer, size) { [UInt8]($0.rejection.utf8) }
+}
+
+@c @implementation
 public func pulsews_handshake_status(_ handle: OpaquePointer?) -> Int32 {
   switch client(handle) {
   case .client(let client): Int32(truncatingIfNeeded: client.handshakeStatus)

@@ -301,10 +301,38 @@ TEST(a_rejected_login_stops_when_asked) {
     EVENT(client, "\"state\":\"error\"", "\"trigger\":\"give_up\"", "PULSEWS_ELOGIN", "key revoked");
     IS(the_end(client, why), PULSEWS_ELOGIN);
     CHECK(strstr(why, "key revoked"));
+    IS(pulsews_server_message(client, why, sizeof why), 20);
+    CHECK(strcmp(why, "{\"no\":\"key revoked\"}") == 0);
     IS(count_records(s, 0, "request", NULL), 1);
     /* With another key the application may try again. */
     IS(pulsews_reconnect(client), PULSEWS_OK);
     await_record(s, 2, "text", "in");
+    pulsews_client_free(client);
+}
+
+/* A login that nobody confirms has no message of the server's, whatever came before. */
+TEST(a_server_message_is_that_of_the_last_failure) {
+    server *s = scripted(SCRIPTS("accept | got 1 | text no", "accept"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "login=in", "login_confirm=yes", "login_reject=no",
+                                                             "login_timeout=50ms", "max_reconnect_attempts=1"));
+    char why[PULSEWS_ERROR_SIZE] = "";
+    IS(pulsews_start(client), PULSEWS_OK);
+    EVENT(client, "\"state\":\"reconnecting\"", "rejected the login");
+    IS(the_end(client, why), PULSEWS_ELOGIN);
+    CHECK(strstr(why, "login_timeout"));
+    IS(pulsews_server_message(client, why, sizeof why), 0);
+    pulsews_client_free(client);
+}
+
+TEST(a_rejected_subscription_reconnects_when_asked) {
+    server *s = scripted(SCRIPTS("accept | got 1 | text {\"error\":\"delisted\"}"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS("reconnect=false", "subscribe_reject={\"error\":\"*\"}",
+                                                             "subscribe_confirm=ok", "subscribe_reject_action=reconnect"));
+    char why[PULSEWS_ERROR_SIZE] = "";
+    subscribe(client, "a", "sub a");
+    IS(pulsews_wait_ready(client, SHORT, why, sizeof why), PULSEWS_ESUBSCRIBE);
+    CHECK(strstr(why, "the server rejected a subscription: \"{\\\"error\\\":\\\"delisted\\\"}\""));
+    IS(pulsews_server_message(client, why, sizeof why), 20);
     pulsews_client_free(client);
 }
 
@@ -376,9 +404,10 @@ TEST(a_twin_whose_login_is_rejected_for_good) {
     IS(pulsews_start(client), PULSEWS_OK);
     EVENT(client, "\"event\":\"twin\",\"side\":\"twin\",\"state\":\"error\"", "rejected the login");
     ready(client);
-    await_text(client, "yes");
     tell_server(s, "go");
-    await_text(client, "{\"n\":1}");
+    pulsews_message message = {0};
+    while (message.kind != PULSEWS_TEXT || message.length != 7) IS(pulsews_recv(client, &message, SHORT), PULSEWS_OK);
+    CHECK(memcmp(message.data, "{\"n\":1}", 7) == 0);
     IS(count_records(other, 0, "request", NULL), 1);
     IS(pulsews_disconnect(client, SHORT), PULSEWS_OK);
     IS(the_end(client, why), PULSEWS_ECLOSED);

@@ -41,6 +41,7 @@ TEST(null_is_refused_everywhere) {
     IS(pulsews_client_error(NULL, why, sizeof why), PULSEWS_EINVAL);
     IS(pulsews_close_code(NULL), PULSEWS_EINVAL);
     IS(pulsews_close_reason(NULL, why, sizeof why), PULSEWS_EINVAL);
+    IS(pulsews_server_message(NULL, why, sizeof why), PULSEWS_EINVAL);
     IS(pulsews_handshake_status(NULL), PULSEWS_EINVAL);
     IS(pulsews_handshake_headers(NULL, why, sizeof why), PULSEWS_EINVAL);
     IS(pulsews_handshake_body(NULL, why, sizeof why), PULSEWS_EINVAL);

@@ -138,8 +138,8 @@ static void look(slot *s) {
     known(pulsews_handshake_status(s->client));
     int64_t (*const texts_of[])(const pulsews_client *, char *, size_t) = {
         pulsews_close_reason, pulsews_handshake_headers, pulsews_handshake_body, pulsews_subprotocol,
-        pulsews_status_json};
-    for (int i = 0; i < 5; i++) {
+        pulsews_status_json, pulsews_server_message};
+    for (int i = 0; i < 6; i++) {
         memset(small, 0x5A, sizeof small);
         size_t size = pick(sizeof small);
         int64_t whole = known(texts_of[i](s->client, size ? small : NULL, size));

@@ -360,6 +360,9 @@ func (c *Conn) why(status int, text string) error {
 			Body: c.native.handshakeBody(), Text: text}
 	}
 	err := errorOf(status, text)
+	if status == codeLogin || status == codeSubscribe {
+		err.ServerMessage = string(c.native.serverMessage())
+	}
 	if c.hooks != nil && status == codeLogin {
 		if err.cause = c.hooks.failure(); err.cause != nil {
 			err.Text += ": " + strings.TrimPrefix(err.cause.Error(), "pulsews: ")

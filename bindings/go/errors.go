@@ -26,6 +26,7 @@ const (
 	codeIO           = -407
 	codeHandshake    = -600
 	codeLogin        = -603
+	codeSubscribe    = -604
 	codeNoMemory     = -701
 )
 
@@ -35,6 +36,10 @@ type Error struct {
 	Code int    // the status code, the same in all languages, e.g. -403
 	Name string // its name in C, e.g. "PULSEWS_ERESET"
 	Text string // one sentence: what was wrong, with which argument or peer
+
+	// Of ErrLogin and ErrSubscribe: the begin of the message with which the server rejected the login or the subscription;
+	// empty if it did not.
+	ServerMessage string
 
 	cause error // what a function of the application returned; nil if none is to blame
 }

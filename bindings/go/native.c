@@ -51,6 +51,7 @@
     X(close)                                                                                                           \
     X(close_code)                                                                                                      \
     X(close_reason)                                                                                                    \
+    X(server_message)                                                                                                  \
     X(handshake_status)                                                                                                \
     X(handshake_headers)                                                                                               \
     X(handshake_body)                                                                                                  \
@@ -306,6 +307,7 @@ int32_t pulsego_statistics(pulsego_conn *conn, double *values, size_t count) {
 int64_t pulsego_text(pulsego_conn *conn, int which, char *buffer, size_t size) {
     switch (which) {
     case PULSEGO_CLOSE_REASON: return api.close_reason(conn->client, buffer, size);
+    case PULSEGO_SERVER_MESSAGE: return api.server_message(conn->client, buffer, size);
     case PULSEGO_HANDSHAKE_HEADERS: return api.handshake_headers(conn->client, buffer, size);
     case PULSEGO_HANDSHAKE_BODY: return api.handshake_body(conn->client, buffer, size);
     case PULSEGO_SUBPROTOCOL: return api.subprotocol(conn->client, buffer, size);

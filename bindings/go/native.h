@@ -86,6 +86,7 @@ int32_t pulsego_handshake_status(pulsego_conn *conn);
 /* The functions of the library that fill a text buffer, by number. */
 enum {
     PULSEGO_CLOSE_REASON,
+    PULSEGO_SERVER_MESSAGE,
     PULSEGO_HANDSHAKE_HEADERS,
     PULSEGO_HANDSHAKE_BODY,
     PULSEGO_SUBPROTOCOL,

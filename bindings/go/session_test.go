@@ -85,6 +85,31 @@ func TestLoginSubscriptionsBacklogInOrder(t *testing.T) {
 	}
 }
 
+// A rejected login that ends the trying says what the server said.
+func TestRejectedLoginStops(t *testing.T) {
+	e := newExchange(t, func(e *exchange) {
+		e.onText = func(*peer, int, string) []string { return []string{`{"event":"error","msg":"key revoked"}`} }
+	})
+	c := dial(t, e.url(), quickly(WithLogin("auth"), WithLoginConfirm(`{"event":"login"}`),
+		WithLoginReject(`{"event":"error"}`), WithLoginRejectAction(LoginStop))...)
+	err := c.WaitReady(within(t, soon))
+	var failure *Error
+	if !errors.As(err, &failure) || !errors.Is(err, ErrLogin) {
+		t.Fatal(err)
+	}
+	if failure.ServerMessage != `{"event":"error","msg":"key revoked"}` || !strings.Contains(failure.Text, "key revoked") {
+		t.Errorf("%+v", failure)
+	}
+	if c.State() != Failed {
+		t.Error(c.State())
+	}
+	e.with(func() {
+		if e.accepted != 1 {
+			t.Errorf("%d connections", e.accepted)
+		}
+	})
+}
+
 func TestSubscribeBadInput(t *testing.T) {
 	c := dial(t, newExchange(t).url(), quickly()...)
 	for _, err := range []error{c.Subscribe("", "a"), c.Subscribe(strings.Repeat("x", 1025), "a"), c.Subscribe("a"),

@@ -54,7 +54,6 @@ extension Client {
     let now = Clock.monotonic()
     holdIsOver = false
     nextDelay = 0
-    serverMessage = ""
     statistics.attempts &+= 1
     endpoints.began(chosenEndpoint, now)
     reportBreaker(chosenEndpoint, now)

@@ -135,6 +135,7 @@ extension Client {
     let said = excerpt(message)
     var failure = Failure(code, "\(connection.url.redacted): the server rejected \(what): \(json: said)")
     failure.isFinal = code == .login && options.loginRejectStops
+    failure.isRejection = true
     if connection === self.connection { serverMessage = said }
     connection.leave(failure)
   }

@@ -19,6 +19,8 @@ extension Client {
 
   package var closeReason: String { mutex.withLock { isOpen ? "" : lastCloseReason } }
 
+  package var rejection: String { mutex.withLock { failure?.isRejection == true ? serverMessage : "" } }
+
   package var handshakeStatus: Int {
     mutex.withLock { refusal?.status ?? (acceptance != nil ? 101 : 0) }
   }

@@ -53,7 +53,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// Of the last connection that was open; 0 if there was none.
   var lastCloseCode: UInt16 = 0
   var lastCloseReason = ""
-  /// The begin of the message that rejected the last connection's login or subscription.
+  /// Of a `failure` that is a rejection: the begin of the message that says so.
   var serverMessage = ""
   /// This side has begun to close; nothing is sent or delivered any more.
   var closeStarted = false

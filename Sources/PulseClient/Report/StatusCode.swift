@@ -155,6 +155,8 @@ package struct Failure: Sendable {
   var isOfOneAddress = false
   /// The application wants no retry.
   var isFinal = false
+  /// A message of the server's rejected a login or a subscription.
+  var isRejection = false
 
   package init(_ code: StatusCode, _ text: Sentence) { self.init(code, text: sentence(text)) }
 

@@ -18,7 +18,9 @@ from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Option
 
 from . import _log, _native
 from ._control import Control, split_hooks
-from ._errors import ConnectError, ConnectionClosed, HandshakeError, Headers, OpenTimeout, PulseError, class_of
+from ._errors import (
+    ConnectError, ConnectionClosed, HandshakeError, Headers, LoginError, OpenTimeout, PulseError, SubscribeError, class_of,
+)
 from ._options import Configuration, c_text, is_false, is_true
 from ._tables import state_name
 from ._values import BATCH_LIMIT, KIND_SHIFT, Data
@@ -199,7 +201,10 @@ class Core(Control):
                 self.response_headers,
                 self._bytes(_lib.pulsews_handshake_body, 4097),
             )
-        return kind(sentence, status, name)
+        error = kind(sentence, status, name)
+        if isinstance(error, (LoginError, SubscribeError)):
+            error.server_message = self._bytes(_lib.pulsews_server_message, 512).decode("utf-8", "replace")
+        return error
 
     def _opened(self, status: int) -> bool:
         """Whether an open call that gave this status found an open connection, or one that was open and has ended

@@ -92,9 +92,15 @@ class OpenTimeout(ConnectError, TimeoutError):
 class LoginError(ConnectError):
     """The server rejected the login, or did not confirm it within ``login_timeout``."""
 
+    server_message: str = ""
+    """The begin of the message with which the server rejected it; empty if it did not."""
+
 
 class SubscribeError(ConnectError):
     """The server rejected a subscription, or did not confirm it within ``subscribe_timeout``."""
+
+    server_message: str = ""
+    """The begin of the message with which the server rejected it; empty if it did not."""
 
 
 class HandshakeError(PulseError):

@@ -102,6 +102,7 @@ _FUNCTIONS = {
     "pulsews_client_error": (c_int32, (c_void_p, *_TEXTS)),
     "pulsews_close_code": (c_int32, (c_void_p,)),
     "pulsews_close_reason": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_server_message": (c_int64, (c_void_p, *_TEXTS)),
     "pulsews_handshake_status": (c_int32, (c_void_p,)),
     "pulsews_handshake_headers": (c_int64, (c_void_p, *_TEXTS)),
     "pulsews_handshake_body": (c_int64, (c_void_p, *_TEXTS)),

@@ -49,9 +49,11 @@ def test_connect_raises_when_the_login_is_rejected(dial, station):
     with pytest.raises(pulsews.LoginError) as caught:
         dial(station.url(), login={"op": "auth"}, login_confirm={"ok": True}, login_reject={"ok": False}, **FAST)
     assert caught.value.name == "PULSEWS_ELOGIN" and isinstance(caught.value, pulsews.ConnectError)
+    assert json.loads(caught.value.server_message) == {"op": "auth", "ok": False} and "auth" in str(caught.value)
     station.answers = lambda session, message: None
-    with pytest.raises(pulsews.LoginError):
+    with pytest.raises(pulsews.LoginError, match="login_timeout") as caught:
         dial(station.url(), login={"op": "auth"}, login_confirm={"ok": True}, login_timeout="100ms", **FAST)
+    assert caught.value.server_message == ""
 
 
 def test_a_login_that_is_rejected_once_later_on(dial, station):
@@ -339,6 +341,35 @@ def test_a_rejected_subscription(dial, station):
             while True:
                 ws.recv(timeout=20)
         assert caught.value.name == "PULSEWS_ESUBSCRIBE" and str(caught.value).startswith("gave up after 2")
+        assert json.loads(caught.value.server_message) == {"error": "no such key"}
+
+
+def test_a_rejected_key_among_good_ones(dial, station):
+    def answers(session, message):
+        request = json.loads(message)
+        bad = "dead" in request["keys"]
+        return {"id": request["id"], "error" if bad else "ok": "no such key"}
+
+    station.answers = answers
+    with dial(station.url(), subscribe_message='{"keys":[${keys}],"id":${id}}', subscribe_confirm='{"ok":"*","id":${id}}',
+              subscribe_reject='{"error":"*","id":${id}}', **FAST) as ws:
+        for key in ("a", "b", "dead", "c"):
+            ws.subscribe(key)
+        while True:
+            if told := [event for event in ws.events() if event["event"] == "subscription_rejected"]:
+                break
+            ws.recv(timeout=20)
+        assert len(told) == 1 and told[0]["key"] == "dead" and json.loads(told[0]["text"])["error"] == "no such key"
+        ws.wait_ready(timeout=20)
+        assert ws.statistics()["subscriptions"] == 3 and ws.statistics()["connections"] == 1
+
+
+def test_a_close_code_that_ends_the_trying(dial, station):
+    with dial(station.url(), fatal_close_codes=[4001, "1008"], **FAST) as ws:
+        station.session(0).close(1008, "key revoked")
+        with pytest.raises(pulsews.ConnectionClosed, match="key revoked") as caught:
+            ws.recv(timeout=20)
+        assert caught.value.code == 1008 and ws.state == "error"
 
 
 def test_bad_input_to_subscribe(dial, station):
