@@ -89,7 +89,9 @@ one symbol on Kraken.
 
 With `subscribe_reject_action` `drop` a key that the server rejects is subscribed no longer, is told by one event
 `subscription_rejected`, and is asked for again when you do so. Of a rejected message with several keys both halves are sent again,
-each by itself, until the bad key is found, at the pace of all subscriptions (`subscribe_interval`, `rate_limit`).
+each by itself, until the bad key is found, at the pace of all subscriptions (`subscribe_interval`, `rate_limit`). That needs
+`subscribe_confirm`, or patterns with `${id}` or `"${key}"`: with neither, and with several messages that wait, the connection is left
+as with `reconnect`.
 
 ## Templates
 

@@ -4,7 +4,8 @@
  *
  * Clients with the presets of known feeds against simulators that ban whoever breaks a rule, for simulated days. Each
  * message of a stream has a number of its own ("sim":"STREAM:N", or "all":"STREAM:N" for a snapshot that stands for all
- * up to there): they have to come whole and once, but for those that the simulator lost with a connection.
+ * up to there): they have to come whole and once, but for those that the simulator lost with a connection. One key of each
+ * client is not listed any more: it has to be named, and the others must not suffer.
  */
 #define _GNU_SOURCE
 #include "scaled.h"
@@ -26,7 +27,7 @@ enum { STREAMS = 4 };
 static const struct exchange {
     const char *preset, *path;
     const char *options[4];
-    const char *keys[16];  /* quiet ones make the limits felt */
+    const char *keys[16];  /* quiet ones make the limits felt, and one is not listed any more */
     const char *message;   /* for exchanges without a template: the key stands for %s */
     const char *cheat[3];  /* with these a client breaks a rule, and has to be banned for it */
     const char *reason;
@@ -35,34 +36,34 @@ static const struct exchange {
               "quiet4usdt@kline_1m", "quiet5usdt@kline_1m", "quiet6usdt@kline_1m", "quiet7usdt@kline_1m", \
               "quiet8usdt@kline_1m"
     {"binance-spot", "/stream", {"subscribe_batch=1"},
-     {"btcusdt@bookTicker", "btcusdt@depth@100ms", "ethusdt@bookTicker", QUIET}, NULL,
+     {"btcusdt@bookTicker", "deadusdt@bookTicker", "btcusdt@depth@100ms", "ethusdt@bookTicker", QUIET}, NULL,
      {"rate_limit=1000/s"}, "more than 5 messages"},
     {"binance-spot-depth", "/stream", {"subscribe_batch=3"},
-     {"btcusdt@depth@100ms", "ethusdt@depth@100ms", QUIET}, NULL,
+     {"btcusdt@depth@100ms", "deadusdt@depth@100ms", "ethusdt@depth@100ms", QUIET}, NULL,
      {"rate_limit=1000/s", "subscribe_batch=1"}, "more than 5 messages"},
     {"binance-futures", "/public/stream", {"subscribe_batch=1"},
-     {"btcusdt@bookTicker", "btcusdt@depth@100ms", "ethusdt@bookTicker", QUIET}, NULL,
+     {"btcusdt@bookTicker", "deadusdt@bookTicker", "btcusdt@depth@100ms", "ethusdt@bookTicker", QUIET}, NULL,
      {"rate_limit=1000/s"}, "more than 10 messages"},
     {"binance-futures-depth", "/public/stream", {NULL},
-     {"btcusdt@depth@100ms", "ethusdt@depth@100ms", QUIET}, NULL,
+     {"btcusdt@depth@100ms", "deadusdt@depth@100ms", "ethusdt@depth@100ms", QUIET}, NULL,
      {"rate_limit=1000/s", "subscribe_batch=1"}, "more than 10 messages"},
-    {"coinbase", "/", {"subscribe_batch=1"}, {"BTC-USD", "ETH-USD", "SKL-USD"}, NULL,
+    {"coinbase", "/", {"subscribe_batch=1"}, {"BTC-USD", "DEAD-USD", "ETH-USD", "SKL-USD"}, NULL,
      {"login={\"op\":\"hello\"}"}, "unsupported"},
-    {"kraken", "/v2", {NULL}, {"BTC/USD", "ETH/USD", "XMR/USD"}, NULL,
+    {"kraken", "/v2", {NULL}, {"BTC/USD", "DEAD/USD", "ETH/USD", "XMR/USD"}, NULL,
      {"heartbeat_interval=0"}, "no message for"},
     {"bybit", "/v5/public/linear", {NULL},
-     {"orderbook.50.BTCUSDT", "orderbook.50.ETHUSDT", "kline.1.QUIET0USDT", "kline.1.QUIET1USDT", "kline.1.QUIET2USDT",
+     {"orderbook.50.BTCUSDT", "orderbook.50.DEADUSDT", "orderbook.50.ETHUSDT", "kline.1.QUIET0USDT", "kline.1.QUIET1USDT", "kline.1.QUIET2USDT",
       "kline.1.QUIET3USDT", "kline.1.QUIET4USDT", "kline.1.QUIET5USDT", "kline.1.QUIET6USDT", "kline.1.QUIET7USDT",
       "kline.1.QUIET8USDT", "kline.1.QUIET9USDT"}, NULL,
      {"subscribe_batch=100"}, "topics in one message"},
-    {"okx", "/ws/v5/public", {NULL}, {"BTC-USDT", "ETH-USDT"},
+    {"okx", "/ws/v5/public", {NULL}, {"BTC-USDT", "DEAD-USDT", "ETH-USDT"},
      "{\"op\":\"subscribe\",\"args\":[{\"channel\":\"books\",\"instId\":\"%s\"}]}",
      {"heartbeat_interval=0"}, "no message for"},
     {"deribit", "/ws/api/v2", {"stale_action=reconnect", "subscribe_batch=1"},
-     {"book.BTC-PERPETUAL.100ms", "book.ETH-PERPETUAL.100ms"}, NULL,
+     {"book.BTC-PERPETUAL.100ms", "book.DEAD-PERPETUAL.100ms", "book.ETH-PERPETUAL.100ms"}, NULL,
      {"heartbeat_request=never"}, "not answered"},
     {"alpaca", "/v2/sip", {"login={\"action\":\"auth\",\"key\":\"KEY\",\"secret\":\"SECRET\"}"},
-     {"AAPL", "MSFT", "SPY"}, NULL,
+     {"AAPL", "DEAD", "MSFT", "SPY"}, NULL,
      {NULL}, "two connections"},
 };
 enum { EXCHANGES = sizeof exchanges / sizeof *exchanges };
@@ -78,7 +79,7 @@ struct client {
     int exchange, index, breaks, closed, is_cheat, is_ready;
     struct stream streams[STREAMS];
     uint64_t messages, snapshots, gaps, silent_gaps, copies, jumps_back, told_gaps, told_others, losses, rotations,
-        failed_rotations, stale;
+        failed_rotations, stale, rejected, wrongly_rejected;
     char first_problem[160], last_loss[300];
 };
 
@@ -197,6 +198,10 @@ static void take_event(struct client *c, const pulsews_message *m) {
     c->told_gaps += is_gap;
     c->told_others += event_is(m, "\"event\":\"repeat\"") || event_is(m, "\"event\":\"step_back\"");
     c->stale += event_is(m, "\"event\":\"stale\"");
+    if (event_is(m, "\"event\":\"subscription_rejected\"")) {
+        int is_dead = event_is(m, "\"key\":\"dead") || event_is(m, "\"key\":\"DEAD") || event_is(m, ".DEAD");
+        c->rejected += is_dead, c->wrongly_rejected += !is_dead;
+    }
     if (event_is(m, "\"event\":\"rotation\"")) {
         c->rotations += event_is(m, "\"step\":\"done\"");
         c->failed_rotations += event_is(m, "\"step\":\"failed\"");
@@ -319,7 +324,7 @@ static void judge(int exchange) {
     struct book *b = &books[exchange];
     struct client sum = {0};
     const char *first = "";
-    int of_it = 0, away = 0, behind = 0, unbroken = 0, blamed = 0;
+    int of_it = 0, searched = 0, away = 0, behind = 0, unbroken = 0, blamed = 0;
     uint64_t may_be_silent = preset_has(name, "max_age") && preset_has(name, "sequence_rule");
     for (int i = 0; i < count; i++) {
         struct client *c = &clients[i];
@@ -328,6 +333,7 @@ static void judge(int exchange) {
         away += pulsews_client_state(c->ws) != PULSEWS_CONNECTED;
         behind += missing(c) > 0;
         unbroken += c->breaks == 0;
+        searched += c->rejected == 1 && c->wrongly_rejected == 0;
         /* Without a fault of the server nothing may be missing, and nothing may seem to be. What is lost with a
          * connection while its successor is being made is told as a gap, where numbers are consecutive. */
         if (c->copies || c->jumps_back || c->silent_gaps > may_be_silent * (uint64_t)c->breaks * STREAMS ||
@@ -353,6 +359,7 @@ static void judge(int exchange) {
            "%llu gaps, %llu steps back or repeats; %d of %d clients saw no fault; wrong for %d%s%s",
            N(sum.messages), N(sum.gaps), N(sum.silent_gaps), N(sum.copies), N(sum.jumps_back), N(sum.losses),
            N(sum.told_gaps), N(sum.told_others), unbroken, of_it, blamed, *first ? ": " : "", first);
+    result(searched == of_it, name, "the dead key is named once, and no other, by %d of %d", searched, of_it);
     long cut = number_in(b->counts, "cut="), deaf = number_in(b->counts, "deaf=");
     int rotates = preset_has(name, "max_age") || preset_has(name, "rotate_on");
     result(cut == 0 && deaf == 0, name,

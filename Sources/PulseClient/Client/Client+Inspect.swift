@@ -86,7 +86,9 @@ extension Client {
     endWaiting(on: connection)
     var answer = PatternCapture()
     if let request = answered(options.subscribeReject, message.payload, subscriptions, &answer) {
-      if options.subscribeRejectReconnects {
+      // Of several, without answers to the good ones, nobody knows which is rejected.
+      let isNobody = answer.id == nil && answer.key == nil && options.subscribeConfirm.isEmpty && subscriptions.waiting > 1
+      if options.subscribeRejectReconnects || isNobody {
         leave(connection, because: message, .subscribe, "a subscription")
         return true
       }

@@ -151,6 +151,13 @@ package enum PresetTable {
           server_heartbeat_timeout=10s
           subscribe_message={"type":"subscribe","channel":"ticker","product_ids":[${keys}]}
           unsubscribe_message={"type":"unsubscribe","channel":"ticker","product_ids":[${keys}]}
+          subscribe_confirm={"events":[{"subscriptions":{"ticker":[]}}]}
+          subscribe_confirm={"events":[{"subscriptions":{"ticker_batch":[]}}]}
+          subscribe_confirm={"events":[{"subscriptions":{"level2":[]}}]}
+          subscribe_confirm={"events":[{"subscriptions":{"market_trades":[]}}]}
+          subscribe_confirm={"events":[{"subscriptions":{"candles":[]}}]}
+          subscribe_confirm={"events":[{"subscriptions":{"status":[]}}]}
+          subscribe_confirm={"events":[{"subscriptions":{"user":[]}}]}
           subscribe_reject={"type":"error"}
           stale_timeout=60s
           stale_action=reconnect

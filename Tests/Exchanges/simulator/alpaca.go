@@ -76,6 +76,10 @@ func (p *alpaca) text(c *conn, text []byte) {
 			c.client.banned("a subscription before the login")
 			return
 		}
+		if delisted(request.Quotes...) != "" {
+			p.refuse(c, 400, "invalid syntax")
+			return
+		}
 		if !c.subscribe(request.Quotes...) {
 			return
 		}

@@ -79,6 +79,10 @@ func (b *binance) text(c *conn, text []byte) {
 	}
 	switch request.Method {
 	case "SUBSCRIBE":
+		if bad := delisted(request.Params...); bad != "" {
+			c.send([]byte(fmt.Sprintf(`{"error":{"code":2,"msg":"Invalid request: unknown stream %s"},"id":%d}`, bad, *request.ID)))
+			return
+		}
 		if !c.subscribe(request.Params...) {
 			return
 		}

@@ -53,6 +53,11 @@ func (p *bybit) text(c *conn, text []byte) {
 			c.client.banned("%d topics in one message", len(request.Args))
 			return
 		}
+		if bad := delisted(request.Args...); bad != "" {
+			c.send([]byte(fmt.Sprintf(`{"success":false,"ret_msg":"error:handler not found,topic:%s","conn_id":"7ab5",`+
+				`"req_id":"%s","op":"%s"}`, bad, request.ID, request.Op)))
+			return
+		}
 		if !c.subscribe(request.Args...) {
 			return
 		}

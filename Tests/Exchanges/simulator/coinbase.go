@@ -74,6 +74,9 @@ func (p *coinbase) text(c *conn, text []byte) {
 		for _, name := range request.Products {
 			delete(c.subscribed, name)
 		}
+	case delisted(request.Products...) != "":
+		c.send(p.numbered(c, "", `"type":"error","message":"failure to subscribe: not a valid product"`))
+		return
 	case !c.subscribe(request.Products...):
 		return
 	}

@@ -4,6 +4,7 @@ package main
 import (
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -218,6 +219,16 @@ func (c *conn) look(now time.Time) {
 		e.counts.Deaf++
 	}
 	e.protocol.tick(c, now)
+}
+
+// delisted finds a key that this exchange does not have any more: one of its own never names it.
+func delisted(names ...string) string {
+	for _, name := range names {
+		if strings.Contains(strings.ToUpper(name), "DEAD") {
+			return name
+		}
+	}
+	return ""
 }
 
 // subscribe adds streams, and says whether all of them exist.

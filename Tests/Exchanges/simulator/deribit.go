@@ -95,7 +95,15 @@ func (p *deribit) text(c *conn, text []byte) {
 			answer(`{"version":"1.2.26"}`)
 		}
 	case "public/subscribe":
-		if !p.pay(c, 3000) || !c.subscribe(request.Params.Channels...) {
+		if !p.pay(c, 3000) {
+			return
+		}
+		if delisted(request.Params.Channels...) != "" {
+			c.send([]byte(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"error":{"code":11050,"message":"bad_request"},"usIn":1,`+
+				`"usOut":2,"usDiff":1,"testnet":false}`, *request.ID)))
+			return
+		}
+		if !c.subscribe(request.Params.Channels...) {
 			return
 		}
 		list, _ := json.Marshal(request.Params.Channels)

@@ -56,6 +56,16 @@ func (p *kraken) text(c *conn, text []byte) {
 	case "ping":
 		c.send([]byte(fmt.Sprintf(`{"method":"pong",%s"time_in":"%s","time_out":"%s"}`, id, now, now)))
 	case "subscribe", "unsubscribe":
+		symbols := request.Params.Symbol
+		request.Params.Symbol = nil
+		for _, name := range symbols {
+			if delisted(name) == "" {
+				request.Params.Symbol = append(request.Params.Symbol, name)
+				continue
+			}
+			c.send([]byte(fmt.Sprintf(`{"error":"Currency pair not supported %s","method":"subscribe","success":false,%s`+
+				`"symbol":"%s","time_in":"%s","time_out":"%s"}`, name, id, name, now, now)))
+		}
 		if request.Params.Channel != "ticker" || !c.subscribe(request.Params.Symbol...) {
 			c.client.banned("a channel that is not there: %.60s", text)
 			return

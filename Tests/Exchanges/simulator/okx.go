@@ -56,6 +56,11 @@ func (p *okx) text(c *conn, text []byte) {
 		return
 	}
 	for _, arg := range request.Args {
+		if delisted(arg.ID) != "" {
+			c.send([]byte(fmt.Sprintf(`{"event":"error","code":"60018","msg":"Wrong URL or channel:books,instId:%s doesn't exist.`+
+				`","connId":"a4d3ae55"}`, arg.ID)))
+			continue
+		}
 		if arg.Channel != "books" || !c.subscribe(arg.ID) {
 			c.client.banned("a channel that is not there: %.60s", text)
 			return
