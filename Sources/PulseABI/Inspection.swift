@@ -36,12 +36,12 @@ public func pulsews_close_code(_ handle: OpaquePointer?) -> Int32 {
 
 @c @implementation
 public func pulsews_close_reason(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
-  copy(handle, buffer, size) { [UInt8]($0.closeReason.utf8) }
+  copy(handle, buffer, size) { $0.closeReason.bytes }
 }
 
 @c @implementation
 public func pulsews_server_message(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
-  copy(handle, buffer, size) { [UInt8]($0.rejection.utf8) }
+  copy(handle, buffer, size) { $0.rejection.bytes }
 }
 
 @c @implementation
@@ -56,7 +56,7 @@ public func pulsews_handshake_status(_ handle: OpaquePointer?) -> Int32 {
 public func pulsews_handshake_headers(
   _ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> Int64 {
-  copy(handle, buffer, size) { [UInt8]($0.handshakeHeaders.utf8) }
+  copy(handle, buffer, size) { $0.handshakeHeaders.bytes }
 }
 
 @c @implementation
@@ -68,12 +68,12 @@ public func pulsews_handshake_body(
 
 @c @implementation
 public func pulsews_subprotocol(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
-  copy(handle, buffer, size) { [UInt8]($0.subprotocol.utf8) }
+  copy(handle, buffer, size) { $0.subprotocol.bytes }
 }
 
 @c @implementation
 public func pulsews_status_json(_ handle: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int64 {
-  copy(handle, buffer, size) { [UInt8]($0.statusJSON().utf8) }
+  copy(handle, buffer, size) { $0.statusJSON().bytes }
 }
 
 @c @implementation

@@ -14,7 +14,7 @@ public func pulsews_log_stderr(_ level: Int32) -> Int32 {
 public func pulsews_log_file(
   _ path: UnsafePointer<CChar>?, _ level: Int32, _ error: UnsafeMutablePointer<CChar>?, _ errorSize: Int
 ) -> Int32 {
-  guard let text = string(path), !text.utf8.isEmpty else {
+  guard let text = string(path), !text.hasNoBytes else {
     return fail(.invalidArgument, "path is NULL, empty or not UTF-8", error, errorSize)
   }
   guard let wanted = LogLevel(rawValue: level) else {
@@ -43,7 +43,7 @@ public func pulsews_log_next(
     level?.pointee = line.level.rawValue
     time?.pointee = line.time
     copySentence(line.text, buffer, size)
-    return Int64(line.text.utf8.count)
+    return Int64(line.text.byteCount)
   case .failure(let failure):
     return Int64(failure.code.rawValue)
   }

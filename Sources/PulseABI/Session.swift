@@ -100,7 +100,7 @@ public func pulsews_unsubscribe(_ handle: OpaquePointer?, _ key: UnsafePointer<C
   }
 }
 
-private func bytes(_ pointer: UnsafePointer<CChar>?) -> [UInt8]? { string(pointer).map { [UInt8]($0.utf8) } }
+private func bytes(_ pointer: UnsafePointer<CChar>?) -> [UInt8]? { string(pointer).map { $0.bytes } }
 
 private func result(_ failure: Failure?, _ error: UnsafeMutablePointer<CChar>?, _ errorSize: Int) -> Int32 {
   guard let failure else { return StatusCode.ok.rawValue }

@@ -41,7 +41,9 @@ func constant(_ text: Literal) -> UnsafePointer<CChar>? {
 /// A caller's text; nil for NULL and for bytes that are not UTF-8.
 func string(_ pointer: UnsafePointer<CChar>?) -> String? {
   guard let pointer else { return nil }
-  return String(validatingCString: pointer)
+  var isUTF8 = true
+  let text = String(cText: pointer, &isUTF8)
+  return isUTF8 ? text : nil
 }
 
 func fail(

@@ -21,7 +21,7 @@ package struct Sentence: ExpressibleByStringInterpolation {
     @inline(never) package mutating func appendInterpolation(_ part: Sentence) { bytes.append(contentsOf: part.bytes) }
 
     /// Text that was made as a sentence before.
-    @inline(never) package mutating func appendInterpolation(_ text: String) { bytes.append(contentsOf: text.utf8) }
+    @inline(never) package mutating func appendInterpolation(_ text: String) { bytes.append(contentsOf: text.bytes) }
 
     @inline(never) package mutating func appendInterpolation(_ number: Int) {
       var magnitude = number.magnitude

@@ -21,7 +21,7 @@ package final class ProxyRules: Sendable {
 
   /// `option`: the value of option proxy; nil or empty for the environment's.
   package convenience init(option: String?) {
-    if let option, !option.utf8.isEmpty {
+    if let option, !option.hasNoBytes {
       let choice = Self.choice(option, "option proxy")
       self.init(plain: choice, secure: choice, exceptions: [])
     } else {

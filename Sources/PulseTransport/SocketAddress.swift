@@ -65,7 +65,7 @@ package enum AddressResolver {
     // RFC 6761 §6.3: localhost is the loopback address, whatever the name service knows.
     if found.isEmpty, isLocal { found = [.loopback6(port: port), .loopback(port: port)] }
     if !found.isEmpty { return .success(found) }
-    let cause = errno != 0 ? systemText(errno) : lowercasingFirst(String(cString: psys_resolve_text(problem)))
+    let cause = errno != 0 ? systemText(errno) : lowercasingFirst(String(cText: psys_resolve_text(problem)))
     return .failure(TransportError(.resolve, errno: errno, "can't resolve the host name \(host): \(cause)"))
   }
 

@@ -108,9 +108,9 @@ struct TLSTarget {
   /// Of its sessions: no byte of a host name is zero.
   var sessionKey: [UInt8] {
     var key = [UInt8(truncatingIfNeeded: port >> 8), UInt8(truncatingIfNeeded: port)]
-    key.append(contentsOf: host.utf8)
+    key.append(contentsOf: host.bytes)
     key.append(0)
-    key.append(contentsOf: name.utf8)
+    key.append(contentsOf: name.bytes)
     return key
   }
 }
@@ -119,7 +119,7 @@ struct TLSTarget {
 
 extension TLSContext {
   /// RFC 7301 §3.1: each name behind its length.
-  private static let http11: [UInt8] = [8] + Array("http/1.1".utf8)
+  private static let http11: [UInt8] = [8] + "http/1.1".bytes
 
   private static func make(_ method: OpaquePointer?) throws(TransportError) -> OpaquePointer {
     guard TLSStream.isReady else { throw failure(.tls, "can't start OpenSSL") }
@@ -163,7 +163,7 @@ extension TLSContext {
   ) -> TransportError {
     if why.pointee == 0 { return failure(code, action) }
     ERR_clear_error()
-    return TransportError(code, "\(action): \(String(cString: why))")
+    return TransportError(code, "\(action): \(String(cText: why))")
   }
 
   private static func failure(_ code: TransportErrorCode, _ action: Sentence) -> TransportError {

@@ -22,6 +22,6 @@ extension TLSStream {
   /// For an end without a reason.
   var askedHint: String {
     guard let ssl = handle else { return "" }
-    return String(cString: psys_tls_asked_hint(ssl))
+    return String(cText: psys_tls_asked_hint(ssl))
   }
 }

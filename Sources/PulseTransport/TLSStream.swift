@@ -246,7 +246,7 @@ extension TLSStream {
   /// "TLSv1.3"; empty before the handshake.
   package var version: String {
     guard let ssl, case .open = state, let name = SSL_get_version(ssl) else { return "" }
-    return String(cString: name)
+    return String(cText: name)
   }
 
   /// What ALPN chose; empty if nothing.
@@ -261,7 +261,7 @@ extension TLSStream {
   /// The name that the client asked for (SNI); empty if none.
   package var requestedServerName: String {
     guard let ssl, let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else { return "" }
-    return String(cString: name)
+    return String(cText: name)
   }
 }
 

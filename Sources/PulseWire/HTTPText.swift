@@ -55,7 +55,7 @@ enum HTTPText {
   }
 
   @inline(never) static func same(_ bytes: ArraySlice<UInt8>, _ text: String) -> Bool {
-    guard bytes.count == text.utf8.count else { return false }
+    guard bytes.count == text.byteCount else { return false }
     var at = bytes.startIndex
     for byte in text.bytes {
       if byte != bytes[at] { return false }

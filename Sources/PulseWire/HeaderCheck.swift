@@ -50,7 +50,7 @@ package enum HeaderCheck {
     var total = 0
     for header in headers {
       if let problem = headerProblem(name: header.name, value: header.value) { return problem }
-      total += header.name.utf8.count + header.value.utf8.count + 4
+      total += header.name.byteCount + header.value.byteCount + 4
     }
     if total > maxTotalSize {
       return sentence("the headers have \(total) bytes; together they may have \(maxTotalSize)")

@@ -60,9 +60,9 @@ package struct UpgradeRefusal: Sendable {
   /// One sentence: status, reason and hint.
   package var text: String {
     var text: Sentence = "the server refused the upgrade with status \(status)"
-    if !reason.utf8.isEmpty { text.add(" \(quoted: reason.bytes[...])") }
+    if !reason.hasNoBytes { text.add(" \(quoted: reason.bytes[...])") }
     let hint = hint
-    if !hint.utf8.isEmpty { text.add(": \(hint)") }
+    if !hint.hasNoBytes { text.add(": \(hint)") }
     return sentence(text)
   }
 

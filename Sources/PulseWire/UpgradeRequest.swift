@@ -45,7 +45,7 @@ package struct UpgradeRequest: Sendable {
     for byte in target.bytes where byte <= 0x20 || byte >= 0x7F || byte == UInt8(ascii: "#") {
       return sentence("the request target has the byte \(byte: byte)")
     }
-    if hostHeader.utf8.isEmpty { return sentence("the Host header is empty") }
+    if hostHeader.hasNoBytes { return sentence("the Host header is empty") }
     for byte in hostHeader.bytes where byte <= 0x20 || byte >= 0x7F {
       return sentence("the Host header has the byte \(byte: byte)")
     }
@@ -92,6 +92,6 @@ struct HeadWriter {
 enum UpgradeKey {
   /// RFC 6455 §4.2.2 item 5.4: what a server answers to a key, both as text.
   static func accept(_ key: [UInt8]) -> [UInt8] {
-    Base64.encode(SHA1.digest(key + Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)))
+    Base64.encode(SHA1.digest(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11".bytes))
   }
 }

@@ -52,7 +52,7 @@ extension WebSocketURL {
       return .failure(URLFailure(text: sentence("it leads from wss to ws, which would give away what TLS protects")))
     }
 
-    var url = Array((isSecure ? "wss://" : "ws://").utf8)
+    var url = (isSecure ? "wss://" : "ws://").bytes
     var path: ArraySlice<UInt8>
     if WebSocketURL.beginsWithSlashes(rest) {
       rest = rest.dropFirst(2)
@@ -63,7 +63,7 @@ extension WebSocketURL {
       url.append(contentsOf: rest[..<end])
       path = rest[end...]
     } else {
-      url.append(contentsOf: hostHeader.utf8)
+      url.append(contentsOf: hostHeader.bytes)
       path = merged(rest)
     }
     let query = path.firstIndex(of: UInt8(ascii: "?")) ?? path.endIndex

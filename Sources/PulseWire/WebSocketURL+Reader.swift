@@ -213,7 +213,7 @@ struct URLReader {
       out.append(byte)
       at += 1
     }
-    return String(validating: out, as: UTF8.self) == nil ? nil : out
+    return out.withUnsafeBytes { isValidUTF8($0) } ? out : nil
   }
 
   /// `text` begins behind the host. An empty port is the default one (RFC 3986 §3.2.3).

@@ -137,7 +137,7 @@ extension Client {
   func tellDiscarded(_ cause: String) {
     guard outbox.book.hasNews else { return }
     let now = Clock.monotonic()
-    if cause.utf8.isEmpty && now < nextTellingAt {
+    if cause.hasNoBytes && now < nextTellingAt {
       scheduleFlow(at: nextTellingAt)
       return
     }
@@ -164,7 +164,7 @@ extension Client {
       case .notLive:
         why = "live_only: the connection ended before they were written"
       case .connection:
-        if why.utf8.isEmpty { why = "the connection ended before they were written" }
+        if why.hasNoBytes { why = "the connection ended before they were written" }
       }
       if reportsEvents {
         let missed = statistics.eventsDropped

@@ -40,7 +40,7 @@ package enum ClientFactory {
         proxyTLS = try TLSContextCache.context(caFile: options.proxyCAFile, verify: options.verify)
       }
       var journal: OpenJournal?
-      if let path = options.journal, !path.utf8.isEmpty {
+      if let path = options.journal, !path.hasNoBytes {
         do throws(TransportError) {
           journal = try OpenJournal.open(path, size: options.journalSize)
         } catch {

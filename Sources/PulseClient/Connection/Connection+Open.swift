@@ -156,9 +156,9 @@ extension Connection {
       return
     }
     var why: Sentence = "\(url.redacted): the server refused the WebSocket handshake with status \(refusal.status)"
-    if !refusal.reason.utf8.isEmpty { why.add(" \(quoted(refusal.reason))") }
+    if !refusal.reason.hasNoBytes { why.add(" \(quoted(refusal.reason))") }
     let hint = refusal.hint
-    if !hint.utf8.isEmpty { why.add("; \(hint)") }
+    if !hint.hasNoBytes { why.add("; \(hint)") }
     var failure = Failure(.handshake, why)
     failure.httpStatus = refusal.status
     failure.retryAfter = refusal.retryAfter(now: Clock.realtime() / 1_000_000_000)

@@ -235,7 +235,7 @@ extension Connection {
       failure = client.closedByCaller()
     } else {
       var why: Sentence = "\(url.redacted): the server closed the connection with code \(code)"
-      if !reasonText.utf8.isEmpty { why.add(" (\(quoted(reasonText)))") }
+      if !reasonText.hasNoBytes { why.add(" (\(quoted(reasonText)))") }
       failure = Failure(.peerClosed, why)
     }
     failure.closeCode = code

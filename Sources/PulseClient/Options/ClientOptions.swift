@@ -283,7 +283,7 @@ package struct ClientOptions: Sendable {
   }
 
   private mutating func setText(_ entry: OptionEntry, _ value: String) -> Problem? {
-    let count = value.utf8.count
+    let count = value.byteCount
     if count == 0 || (entry.maximum > 0 && Int64(count) > entry.maximum) { return problem(entry, value) }
     switch entry.key {
     case .caFile:
@@ -330,7 +330,7 @@ package struct ClientOptions: Sendable {
     case .subprotocols:
       return addSubprotocol(value)
     case .login:
-      return value.utf8.isEmpty ? problem(entry, value) : setTemplate(entry, value)
+      return value.hasNoBytes ? problem(entry, value) : setTemplate(entry, value)
     case .endpoints:
       switch WebSocketURL.parse(value) {
       case .failure(let wrong): return .badValue(sentence("option endpoints: \(wrong.text)"))
@@ -420,7 +420,7 @@ package struct ClientOptions: Sendable {
       }
       index += 1
     }
-    return best.utf8.isEmpty ? "" : sentence("; did you mean \(best)?")
+    return best.hasNoBytes ? "" : sentence("; did you mean \(best)?")
   }
 }
 

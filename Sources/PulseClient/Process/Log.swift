@@ -146,7 +146,7 @@ package enum Log {
     shared.hasReadEnvironment = true
     shared.mutex.unlock()
     guard isFirst, let value = psys_getenv("PULSEWS_LOG") else { return }
-    let wanted = lowercased(String(cString: value))
+    let wanted = lowercased(String(cText: value))
     var number: Int32 = 1
     while let level = LogLevel(rawValue: number) {
       if equal(lowercased(PulseClient.text(level.name)), wanted) { toStandardError(level) }
@@ -195,7 +195,7 @@ extension Client {
 
   @inline(never)
   private func logLine(_ level: LogLevel, _ line: Sentence) {
-    let who = options.name.utf8.isEmpty ? url.redacted : options.name
+    let who = options.name.hasNoBytes ? url.redacted : options.name
     Log.write(level, sentence("[\(who)] \(line)"))
   }
 }

@@ -74,8 +74,8 @@ enum TLSContextCache {
     key.append(0)
     key.append((settings.verifies ? 1 : 0) | (settings.requires13 ? 2 : 0) | (settings.resumes ? 4 : 0))
     add(settings.keyPassword, isFile: false, to: &key)
-    add(settings.caFile ?? String(cString: psys_tls_default_file()), isFile: true, to: &key)
-    add(settings.caFile ?? String(cString: psys_tls_default_folder()), isFile: true, to: &key)
+    add(settings.caFile ?? String(cText: psys_tls_default_file()), isFile: true, to: &key)
+    add(settings.caFile ?? String(cText: psys_tls_default_folder()), isFile: true, to: &key)
     add(settings.certificateFile, isFile: true, to: &key)
     add(settings.keyFile, isFile: true, to: &key)
     return key
@@ -85,7 +85,7 @@ enum TLSContextCache {
   private static func add(_ text: String?, isFile: Bool, to key: inout [UInt8]) {
     key.append(text == nil ? 0 : 1)
     guard let text else { return }
-    key.append(contentsOf: text.utf8)
+    key.append(contentsOf: text.bytes)
     key.append(0)
     if !isFile { return }
     let path = text.cString

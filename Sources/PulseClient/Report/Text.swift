@@ -9,7 +9,7 @@ func text(_ literal: Literal) -> String { literal.description }
 @inline(never) func equal(_ a: String, _ b: String) -> Bool { a.bytes == b.bytes }
 
 @inline(never) func equal(_ a: Literal, _ b: String) -> Bool {
-  a.count == b.utf8.count && a.begins(b.bytes[...])
+  a.count == b.byteCount && a.begins(b.bytes[...])
 }
 
 /// ASCII letters only.
