@@ -27,7 +27,7 @@ import Testing
     let image = JournalImage()
     #expect(image.inspection == .journal(capacity: 4096))
     let (journal, first) = image.open()
-    #expect(first.queued == 0 && first.inDoubt == 0 && first.cutBytes == 0 && journal.lastID == 0)
+    #expect(first.queued == 0 && first.inDoubt.count == 0 && first.cutBytes == 0 && journal.lastID == 0)
     for id in 1...9 { #expect(journal.add(UInt64(id), flags: 2, expiresAt: Int64(id) + 100)) }
     journal.done(3)
     journal.done(1)
@@ -37,7 +37,7 @@ import Testing
     journal.done(99)
     journal.skip(12)
     let (next, found) = JournalImage(copyOf: image).open()
-    #expect(found.queued == 6 && found.inDoubt == 1 && found.firstInDoubt == 2 && found.cutBytes == 0)
+    #expect(found.queued == 6 && found.inDoubt.count == 1 && found.inDoubt.rows.first?.first == 2 && found.cutBytes == 0)
     #expect(next.ids == [2, 4, 5, 6, 7, 8, 9] && next.lastID == 12)
     let content = next.content
     #expect(content[0].isInDoubt && !content[1].isInDoubt)
@@ -55,13 +55,13 @@ import Testing
     journal.begun(2)
     for _ in 0..<3 {
       let (_, found) = image.open()
-      #expect(found.inDoubt == 2 && found.firstInDoubt == 1 && found.queued == 1)
+      #expect(found.inDoubt.count == 2 && found.inDoubt.rows.first?.first == 1 && found.queued == 1)
     }
     let (next, _) = image.open()
     #expect(next.add(4))
     #expect(next.ids == [3, 4])
     let (last, found) = image.open()
-    #expect(found.inDoubt == 0 && last.ids == [3, 4])
+    #expect(found.inDoubt.count == 0 && last.ids == [3, 4])
   }
 
   @Test func doubtsAreToldInRows() {
@@ -70,8 +70,8 @@ import Testing
     for id in [1, 2, 3, 5, 6, 7] { journal.add(UInt64(id)) }
     for id in [1, 2, 5, 7] { journal.begun(UInt64(id)) }
     let (_, found) = image.open()
-    #expect(found.inDoubt == 4 && found.firstInDoubt == 1)
-    #expect(found.inDoubtIDs.map { [$0.first, $0.last] } == [[1, 2], [5, 5], [7, 7]])
+    #expect(found.inDoubt.count == 4 && found.inDoubt.rows.first?.first == 1)
+    #expect(found.inDoubt.rows.map { [$0.first, $0.last] } == [[1, 2], [5, 5], [7, 7]])
   }
 
   /// What is in doubt and has to be told is kept, whatever comes, until it was told.
@@ -82,43 +82,97 @@ import Testing
     journal.begun(1)
     let (next, _) = image.open()
     next.keepsInDoubt = true
-    #expect(next.add(2) && next.ids == [1, 2] && image.open().1.inDoubt == 1)
+    #expect(next.add(2) && next.ids == [1, 2] && image.open().1.inDoubt.count == 1)
     next.doubtsAreTold()
-    #expect(next.ids == [2] && image.open().1.inDoubt == 0)
+    #expect(next.ids == [2] && image.open().1.inDoubt.count == 0)
   }
 
-  @Test func whatFailedIsKeptUntilItIsTold() {
+  private func rows(_ rows: Journal.Rows) -> [[UInt64]] { rows.rows.map { [$0.first, $0.last] } }
+
+  @Test func whatWasDiscardedIsKeptUntilItIsTold() {
     let image = JournalImage()
     let (journal, _) = image.open()
-    for id in 1...4 { journal.add(UInt64(id)) }
-    journal.failed(1)
-    #expect(journal.ids == [2, 3, 4])
-    journal.keepsFailed = true
+    for id in 1...9 { journal.add(UInt64(id)) }
+    journal.discarded(1, .failed)
+    #expect(journal.ids == [2, 3, 4, 5, 6, 7, 8, 9])
+    journal.keepsNews = true
     journal.begun(2)
-    journal.failed(2)
-    journal.failed(4)
-    journal.done(3)
-    #expect(image.open().1.inDoubtIDs.map { [$0.first, $0.last] } == [[2, 2], [4, 4]])
-    journal.failuresAreTold(upTo: 3)
-    #expect(image.open().1.inDoubtIDs.map { [$0.first, $0.last] } == [[4, 4]])
-    journal.failuresAreTold(upTo: 4)
-    #expect(journal.usedBytes == 0 && image.open().1.inDoubt == 0)
+    journal.discarded(2, .failed)
+    for id in [4, 5, 6] { journal.discarded(UInt64(id), .dropped) }
+    journal.newsIsQueued()
+    journal.discarded(7, .dropped)
+    for id in [9, 8] { journal.discarded(UInt64(id), .expired) }
+    let (_, found) = JournalImage(copyOf: image).open()
+    #expect(rows(found.inDoubt) == [[2, 2]] && rows(found.dropped) == [[4, 7]] && rows(found.expired) == [[8, 9]])
+    #expect(found.failed == 1 && found.queued == 1 && found.unlisted == 0)
+    journal.newsIsTaken()
+    #expect(journal.ids == [3])
+    let (next, rest) = image.open()
+    #expect(rest.inDoubt.count == 0 && rows(rest.dropped) == [[7, 7]] && rows(rest.expired) == [[8, 9]])
+    // The next one tells it again, until its application has taken that and goes on.
+    next.keepsInDoubt = true
+    next.add(10)
+    #expect(image.open().1.dropped.count == 1)
+    next.doubtsAreTold()
+    let last = image.open().1
+    #expect(last.dropped.count == 0 && last.expired.count == 0 && last.queued == 2)
   }
 
-  /// What is to be sent is more than what is to be told.
-  @Test func whatIsKeptToBeToldGivesWay() {
+  /// The process ends between the two marks of one message.
+  @Test func anIDHasOneAnswer() {
     let image = JournalImage()
     let (journal, _) = image.open()
-    journal.keepsFailed = true
+    journal.add(1)
+    journal.add(2)
+    journal.news.add(1, JournalNews.Kind.expired)
+    let (next, found) = image.open()
+    #expect(rows(found.expired) == [[1, 1]] && found.queued == 1 && next.ids == [2])
+  }
+
+  @Test func newsIsBounded() {
+    let image = JournalImage(capacity: 1 << 20)
+    let (journal, _) = image.open()
+    journal.keepsNews = true
+    for id in 1...2000 { journal.add(UInt64(id)) }
+    for id in stride(from: 1, to: 2000, by: 2) { journal.discarded(UInt64(id), .expired) }
+    let (next, found) = image.open()
+    #expect(found.expired.rows.count == JournalNews.capacity && Int(found.unlisted) == 1000 - JournalNews.capacity)
+    // In any order rows grow together again.
+    next.add(2001)
+    #expect(image.open().1.unlisted == 0)
+    next.keepsNews = true
+    for id in (1...1000).map({ $0 * 2 }).reversed() { next.discarded(UInt64(id), .dropped) }
+    #expect(Int(image.open().1.dropped.count + image.open().1.unlisted) == 1000)
+  }
+
+  @Test func damagedNewsIsForgotten() {
+    let image = JournalImage()
+    let (journal, _) = image.open()
+    journal.keepsNews = true
+    for id in 1...3 { journal.add(UInt64(id)) }
+    journal.discarded(2, .dropped)
+    for offset in 192..<(192 + 8 + 24) {
+      for bit in 0..<8 {
+        let copy = JournalImage(copyOf: image)
+        copy[offset] ^= 1 << bit
+        let (_, found) = copy.open()
+        #expect(found.dropped.count + found.expired.count + found.inDoubt.count <= 3 && found.unlisted <= 3)
+      }
+    }
+  }
+
+  /// What is to be sent is more than the records of what is in doubt; their ids stay.
+  @Test func whatIsInDoubtGivesWay() {
+    let image = JournalImage()
+    let (journal, _) = image.open()
     for id in 1...4 { #expect(journal.add(UInt64(id), length: 960)) }
-    journal.begun(1)
-    journal.failed(1)
-    journal.done(2)
-    journal.failed(4)
-    #expect(!journal.hasRoom(for: 4033) && journal.usedBytes == 4096 && journal.add(5, length: 960))
-    #expect(journal.ids == [3, 4, 5] && journal.add(6, length: 960) && !journal.hasRoom(for: 0))
-    // Behind one that is to be sent it gives no room, and is kept.
-    #expect(image.open().1.inDoubtIDs.map { [$0.first, $0.last] } == [[4, 4]])
+    for id in [1, 2, 4] { journal.begun(UInt64(id)) }
+    let (next, _) = image.open()
+    next.keepsInDoubt = true
+    #expect(!next.hasRoom(for: 4033) && next.usedBytes == 4096 && next.add(5, length: 960))
+    #expect(next.ids == [2, 3, 4, 5] && next.add(6, length: 960) && !next.hasRoom(for: 0))
+    let found = image.open().1
+    #expect(rows(found.inDoubt).sorted { $0[0] < $1[0] } == [[1, 2], [4, 4]] && found.queued == 3)
   }
 
   @Test func aFullOneTakesNoMoreUntilItsHeadMoves() {

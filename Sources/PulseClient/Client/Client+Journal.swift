@@ -46,13 +46,14 @@ extension Client {
     self.journal = journal
     journalMark = OutboxFlag.journaled
     outbox.book.journal = journal
-    journal.keepsFailed = reportsEvents
+    journal.keepsNews = reportsEvents
     let found = journal.recover()
     lastID = journal.lastID
     let realtime = Clock.realtime()
     let now = Clock.monotonic()
     var id: UInt64 = 0
-    var expired = 0
+    var expired = found.expired
+    var queued = Journal.Rows()
     outbox.beginPutBack()
     while let record = journal.record(after: id) {
       id = record.id
@@ -65,10 +66,11 @@ extension Client {
       }
       let expiresAt = Client.monotonic(record, realtime, now)
       if expiresAt <= now {
-        expired += 1
+        expired.add(id, id)
         outbox.book.discard(id: id, flags: flags, cause: .expired)
         continue
       }
+      queued.add(id, id)
       let (age, isAbsurd) = realtime.subtractingReportingOverflow(record.acceptedAt)
       outbox.putBack(
         OutboxMessage(
@@ -76,9 +78,13 @@ extension Client {
           acceptedAt: isAbsurd || age < 0 ? now : now &- age))
     }
     outbox.endPutBack()
+    statistics.messagesAccepted &+= found.failed
+    outbox.book.failedBefore(count: found.failed)
     statistics.journalRecovered = UInt64(outbox.count)
-    statistics.journalInDoubt = UInt64(found.inDoubt)
-    if outbox.count + expired + found.inDoubt > 0 || found.cutBytes > 0 { tell(found, expired) }
+    statistics.journalInDoubt = found.inDoubt.count
+    if outbox.count > 0 || expired.count + found.dropped.count + found.inDoubt.count + found.unlisted + found.cutBytes > 0 {
+      tell(found, queued, expired)
+    }
     tellDiscarded("")
     rescheduleFlow()
   }
@@ -93,28 +99,41 @@ extension Client {
     return Clock.deadline(now, after: isEndless || whole < 0 || left < whole ? left : whole)
   }
 
-  private func tell(_ found: Journal.Recovery, _ expired: Int) {
+  private func tell(_ found: Journal.Recovery, _ queued: Journal.Rows, _ expired: Journal.Rows) {
     var most: Sentence = "null"
     if let messages = found.cutMessages { most = "\(messages)" }
-    var ids: Sentence = ""
-    for row in found.inDoubtIDs {
-      let next: Sentence = "\(ids.bytes.isEmpty ? "" : ",")[\(row.first),\(row.last)]"
-      ids.bytes.append(contentsOf: next.bytes)
-    }
-    report(
-      "{\"event\":\"journal\",\"recovered\":\(outbox.count),\"expired\":\(expired),\"in_doubt\":\(found.inDoubt),"
-        + "\"first_in_doubt\":\(found.firstInDoubt),\"in_doubt_ids\":[\(ids)],\"cut_bytes\":\(found.cutBytes),"
-        + "\"cut_messages\":\(most)}")
-    if reportsEvents && found.inDoubt > 0 {
+    var json: Sentence =
+      "{\"event\":\"journal\",\"recovered\":\(outbox.count),\"expired\":\(expired.count),\"in_doubt\":\(found.inDoubt.count),"
+    json.add("\"first_in_doubt\":\(found.inDoubt.rows.first?.first ?? 0),\"in_doubt_ids\":")
+    add(found.inDoubt, to: &json)
+    json.add(",\"cut_bytes\":\(found.cutBytes),\"cut_messages\":\(most),\"recovered_ids\":")
+    add(queued, to: &json)
+    json.add(",\"expired_ids\":")
+    add(expired, to: &json)
+    json.add(",\"dropped\":\(found.dropped.count),\"dropped_ids\":")
+    add(found.dropped, to: &json)
+    report(json + ",\"unlisted\":\(found.unlisted)}")
+    let isBad = found.inDoubt.count > 0 || found.cutBytes > 0
+    // Once the application has accepted a message and taken this, the file forgets it.
+    if reportsEvents && journal?.hasNews == true {
       journal?.keepsInDoubt = true
       noteTelling(ofDoubts: true)
     }
-    let isBad = found.inDoubt > 0 || found.cutBytes > 0
     log(isBad ? .warning : .info) {
-      "the journal: \(self.outbox.count) messages to send, \(expired) expired, \(found.inDoubt) in doubt, "
-        + "\(found.cutBytes) damaged bytes cut off"
+      "the journal: \(self.outbox.count) messages to send, \(expired.count) expired, \(found.dropped.count) dropped, "
+        + "\(found.inDoubt.count) in doubt, \(found.cutBytes) damaged bytes cut off"
         + (found.cutMessages == 0 ? "" : found.cutMessages == nil ? " with messages" : " with at most \(most) messages")
     }
+  }
+
+  @inline(never)
+  private func add(_ ids: Journal.Rows, to json: inout Sentence) {
+    var comma: Literal = "["
+    for row in ids.rows {
+      json.add("\(comma)[\(row.first),\(row.last)]")
+      comma = ","
+    }
+    json.add(ids.rows.isEmpty ? "[]" : "]")
   }
 
   // MARK: What the application has to hear
@@ -124,17 +143,17 @@ extension Client {
     /// Messages to take up to the last of those events.
     var ahead: Int
     var tellsDoubts = false
-    /// It tells of messages that failed, up to this one.
-    var failedID: UInt64 = 0
+    /// They tell of messages that were discarded.
+    var tellsNews = false
   }
 
-  /// The event that was put into the inbox last tells of messages in doubt, or of those that failed, up to this one.
-  func noteTelling(ofDoubts: Bool = false, upTo failedID: UInt64 = 0) {
-    guard journal != nil else { return }
-    let before = telling
+  /// The event that was put into the inbox last tells of messages in doubt, or of all that were discarded so far.
+  func noteTelling(ofDoubts: Bool) {
+    guard let journal else { return }
+    if !ofDoubts { journal.newsIsQueued() }
     telling = Telling(
-      ahead: front == nil ? inbox.count : .max, tellsDoubts: ofDoubts || before?.tellsDoubts == true,
-      failedID: max(before?.failedID ?? 0, failedID))
+      ahead: front == nil ? inbox.count : .max, tellsDoubts: ofDoubts || telling?.tellsDoubts == true,
+      tellsNews: !ofDoubts || telling?.tellsNews == true)
   }
 
   /// The application asks for more: it has what it took before.
@@ -142,7 +161,7 @@ extension Client {
     guard let told = telling, told.ahead <= 0 || nothingWaits else { return }
     telling = nil
     if told.tellsDoubts { journal?.doubtsAreTold() }
-    if told.failedID > 0 { journal?.failuresAreTold(upTo: told.failedID) }
+    if told.tellsNews { journal?.newsIsTaken() }
   }
 
   // MARK: Sending

@@ -167,15 +167,13 @@ extension Client {
         if why.hasNoBytes { why = "the connection ended before they were written" }
       }
       if reportsEvents {
-        let missed = statistics.eventsDropped
         report(
           "{\"event\":\"\(news.cause.fate.name)\",\"messages\":\(news.count),\"first_id\":\(news.firstID),"
             + "\"last_id\":\(news.lastID),\"cause\":\(json: why)}")
-        // One that found no room is told by the next process, if by no other.
-        if news.cause == .connection && statistics.eventsDropped == missed { noteTelling(upTo: news.lastID) }
       }
       log(.warning) { "\(news.count) messages \(news.cause.fate.name): \(why)" }
     }
+    if reportsEvents { noteTelling(ofDoubts: false) }
   }
 
   /// What is still queued fails, unless there is a journal to keep it.

@@ -8,6 +8,7 @@ extension Journal {
   package func recover() -> Recovery {
     var found = Recovery()
     let isBroken = !takeWords()
+    let rows = news.inherit(highest: lastWord.value)
     if isBroken {
       // There is no telling where the records are: nothing of the ring may ever be taken for one.
       found.cutBytes = capacity
@@ -26,18 +27,16 @@ extension Journal {
       guard let record = check(position, rest, after: lastSeen ?? 0), record.size <= limit &- position else { break }
       if record.id > 0 {
         lastSeen = record.id
-        if record.state == JournalFormat.State.queued {
+        let isNews = rows.contains { $0.first <= record.id && record.id <= $0.last }
+        if isNews {
+          // The process ended before it marked the record.
+          pulse_publish64(address(position) + JournalFormat.Field.state, JournalFormat.State.done)
+        } else if record.state == JournalFormat.State.queued {
           found.queued &+= 1
           index.append(id: record.id, position: position)
         } else if record.state != JournalFormat.State.done {
           // Begun; or the state is damaged, which is no better.
-          if found.inDoubt == 0 { found.firstInDoubt = record.id }
-          found.inDoubt &+= 1
-          if let row = found.inDoubtIDs.last, row.last &+ 1 == record.id {
-            found.inDoubtIDs[found.inDoubtIDs.count - 1].last = record.id
-          } else {
-            found.inDoubtIDs.append((record.id, record.id))
-          }
+          found.inDoubt.add(record.id, record.id)
           holdsInDoubt = true
           index.append(id: record.id, position: position, isInDoubt: true)
         }
@@ -58,8 +57,24 @@ extension Journal {
       let room = found.cutBytes / UInt64(JournalFormat.Field.payload)
       found.cutMessages = lastWord.isLost ? nil : lastSeen.map { min(highest &- $0, room) }
     }
+    take(rows, &found)
     settle(tail: max(position, head), lastID: highest)
     return found
+  }
+
+  /// What the process before did not tell.
+  private func take(_ rows: [JournalNews.Row], _ found: inout Recovery) {
+    found.unlisted = news.unlisted
+    if !rows.isEmpty || found.unlisted > 0 { holdsInDoubt = true }
+    for row in rows {
+      switch row.kind {
+      case JournalNews.Kind.failed:
+        found.inDoubt.add(row.first, row.last)
+        found.failed &+= row.last &- row.first &+ 1
+      case JournalNews.Kind.dropped: found.dropped.add(row.first, row.last)
+      default: found.expired.add(row.first, row.last)
+      }
+    }
   }
 
   /// False if the words do not say where the records are.

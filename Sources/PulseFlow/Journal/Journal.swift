@@ -7,14 +7,36 @@ import CPulseKernels
 /// A message is `queued`, then `begun` before its first byte may leave, then `done`. Records leave at the front, once
 /// they are done. Not thread safe; its owner locks.
 package final class Journal {
+  /// Ids that follow each other, the first and the last one of each row.
+  package struct Rows {
+    package private(set) var rows: [(first: UInt64, last: UInt64)] = []
+    package private(set) var count: UInt64 = 0
+
+    package init() {}
+
+    package mutating func add(_ first: UInt64, _ last: UInt64) {
+      count &+= last &- first &+ 1
+      if let row = rows.last, row.last &+ 1 == first {
+        rows[rows.count - 1].last = last
+      } else {
+        rows.append((first, last))
+      }
+    }
+  }
+
   /// What `recover` found.
   package struct Recovery {
     package var queued = 0
-    /// Begun and not done when the process ended: they may have been sent, or not.
-    package var inDoubt = 0
-    package var firstInDoubt: UInt64 = 0
-    /// The first and the last id of each row of them that follow each other.
-    package var inDoubtIDs: [(first: UInt64, last: UInt64)] = []
+    /// Begun and not done when the process ended: they may have been sent, or not. So those that the end of a connection
+    /// cut, of which nobody was told.
+    package var inDoubt = Rows()
+    /// Of the ones in doubt those that are no records any more.
+    package var failed: UInt64 = 0
+    /// Discarded by the process before, which did not tell the application.
+    package var dropped = Rows()
+    package var expired = Rows()
+    /// Ids of the last three for which there was no room.
+    package var unlisted: UInt64 = 0
     /// Of damaged records and all behind them, which are lost.
     package var cutBytes: UInt64 = 0
     /// At most so many messages were in there; nil where the words that say so are damaged, too.
@@ -55,12 +77,12 @@ package final class Journal {
   var firstWord: JournalWord
   var tailWord: JournalWord
   var lastWord: JournalWord
-  /// Messages in doubt, and those that failed with a connection, stay in the file until the application has heard of
-  /// them, or their room is needed.
+  var news: JournalNews
+  /// Messages in doubt, and the news of an earlier process, stay in the file until the application has heard of them.
   var holdsInDoubt = false
   private var hasAppended = false
-  /// The application will be told which messages failed, and `failuresAreTold` says when it was.
-  package var keepsFailed = false
+  /// The application will be told which messages were discarded, and `newsIsTaken` says when it was.
+  package var keepsNews = false
   /// The same of messages in doubt, `doubtsAreTold`.
   package var keepsInDoubt = false
 
@@ -78,6 +100,7 @@ package final class Journal {
     firstWord = JournalWord(memory + JournalFormat.Word.firstID)
     tailWord = JournalWord(memory + JournalFormat.Word.tail)
     lastWord = JournalWord(memory + JournalFormat.Word.lastID)
+    news = JournalNews(memory)
   }
 
   deinit { index.removeAll() }
@@ -198,21 +221,31 @@ package final class Journal {
     if place == 0 { moveHead() }
   }
 
-  /// It was cut by the end of a connection, and is not sent again. If the process ends before that is told, the next one
-  /// tells of it: it is in doubt there.
-  package func failed(_ id: UInt64) {
-    guard keepsFailed else { return done(id) }
-    guard let place = index.find(id), let entry = index.entry(place), !entry.isDone else { return }
-    pulse_publish64(address(entry.position) + JournalFormat.Field.state, JournalFormat.State.begun)
-    index.markFailed(place)
+  /// It is not sent any more. If the process ends before the application knows, the next one tells of it.
+  package func discarded(_ id: UInt64, _ fate: Fate) {
+    if keepsNews {
+      news.add(
+        id, fate == .failed ? JournalNews.Kind.failed : fate == .dropped ? JournalNews.Kind.dropped : JournalNews.Kind.expired)
+    }
+    done(id)
   }
+
+  /// An event with all that was discarded so far is on its way to the application.
+  package func newsIsQueued() { news.seal() }
+
+  /// The application has it.
+  package func newsIsTaken() { news.forgetQueued() }
 
   /// The file learns of it with the next message: until then a new process passes over what is done.
   func moveHead() { head = index.dropDone() ?? tail }
 
+  /// Something of an earlier process is kept only to be told.
+  package var hasNews: Bool { holdsInDoubt }
+
   /// The application goes on: what it was told when it began was told.
   private func settleInDoubt() {
     holdsInDoubt = false
+    news.forgetInherited()
     settle { $0.isInDoubt }
   }
 
@@ -222,13 +255,12 @@ package final class Journal {
     if holdsInDoubt && hasAppended { settleInDoubt() }
   }
 
-  /// The application has heard of the messages that failed, up to this one.
-  package func failuresAreTold(upTo id: UInt64) { settle { $0.hasFailed && $0.id <= id } }
-
-  /// What is kept only to be told gives way to what is to be sent, the oldest first, and no more of it than has to.
+  /// What is kept only to be told gives way to what is to be sent, the oldest first, and no more of it than has to; its id
+  /// stays.
   @inline(never)
   private func makeRoom(for length: Int) -> Bool {
-    while fits(length), let entry = index.entry(0), entry.isInDoubt || entry.hasFailed {
+    while fits(length), let entry = index.entry(0), entry.isInDoubt {
+      news.add(entry.id, JournalNews.Kind.failed, isInherited: true)
       settle(entry, 0)
       moveHead()
       if isFree(length) { return true }

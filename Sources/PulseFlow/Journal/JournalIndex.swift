@@ -12,8 +12,6 @@ struct JournalIndex {
     var isDone: Bool { place & 1 != 0 }
     /// Begun by an earlier process.
     var isInDoubt: Bool { place & 2 != 0 }
-    /// Cut by the end of a connection of this process.
-    var hasFailed: Bool { place & 4 != 0 }
   }
 
   /// A ring; its size is a power of two.
@@ -79,11 +77,6 @@ struct JournalIndex {
   mutating func markDone(_ index: Int) {
     guard index >= 0, index < count else { return }
     slot(first &+ index)?.pointee.place |= 1
-  }
-
-  mutating func markFailed(_ index: Int) {
-    guard index >= 0, index < count else { return }
-    slot(first &+ index)?.pointee.place |= 4
   }
 
   /// Forgets the messages at the front that are done. The position of the first that is left, if any.

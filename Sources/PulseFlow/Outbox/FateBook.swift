@@ -47,7 +47,7 @@ package struct FateBook {
 
   private mutating func tell(_ id: UInt64, _ flags: UInt32, _ fate: Fate) {
     if flags & OutboxFlag.journaled != 0 {
-      if fate == .failed { journal?.failed(id) } else { journal?.done(id) }
+      journal?.discarded(id, fate)
     }
     if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: fate)) }
   }
@@ -57,6 +57,9 @@ package struct FateBook {
     failed &+= 1
     if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: .failed)) }
   }
+
+  /// So many messages of an earlier process, cut by the end of a connection.
+  package mutating func failedBefore(count: UInt64) { failed &+= count }
 
   private mutating func makeRecent() {
     for raw in 0..<UInt8(DiscardCause.count) {

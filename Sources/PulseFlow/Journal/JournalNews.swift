@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPulseKernels
+
+/// Ids whose fate the application has not heard of yet, in rows, in what the first page has left. A message leaves its
+/// record when its id is here, so that the news takes no room from messages.
+struct JournalNews {
+  struct Row {
+    var kind: UInt64
+    var first: UInt64
+    var last: UInt64
+  }
+
+  enum Kind {
+    static let failed: UInt64 = 1
+    static let dropped: UInt64 = 2
+    static let expired: UInt64 = 3
+  }
+
+  /// The number of ids that found no row is a word of its own, before the rows.
+  private static let start = 192
+  private static let rowSize = 24
+  static let capacity = (JournalFormat.pageSize - start - 8) / rowSize
+
+  private enum Mark: UInt8 { case free, open, queued, inherited }
+
+  private let memory: UnsafeMutableRawPointer
+  private var marks = [Mark](repeating: .free, count: JournalNews.capacity)
+  private var latest = 0
+
+  /// `memory`: the first page.
+  init(_ memory: UnsafeMutableRawPointer) { self.memory = memory + JournalNews.start }
+
+  private func place(_ row: Int) -> UnsafeMutableRawPointer { memory + (8 &+ row &* JournalNews.rowSize) }
+
+  private func word(_ row: Int, _ index: Int) -> UInt64 {
+    UInt64(littleEndian: place(row).load(fromByteOffset: index &* 8, as: UInt64.self))
+  }
+
+  /// Ids that are in no row, since there were too many.
+  private(set) var unlisted: UInt64 {
+    get { UInt64(littleEndian: memory.load(as: UInt64.self)) }
+    set { pulse_publish64(memory, newValue) }
+  }
+
+  /// Those of an earlier process, of ids up to `highest`; what is damaged is forgotten.
+  mutating func inherit(highest: UInt64) -> [Row] {
+    var rows: [Row] = []
+    for row in 0..<JournalNews.capacity {
+      let found = Row(kind: word(row, 0), first: word(row, 1), last: word(row, 2))
+      guard found.last > 0 else { continue }
+      guard found.kind >= Kind.failed, found.kind <= Kind.expired, found.first > 0, found.first <= found.last,
+        found.last <= highest
+      else {
+        clear(row)
+        continue
+      }
+      marks[row] = .inherited
+      rows.append(found)
+    }
+    if unlisted > highest { unlisted = 0 }
+    return rows
+  }
+
+  /// The process may end at any of these writes: a row counts when its last id is there.
+  mutating func add(_ id: UInt64, _ kind: UInt64, isInherited: Bool = false) {
+    let mark: Mark = isInherited ? .inherited : .open
+    if extend(latest, id, kind, mark) { return }
+    var free: Int?
+    for row in 0..<JournalNews.capacity {
+      if extend(row, id, kind, mark) {
+        latest = row
+        return
+      }
+      if free == nil && marks[row] == .free { free = row }
+    }
+    guard let free else {
+      unlisted &+= 1
+      return
+    }
+    pulse_publish64(place(free), kind)
+    pulse_publish64(place(free) + 8, id)
+    pulse_publish64(place(free) + 16, id)
+    marks[free] = mark
+    latest = free
+  }
+
+  private func extend(_ row: Int, _ id: UInt64, _ kind: UInt64, _ mark: Mark) -> Bool {
+    guard marks[row] == mark, word(row, 0) == kind else { return false }
+    if word(row, 2) &+ 1 == id {
+      pulse_publish64(place(row) + 16, id)
+    } else if word(row, 1) == id &+ 1 {
+      pulse_publish64(place(row) + 8, id)
+    } else {
+      return false
+    }
+    return true
+  }
+
+  /// An event that tells of all that came so far is on its way to the application.
+  mutating func seal() {
+    for row in 0..<JournalNews.capacity where marks[row] == .open { marks[row] = .queued }
+  }
+
+  mutating func forgetQueued() { forget(.queued) }
+
+  mutating func forgetInherited() {
+    forget(.inherited)
+    unlisted = 0
+  }
+
+  private mutating func forget(_ mark: Mark) {
+    for row in 0..<JournalNews.capacity where marks[row] == mark { clear(row) }
+  }
+
+  private mutating func clear(_ row: Int) {
+    pulse_publish64(place(row) + 16, 0)
+    marks[row] = .free
+  }
+}
