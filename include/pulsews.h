@@ -463,6 +463,12 @@ int32_t pulsews_batch_traits(const pulsews_batch *batch);
 
 void pulsews_batch_free(pulsews_batch *batch);
 
+/* With a journal, an event that tells of messages in doubt, or of those that a connection's end cut, counts as taken when
+ * the application asks for the next messages. For one that receives ahead of its own work, or a binding that does: from
+ * the first of these calls on (with 0, before anything is received) it counts when the application has acknowledged
+ * everything up to `sequence` of a message or event. PULSEWS_OK. */
+int32_t pulsews_acknowledge(pulsews_client *client, uint64_t sequence);
+
 /* ---- Without blocking: a file descriptor to wait on -------------------------------------------------------------- */
 
 /* Starts to connect and returns at once. PULSEWS_OK also if it was started before; PULSEWS_ECLOSED after a close.

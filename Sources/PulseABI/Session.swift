@@ -40,6 +40,17 @@ public func pulsews_release(_ handle: OpaquePointer?) -> Int32 {
 }
 
 @c @implementation
+public func pulsews_acknowledge(_ handle: OpaquePointer?, _ sequence: UInt64) -> Int32 {
+  switch client(handle) {
+  case .client(let client):
+    client.acknowledge(sequence)
+    return StatusCode.ok.rawValue
+  case .problem(let code):
+    return code
+  }
+}
+
+@c @implementation
 public func pulsews_set_header(
   _ handle: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?,
   _ error: UnsafeMutablePointer<CChar>?, _ errorSize: Int

@@ -54,6 +54,7 @@ TEST(null_is_refused_everywhere) {
     IS(pulsews_set_header(NULL, "X-A", "b", why, sizeof why), PULSEWS_EINVAL);
     IS(pulsews_set_url(NULL, "ws://localhost/", why, sizeof why), PULSEWS_EINVAL);
     IS(pulsews_release(NULL), PULSEWS_EINVAL);
+    IS(pulsews_acknowledge(NULL, 1), PULSEWS_EINVAL);
     IS(pulsews_subscribe(NULL, "key", "text", NULL, why, sizeof why), PULSEWS_EINVAL);
     IS(pulsews_unsubscribe(NULL, "key"), PULSEWS_EINVAL);
     IS(pulsews_send_with(NULL, PULSEWS_TEXT, "x", 1, 0, 0, 0, &id), PULSEWS_EINVAL);

@@ -280,7 +280,7 @@ static void session_any(slot *s) {
         if (!echoes) s->is_strange = 1; /* other servers have more to say */
         judged(pulsews_set_url(s->client, value, e->text, e->size), e);
         break;
-    case 5: known(pulsews_release(s->client)); break;
+    case 5: known(pulsews_release(s->client)), known(pulsews_acknowledge(s->client, 3)); break;
     case 6: known(pulsews_flush(s->client, brief())); break;
     default: if (pick(4) == 0) known(pulsews_purge(s->client));
     }

@@ -281,6 +281,31 @@ TEST(a_message_in_doubt_over_tls_is_told) {
     leave_in_doubt();
 }
 
+/* An application that receives ahead says itself what it has taken. */
+TEST(what_was_not_acknowledged_is_told_again) {
+    new_journal();
+    stalled = scripted(SCRIPTS("accept | got 1 | stall | text stalled"));
+    in_killed_process(send_much);
+    server *s = scripted(SCRIPTS("accept", "accept"));
+    pulsews_message message;
+    for (int last = 0; last < 2; last++) {
+        pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, option));
+        IS(pulsews_acknowledge(client, 0), PULSEWS_OK);
+        IS(pulsews_open(client, SHORT, NULL, 0), PULSEWS_OK);
+        IS(pulsews_recv(client, &message, SHORT), PULSEWS_OK);
+        CHECK(strstr((const char *)message.data, "\"event\":\"journal\"") != NULL);
+        uint64_t journal = message.sequence;
+        send_now(client, "more");
+        IS(pulsews_acknowledge(client, journal - 1), PULSEWS_OK);
+        take_all(client); /* and asks for more, again and again */
+        if (last) IS(pulsews_acknowledge(client, journal), PULSEWS_OK);
+        IS(pulsews_flush(client, SHORT), PULSEWS_OK);
+        pulsews_client_free(client);
+        IS(in_doubt(), !last);
+    }
+    remove_journal();
+}
+
 /* Cut by the end of its connection: the process knows that, and is killed before its application does. */
 static int takes_events;
 static void send_what_is_cut(void) {

@@ -386,6 +386,7 @@ TEST(a_forked_child_is_refused) {
         IS(pulsews_set_header(client, "X-A", "b", why, sizeof why), PULSEWS_EFORK);
         IS(pulsews_set_url(client, "ws://localhost/", why, sizeof why), PULSEWS_EFORK);
         IS(pulsews_release(client), PULSEWS_EFORK);
+        IS(pulsews_acknowledge(client, 1), PULSEWS_EFORK);
         IS(pulsews_subscribe(client, "key", "text", NULL, why, sizeof why), PULSEWS_EFORK);
         IS(pulsews_unsubscribe(client, "key"), PULSEWS_EFORK);
         IS(pulsews_send_with(client, PULSEWS_TEXT, "x", 1, 0, 0, PULSEWS_FOREVER, NULL), PULSEWS_EFORK);

@@ -39,8 +39,8 @@
  *   Unless a function says otherwise, any thread may call it at any time, also several threads on one client. The
  *   exceptions are the free functions (nobody may use the handle afterwards), and pulsews_recv and a pulsews_batch,
  *   which serve one thread at a time. A blocking call on a client ends at once when another thread closes the client.
- *   The library starts one thread for each loop that it drives and short-lived ones to resolve host names; they block
- *   all signals. It installs no signal handler, and SIGPIPE never reaches the process.
+ *   The library starts one thread for each loop that it drives and short-lived ones, at most 64, to resolve host names;
+ *   they block all signals. It installs no signal handler, and SIGPIPE never reaches the process.
  *
  * OWNERSHIP
  *   The library copies what it is given: no pointer that you pass is used after the call returns. You free handles and
@@ -123,7 +123,7 @@ enum {
     PULSEWS_ERESET = -403,       /* the connection was reset */
     PULSEWS_EEOF = -404,         /* the connection ended without a close frame */
     PULSEWS_EOPENTIMEOUT = -405, /* not open within open_timeout */
-    PULSEWS_EDEAD = -406,        /* no byte from the peer within heartbeat_timeout */
+    PULSEWS_EDEAD = -406,        /* no sign of life from the peer within heartbeat_timeout */
     PULSEWS_EIO = -407,          /* another error of the operating system */
     PULSEWS_ESTALE = -408,       /* no data within stale_timeout, or no server heartbeat in time */
     PULSEWS_EPROXY = -409,       /* the proxy refused, or is none */
@@ -165,10 +165,10 @@ enum {
     PULSEWS_PING = 9,            /* only to send; at most 125 bytes */
     PULSEWS_PONG = 10,           /* only to send; at most 125 bytes; pings are answered without it */
     PULSEWS_EVENT = 256          /* only received, and only with option events: JSON about the connection, in order
-                                    with the data. Its member "event" is one of: state, ready, hold, dropped, expired,
-                                    failed, fate, discarded, stale, fresh, breaker, endpoint, journal, journal_kept,
-                                    receive_dropped, gap, repeat, step_back, stale_key, fresh_key, rotation, twin,
-                                    events_dropped; more may come. docs/EVENTS.md */
+                                    with the data. Its member "event" is one of: state, ready, subscription_rejected, hold,
+                                    dropped, expired, failed, fate, discarded, stale, fresh, breaker, endpoint, journal,
+                                    journal_kept, receive_dropped, gap, repeat, step_back, stale_key, fresh_key,
+                                    rotation, twin, events_dropped; more may come. docs/EVENTS.md */
 };
 
 /* Message flags. */
@@ -380,7 +380,7 @@ int32_t pulsews_client_state(const pulsews_client *client);
 /* Why the last connection, or the last attempt, ended: its code, and the sentence in `error`. PULSEWS_OK if none has. */
 int32_t pulsews_client_error(const pulsews_client *client, char *error, size_t error_size);
 
-/* The three functions below that fill `buffer` return the length of the whole text in bytes, without the NUL that
+/* The functions below that fill `buffer` return the length of the whole text in bytes, without the NUL that
  * ends it, or a negative code. At most `size` bytes are written, NUL included: with size 0 the call only measures. */
 
 /* The peer's close code: 1005 if its close frame had none, 1006 if there was no close frame, 0 if the connection is
@@ -388,8 +388,13 @@ int32_t pulsews_client_error(const pulsews_client *client, char *error, size_t e
 int32_t pulsews_close_code(const pulsews_client *client);
 int64_t pulsews_close_reason(const pulsews_client *client, char *buffer, size_t size);
 
+/* If the last connection ended because the server rejected the login or a subscription: the message that says so, its
+ * first 256 bytes. It stands, escaped, in the sentence of PULSEWS_ELOGIN and PULSEWS_ESUBSCRIBE, too. Else empty. */
+int64_t pulsews_server_message(const pulsews_client *client, char *buffer, size_t size);
+
 /* The server's answer to the handshake: HTTP status (101 if it was accepted, 0 while there is none), header lines as
- * "Name: value\n", and of a refusal (PULSEWS_EHANDSHAKE) the first 4 KiB of the body, which may hold any bytes. */
+ * "Name: value\n", and of a refusal (PULSEWS_EHANDSHAKE) the first 4 KiB of the body, which may hold any bytes, as far
+ * as they came within a second. After a 101 that is not valid its status and headers are there. */
 int32_t pulsews_handshake_status(const pulsews_client *client);
 int64_t pulsews_handshake_headers(const pulsews_client *client, char *buffer, size_t size);
 int64_t pulsews_handshake_body(const pulsews_client *client, char *buffer, size_t size);
@@ -457,6 +462,12 @@ enum {
 int32_t pulsews_batch_traits(const pulsews_batch *batch);
 
 void pulsews_batch_free(pulsews_batch *batch);
+
+/* With a journal, an event that tells of messages in doubt, or of those that a connection's end cut, counts as taken when
+ * the application asks for the next messages. For one that receives ahead of its own work, or a binding that does: from
+ * the first of these calls on (with 0, before anything is received) it counts when the application has acknowledged
+ * everything up to `sequence` of a message or event. PULSEWS_OK. */
+int32_t pulsews_acknowledge(pulsews_client *client, uint64_t sequence);
 
 /* ---- Without blocking: a file descriptor to wait on -------------------------------------------------------------- */
 

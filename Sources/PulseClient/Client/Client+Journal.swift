@@ -142,6 +142,10 @@ extension Client {
   struct Telling {
     /// Messages to take up to the last of those events.
     var ahead: Int
+    /// The number of that event.
+    var sequence: UInt64
+    /// That number is not final: how many come before it is not known.
+    var isBehindTail = false
     var tellsDoubts = false
     /// They tell of messages that were discarded.
     var tellsNews = false
@@ -152,13 +156,25 @@ extension Client {
     guard let journal else { return }
     if !ofDoubts { journal.newsIsQueued() }
     telling = Telling(
-      ahead: front == nil ? inbox.count : .max, tellsDoubts: ofDoubts || telling?.tellsDoubts == true,
-      tellsNews: !ofDoubts || telling?.tellsNews == true)
+      ahead: front == nil ? inbox.count : .max, sequence: inbox.lastSequence, isBehindTail: front != nil,
+      tellsDoubts: ofDoubts || telling?.tellsDoubts == true, tellsNews: !ofDoubts || telling?.tellsNews == true)
   }
 
   /// The application asks for more: it has what it took before.
   func noteTaken() {
-    guard let told = telling, told.ahead <= 0 || nothingWaits else { return }
+    guard let told = telling, !acknowledges, told.ahead <= 0 || nothingWaits else { return }
+    settle(told)
+  }
+
+  /// The application has what is numbered up to there.
+  package func acknowledge(_ sequence: UInt64) {
+    mutex.lock()
+    defer { mutex.unlock() }
+    acknowledges = true
+    if let told = telling, !told.isBehindTail, told.sequence <= sequence { settle(told) }
+  }
+
+  private func settle(_ told: Telling) {
     telling = nil
     if told.tellsDoubts { journal?.doubtsAreTold() }
     if told.tellsNews { journal?.newsIsTaken() }

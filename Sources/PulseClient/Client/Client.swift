@@ -135,6 +135,8 @@ package final class Client: EventHandler, @unchecked Sendable {
   var journalFile: JournalFile?
   /// What the journal keeps until the application has taken the event that tells of it.
   var telling: Telling?
+  /// The application says itself what it has taken.
+  var acknowledges = false
   /// `OutboxFlag.journaled` with a journal, else 0.
   var journalMark: UInt32 = 0
   /// What is in the outbox stays in the journal; nothing more is sent.

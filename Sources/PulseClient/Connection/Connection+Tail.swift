@@ -91,6 +91,11 @@ extension Client {
     guard let front else { return }
     if front.bytes <= options.receiveQueueBytes / 2 { tail?.receiveTail() }
     guard front.isEmpty && tail == nil else { return }
+    if telling?.isBehindTail == true {
+      telling?.sequence &+= front.lastSequence
+      telling?.isBehindTail = false
+      telling?.ahead = inbox.count
+    }
     inbox.follow(front)
     self.front = nil
   }

@@ -35,7 +35,7 @@ package final class MessageQueue {
   /// Drained segments to use again, linked by `next`.
   private var spare: MessageSegment?
   private var spareCount = 0
-  private(set) var lastSequence: UInt64 = 0
+  package private(set) var lastSequence: UInt64 = 0
 
   // Where the next message goes in `tail`, which learns of it in `noteWritten`: a message must not cost a reference
   // count.

@@ -118,6 +118,7 @@ _FUNCTIONS = {
     "pulsews_recv_batch": (c_int32, (c_void_p, c_void_p, c_size_t, c_int64, c_void_p)),
     "pulsews_batch_traits": (c_int32, (c_void_p,)),
     "pulsews_batch_free": (None, (c_void_p,)),
+    "pulsews_acknowledge": (c_int32, (c_void_p, c_uint64)),
     "pulsews_start": (c_int32, (c_void_p,)),
     "pulsews_wake_fd": (c_int32, (c_void_p,)),
     "pulsews_wake_clear": (c_int32, (c_void_p,)),
