@@ -36,6 +36,8 @@ if embedded {
   c += [
     .define("PULSEWS_EMBEDDED"),
     .unsafeFlags(["-O2", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]),
+    // As Swift's own code has none; debuggers find them in the split debug file.
+    .unsafeFlags(["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]),
   ]
   library += [.unsafeFlags(["-use-ld=lld", unicode] + shared), .linkedLibrary("m")]
 }
