@@ -8,13 +8,14 @@
         for message in ws:
             print(message)
 
-The same with ``async with`` and ``await`` is in :mod:`pulsews.aio`; :class:`pulsews.WebSocketManager` is an asyncio
-connection with callbacks. The library keeps the connection alive, answers pings and comes back when it is lost,
+The same with ``async with`` and ``await`` is in :mod:`pulsews.aio`. :class:`pulsews.WebSocketManager` is an asyncio
+connection with callbacks, :class:`pulsews.BlockingManager` one for programs without asyncio. The library keeps the connection alive, answers pings and comes back when it is lost,
 whatever the interpreter is busy with; what happens is told by ``events()`` and by the logger "pulsews".
 """
 
-from . import aio
-from ._core import Message
+import importlib
+from typing import TYPE_CHECKING, Any, List
+
 from ._errors import (
     CallTimeout,
     ConnectError,
@@ -31,26 +32,35 @@ from ._errors import (
     RateLimited,
     SubscribeError,
 )
+from ._items import Event, Message
 from ._log import disable_logging, enable_logging
 from ._options import Option, Options, Preset, option_table, presets
 from ._tables import Statistic, Transition, prometheus, statistic_table, transition_table
+from ._status import ManagerStatus, Status
 from ._values import Data, Sendable
+from .blocking import BlockingManager
 from .client import Client, connect
-from .manager import WebSocketManager
+
+if TYPE_CHECKING:
+    from . import aio
+    from .manager import WebSocketManager
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BlockingManager",
     "CallTimeout",
     "Client",
     "ConnectError",
     "ConnectionClosed",
     "Data",
+    "Event",
     "HandshakeError",
     "Headers",
     "InvalidArgument",
     "LibraryError",
     "LoginError",
+    "ManagerStatus",
     "Message",
     "NotConnected",
     "OpenTimeout",
@@ -62,6 +72,7 @@ __all__ = [
     "RateLimited",
     "Sendable",
     "Statistic",
+    "Status",
     "SubscribeError",
     "Transition",
     "WebSocketManager",
@@ -83,3 +94,18 @@ def library_version() -> str:
     from . import _native
 
     return str(_native.lib.pulsews_version().decode())
+
+
+def __getattr__(name: str) -> Any:
+    """What needs asyncio is imported when it is first used."""
+    if name == "aio":
+        return importlib.import_module(".aio", __name__)
+    if name == "WebSocketManager":
+        from .manager import WebSocketManager
+
+        return WebSocketManager
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), "WebSocketManager", "aio"})

@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import ctypes
 import math
-from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Union
 
 from . import _native
-from ._errors import ConnectionClosed, InvalidArgument, PulseError
-from ._log import logger
-from ._options import HeadersHook, LoginHook, c_text, header_pairs, is_true
+from ._errors import PulseError
+from ._json import Dumps, json_text
+from ._options import c_text
 from ._tables import STATISTICS
-from ._values import login_messages, text_or_json
+from ._values import text_or_json
 
 _lib = _native.lib
 _Doubles = ctypes.c_double * len(STATISTICS)
-_CONNECTIONS = STATISTICS.index("connections") if "connections" in STATISTICS else -1
 
 
 class Control:
@@ -25,11 +24,12 @@ class Control:
     _handle: int
     _url: str
     _prefetch: Deque[Any]
-    # The functions that options login and headers were given.
-    _login_hook: Optional[LoginHook] = None
-    _headers_hook: Optional[HeadersHook] = None
-    # Whether somebody waits in connect(), who gets the exception of such a function.
-    _connecting: bool = False
+    _events_dropped: int = 0
+    # Makes the JSON of what is sent.
+    _dumps: Dumps = staticmethod(json_text)
+
+    def _label(self) -> str:
+        raise NotImplementedError
 
     def _error(self, status: int, sentence: str = "") -> PulseError:
         raise NotImplementedError
@@ -86,8 +86,8 @@ class Control:
             _lib.pulsews_subscribe(
                 self._handle,
                 c_text(key, "key"),
-                text_or_json(message, "message"),
-                text_or_json(unsubscribe, "unsubscribe"),
+                text_or_json(message, "message", self._dumps),
+                text_or_json(unsubscribe, "unsubscribe", self._dumps),
                 why,
                 _native.ERROR_SIZE,
             ),
@@ -105,6 +105,13 @@ class Control:
         return number
 
     # ---- looking
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open."""
+        state = _lib.pulsews_client_state(self._handle)
+        self._check(state)
+        return bool(state == 2)
 
     @property
     def is_ready(self) -> bool:
@@ -126,6 +133,8 @@ class Control:
         if "receive_queue_size" in found:
             # What was fetched ahead for the next calls waits here, not in the library, and counts as well.
             found["receive_queue_size"] += len(self._prefetch)
+        if "events_dropped" in found:
+            found["events_dropped"] += self._events_dropped
         return found
 
     def prometheus(self) -> str:
@@ -137,69 +146,3 @@ class Control:
         """The last round-trip time of a heartbeat in seconds; ``None`` before the first one."""
         value = self.statistics().get("latency", math.nan)
         return None if math.isnan(value) else value
-
-    # ---- the functions that login= and headers= were given
-
-    def _hook_for(self, event: Mapping[str, Any]) -> Optional[Callable[[], Any]]:
-        at = event.get("at")
-        return self._login_hook if at == "login" else self._headers_hook if at == "connect" else None
-
-    def _mark(self) -> float:
-        """Tells one connection from the next."""
-        return self._numbers()[_CONNECTIONS] if _CONNECTIONS >= 0 else 0.0
-
-    def _is_over(self, event: Mapping[str, Any]) -> bool:
-        """Whether the hold has ended before its function was called: it was timed out, or another one was answered."""
-        state = _lib.pulsews_client_state(self._handle)
-        if event.get("at") == "login":
-            # One that is to follow the present connection is held while that one is ready.
-            return bool(state != 2 or (self.is_ready and not event.get("successor")))
-        # An attempt may also be held while a connection serves: one at a preferred endpoint.
-        return bool(state not in (1, 2, 3))
-
-    def _apply(self, event: Mapping[str, Any], value: Any, mark: float) -> None:
-        """Hands over what the function returned, and lets the attempt go on."""
-        if event.get("at") == "connect":
-            for name, text in () if value is None else header_pairs(value, "headers", removable=True):
-                self.set_header(name, text)
-        else:
-            messages = login_messages(value)
-            # A login that took too long is not for the connection after it.
-            if self._mark() != mark or self._is_over(event):
-                return
-            for kind, body in messages:
-                status = _lib.pulsews_send_with(
-                    self._handle, kind, body, len(body), _native.FIRST, 0, 0, None
-                )
-                self._check(status)
-        self.release()
-
-    def _hook_failed(self, event: Mapping[str, Any], problem: Exception) -> None:
-        """An exception in such a function that nobody waits for: the attempt ends when the hold times out."""
-        if isinstance(problem, ConnectionClosed) and problem.error_code == _native.ECLOSED:
-            return
-        what = "login" if event.get("at") == "login" else "headers"
-        logger.error("the function for option %s failed", what, exc_info=problem)
-
-
-def split_hooks(options: Mapping[str, Any]) -> Tuple[Dict[str, Any], Optional[LoginHook], Optional[HeadersHook]]:
-    """The options for the library, and the functions among them."""
-    given = dict(options)
-    login: Optional[LoginHook] = None
-    headers: Optional[HeadersHook] = None
-    if callable(given.get("login")):
-        login = given.pop("login")
-        given["hold_login"] = True
-    if callable(given.get("headers")):
-        headers = given.pop("headers")
-        given["hold_connect"] = True
-    return given, login, headers
-
-
-def refuse_own_hold(options: Mapping[str, Any]) -> None:
-    """connect() gives the client away when the connection is open: before that nobody could release the hold."""
-    if is_true(options.get("hold_connect")) and not callable(options.get("headers")):
-        raise InvalidArgument(
-            "option hold_connect would hold connect() itself; give option headers a function that returns them, or use "
-            "WebSocketManager"
-        )

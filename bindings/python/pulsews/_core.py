@@ -1,108 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the blocking and the asyncio client share: the handles, looking at a client, and turning batches into lists."""
+"""What the blocking and the asyncio client share: the handles, errors, looking at a client, exit and fork."""
 
 from __future__ import annotations
 
 import atexit
 import ctypes
+import inspect
 import json
 import os
+import re
 import sys
 import threading
 import time
 import warnings
 import weakref
-from collections import deque
-from io import BytesIO
-from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Tuple
 
 from . import _log, _native
-from ._control import Control, split_hooks
 from ._errors import (
     ConnectError, ConnectionClosed, HandshakeError, Headers, LoginError, OpenTimeout, PulseError, SubscribeError, class_of,
 )
-from ._options import Configuration, c_text, is_false, is_true
+from ._hooks import split_hooks
+from ._inbox import Inbox
+from ._json import Dumps, ParseJson, decoder, encoder
+from ._log import logger
+from ._options import URL, Configuration, c_text, is_false, is_true
 from ._tables import state_name
-from ._values import BATCH_LIMIT, KIND_SHIFT, Data
 
-# A call for one message takes up to so many from the library and keeps the rest for the next calls.
-PREFETCH = 64
-# Events wait for events() in a bounded queue, so that ignoring them costs nothing.
-EVENTS_KEPT = 1000
+if TYPE_CHECKING:
+    from ._status import State, Status
+
 # Close codes after which iterating just ends. 1005: a close frame without a code.
 ORDERLY = frozenset((1000, 1001, 1005))
 
 _lib = _native.lib
-_recv_batch = _native.recv_batch
-_traits = _native.quick.pulsews_batch_traits
-_string_at = ctypes.string_at
-# Windows on the library's memory, larger than what is there: only what a batch really has is ever read.
-_WORDS = ctypes.c_uint64 * (_native.MESSAGE_WORDS * BATCH_LIMIT)
-_BYTES = ctypes.c_char * (1 << 46)
-
-
-class Message(NamedTuple):
-    """A received message with what is known about it."""
-
-    data: Data
-    """The payload: ``str`` for text, ``bytes`` for binary."""
-    kind: str
-    """``"text"`` or ``"binary"``."""
-    received_ns: int
-    """When its last bytes were read from the network: nanoseconds since 1970-01-01T00:00:00Z, as ``time.time_ns()``."""
-    sequence: int
-    """1, 2, 3 ... over everything that the client received; events of the connection have numbers, too. A number is left
-    out only where a full queue discarded a message (option ``receive_queue_policy``)."""
-    ascii: bool
-    """Whether a text is of ASCII only."""
-    compressed: bool
-    """Whether it arrived compressed."""
-
-
-Held = Union[str, bytes, Message]
-Event = Dict[str, Any]
 
 
 def status_name(status: int) -> str:
     return str(_lib.pulsews_error_name(status).decode())
 
 
-class Core(Control):
+class Core(Inbox):
     """The part of a client that does no waiting. Not to be made directly: see connect()."""
 
     _handle: int = 0
     _batch: int = 0
     _was_open: bool = False
-    # Whether events stay among the messages, in order, for a consumer that handles both.
-    _inline: bool = False
+    _closed_here: bool = False
+    _name: str = ""
+    _serial: str = ""
 
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        self._url = url
-        given, self._login_hook, self._headers_hook = split_hooks(options)
-        self._hooked = bool(self._login_hook or self._headers_hook)
+    def __init__(
+        self,
+        url: URL,
+        options: Mapping[str, Any],
+        recv_events: bool = False,
+        parse_json: ParseJson = False,
+        dump_json: Optional[Dumps] = None,
+    ) -> None:
+        given, self._hooks = split_hooks(url, options)
+        self._url = self._first_url(url)
+        self._recv_events = recv_events
+        self._decode = decoder(parse_json)
+        self._dumps = encoder(dump_json)
+        self._hooked = any(self._hooks)
         # With a login, to be connected means to be logged in.
-        self._logs_in = self._login_hook is not None or (
+        self._logs_in = self._hooks.login is not None or (
             bool(given.get("login") or given.get("login_confirm")) and not is_true(given.get("hold_login"))
         )
         self._comes_back = given.get("reconnect") is None or not is_false(given["reconnect"])
         # Only then a full outbox is worth waiting for.
         self._blocks = str(given.get("message_queue_policy")).strip().lower() == "block"
-        text = c_text(url, "url")
-        # Arguments of the receive call, made once.
-        self._out = ctypes.c_void_p()
-        self._out_ref = ctypes.byref(self._out)
-        self._maximum = ctypes.c_size_t()
-        self._ns = ctypes.c_int64()
-        self._client_arg = ctypes.c_void_p()
-        self._batch_arg = ctypes.c_void_p()
-        self._view_at: Optional[int] = None
-        self._view: memoryview = memoryview(b"")
-        self._prefetch: Deque[Held] = deque()
-        self._events: Deque[Dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
-        self._events_dropped = 0
-        # Who fetches from the library and fills the prefetch holds it, so that each thread sees messages in order.
-        self._lock = threading.Lock()
-        self._closed_here = False
+        self._keeps_books = given.get("journal") is not None
+        name = given.get("name")
+        self._name = name if isinstance(name, str) else ""
+        text = c_text(self._url, "url")
+        self._init_inbox()
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
         handle = ctypes.c_void_p()
         _log.start_if_wanted()
@@ -118,7 +91,27 @@ class Core(Control):
         if not self._batch:
             raise PulseError("there is no memory for a batch", -701, "PULSEWS_ENOMEM")
         self._batch_arg.value = self._batch
+        self._warn_of_namesake()
         _live.add(self)
+
+    def _first_url(self, url: Any) -> str:
+        """The text to make the client with, which settles whether it is ws or wss."""
+        if not callable(url):
+            return url  # type: ignore[no-any-return]
+        found = url()
+        if inspect.isawaitable(found):
+            if inspect.iscoroutine(found):
+                found.close()
+            raise TypeError("url: an async function needs pulsews.aio or WebSocketManager")
+        self._url_is_fresh = True
+        return found  # type: ignore[no-any-return]
+
+    def _warn_of_namesake(self) -> None:
+        """Log and metrics are told apart by the name."""
+        for other in list(_live) if self._name else ():
+            if other._name == self._name and other._handle and not other._closed_here:
+                logger.warning("[%s] another client that is in use has the same name: %r", self._label(), other)
+                return
 
     # ---- the end
 
@@ -160,10 +153,28 @@ class Core(Control):
         self._free()
 
     def __repr__(self) -> str:
+        return self._described(f"{type(self).__module__}.{type(self).__name__}")
+
+    def _described(self, kind: str) -> str:
+        if not self._handle:
+            state = "freed"
+        else:
+            number = int(_lib.pulsews_client_state(self._handle))
+            state = state_name(number) if number >= 0 else "not usable after fork()"
+        return f"<{kind} {self._label()} {state}>"
+
+    def _label(self) -> str:
+        """What tells this client from others, in the log and in its repr: the number that the metrics have as ``id``,
+        its name, and where it connects to, without what may be secret."""
+        if not self._serial and self._handle:
+            buffer = ctypes.create_string_buffer(2048)
+            if _lib.pulsews_prometheus(self._handle, buffer, len(buffer)) > 0:
+                found = re.search(rb',id="(\d+)"} ', buffer.value)
+                self._serial = found[1].decode() if found else ""
         scheme, _, rest = self._url.partition("://")
         authority = rest.split("/", 1)[0].split("?", 1)[0].rpartition("@")[2]
-        state = self.state if self._handle else "freed"
-        return f"<{type(self).__module__}.{type(self).__name__} {scheme}://{authority} {state}>"
+        parts = (f"#{self._serial}" if self._serial else "", self._name, f"{scheme}://{authority}")
+        return " ".join(part for part in parts if part)
 
     # ---- errors
 
@@ -188,7 +199,10 @@ class Core(Control):
             # Who receives with a time-out takes a TimeoutError for "nothing yet", and this is the end.
             kind = ConnectError
         if status == _native.ENOTCONNECTED and _lib.pulsews_client_state(self._handle) == 4:
-            cause = self._last_error()[1]
+            last, cause = self._last_error()
+            if self._was_open and not self._comes_back and class_of(last, True) is ConnectionClosed:
+                # It was not to come back: its one connection has ended.
+                return self._error(last, cause)
             sentence = f"{sentence}: {cause}" if cause else sentence
         if issubclass(kind, ConnectionClosed):
             return kind(sentence, self.close_code or 1006, self.close_reason, status, name)
@@ -218,6 +232,14 @@ class Core(Control):
         status, sentence = self._last_error()
         return None if status == _native.OK else self._error(status, sentence)
 
+    def _is_trying(self) -> bool:
+        return _lib.pulsews_client_state(self._handle) in (1, 2, 3)
+
+    def _tell_of_the_end(self) -> None:
+        """The library has announced its next attempt, which there will not be."""
+        if self._is_trying():
+            logger.warning("[%s] connect() gives up after its first attempt: wait=True makes it go on", self._label())
+
     def _orderly(self, end: ConnectionClosed) -> bool:
         """Whether iterating just ends there. A peer's close is the end of trying when the client was to come back."""
         return end.error_code == _native.ECLOSED or (
@@ -243,16 +265,16 @@ class Core(Control):
 
     @property
     def url(self) -> str:
-        """The URL as it was given."""
+        """The URL as it was given, or as the function for it gave it last."""
         return self._url
 
     @property
-    def state(self) -> str:
+    def state(self) -> State:
         """``"disconnected"``, ``"connecting"``, ``"connected"``, ``"reconnecting"`` or ``"error"``."""
         number = _lib.pulsews_client_state(self._handle)
         if number < 0:
             raise self._error(number)
-        return state_name(number)
+        return state_name(number)  # type: ignore[return-value]
 
     @property
     def subprotocol(self) -> Optional[str]:
@@ -278,148 +300,25 @@ class Core(Control):
         """The headers of the server's handshake answer."""
         return Headers._parse(self._bytes(_lib.pulsews_handshake_headers, 4096))
 
-    @property
-    def events_dropped(self) -> int:
-        """How many events were dropped because nobody fetched them with :meth:`events` (the last 1000 are kept)."""
-        return self._events_dropped
-
-    def status(self) -> Dict[str, Any]:
+    def status(self) -> Status:
         """State and statistics as a dict; keys and units are in docs/STATUS.md."""
-        status: Dict[str, Any] = json.loads(self._bytes(_lib.pulsews_status_json, 4096))
-        if isinstance(status.get("receive_queue_size"), int):
-            # What was fetched ahead for the next calls waits here, not in the library, and counts as well.
-            status["receive_queue_size"] += len(self._prefetch)
+        status: Status = json.loads(self._bytes(_lib.pulsews_status_json, 4096))
+        # What was fetched ahead for the next calls waits here, not in the library, and counts as well.
+        status["receive_queue_size"] += len(self._prefetch)
+        status["stats"]["events_dropped"] += self._events_dropped
         return status
 
-    # ---- receiving; who calls these holds the lock, or is the event loop's thread
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when there may be something to receive, for ``select``, ``selectors`` and
+        the loops of gevent and eventlet. After it take everything with ``timeout=0``, until there is no more."""
+        descriptor = int(_lib.pulsews_wake_fd(self._handle))
+        if descriptor < 0:
+            raise self._error(descriptor)
+        self._is_polled = True
+        return descriptor
 
-    def _take(self, number: int) -> List[Any]:
-        """The first ``number`` (from a receive call) messages of the batch as a list, events put apart."""
-        address = self._out.value
-        if address != self._view_at:
-            self._view = memoryview(_WORDS.from_address(address or 0)).cast("B").cast("Q")
-            self._view_at = address
-        view = self._view
-        if number == 1:
-            block = memoryview(_BYTES.from_address(view[0]))[: view[1]].tobytes()
-            kind = view[2] >> KIND_SHIFT & 0xFFFFFFFF
-            if kind == _native.TEXT:
-                return [block.decode()]
-            if kind == _native.BINARY:
-                return [block]
-            return self._keep_event(block)
-        traits = _traits(self._batch_arg)
-        if traits & 5:
-            lengths = view[1 : number * 5 : 5].tolist()
-            read = BytesIO(memoryview(_BYTES.from_address(view[0]))[: sum(lengths)]).read
-            # The library has checked each text, so UTF-8 decoding can't fail; map() keeps the loop in C.
-            return list(map(bytes.decode, map(read, lengths))) if traits & 1 else list(map(read, lengths))
-        return [item.data if item.__class__ is Message else item for item in self._messages(number)]
-
-    def _messages(self, number: int, again: bool = False) -> List[Any]:
-        """The batch's messages with all that is known of them; events are put apart, unless they stay in line."""
-        messages: List[Any] = []
-        rows = _native.MESSAGE.iter_unpack(_string_at(self._out.value or 0, number * _native.MESSAGE.size))
-        for data, length, kind, flags, received_ns, sequence in rows:
-            block = _string_at(data, length)
-            if kind == _native.EVENT:
-                if not again:
-                    messages += self._keep_event(block)
-                continue
-            content: Data = block.decode() if kind == _native.TEXT else block
-            messages.append(
-                Message(
-                    content,
-                    "text" if kind == _native.TEXT else "binary",
-                    received_ns,
-                    sequence,
-                    bool(flags & _native.ASCII),
-                    bool(flags & _native.COMPRESSED),
-                )
-            )
-        return messages
-
-    def _keep_event(self, block: bytes) -> List[Event]:
-        """Puts an event where events() finds it; gives it back if it is to stay among the messages."""
-        try:
-            event: Event = json.loads(block)
-        except ValueError:
-            return []
-        if self._hooked:
-            self._notice(event)
-        if self._inline:
-            return [event]
-        if len(self._events) == EVENTS_KEPT:
-            self._events_dropped += 1
-        self._events.append(event)
-        return []
-
-    def _notice(self, event: Event) -> None:
-        """Looks for what the functions of options login and headers are to be called for."""
-
-    def _fetch(self, maximum: int, ns: int, whole: bool = False) -> Tuple[int, List[Any]]:
-        """One receive call: its status (a count, or negative), and the messages."""
-        self._maximum.value = maximum
-        self._ns.value = ns
-        number: int = _recv_batch(self._client_arg, self._batch_arg, self._maximum, self._ns, self._out_ref)
-        if number <= 0:
-            return number, []
-        return number, self._messages(number) if whole else self._take(number)
-
-    def _drain(self, maximum: int) -> List[Any]:
-        """Up to ``maximum`` messages that were fetched ahead."""
-        messages: List[Any] = []
-        pop = self._prefetch.popleft
-        try:
-            for _ in range(maximum):
-                held = pop()
-                messages.append(held.data if isinstance(held, Message) else held)
-        except IndexError:  # another thread was faster
-            pass
-        return messages
-
-    def _with_details(self) -> None:
-        """Makes whatever is fetched ahead into Message objects: possible while the batch is the one it came from."""
-        prefetch = self._prefetch
-        taken: List[Held] = []
-        # From the right: other threads take from the left without the lock, so these are the batch's last ones.
-        try:
-            while prefetch[-1].__class__ in (str, bytes):
-                taken.append(prefetch.pop())
-        except IndexError:
-            pass
-        if taken:
-            prefetch.extend(self._messages(self._fetched, True)[-len(taken) :])
-
-    _fetched: int = 0
-
-    def _fetch_ahead(self, ns: int) -> int:
-        """Receives in place of a consumer, so that events are seen; gives the status of the receive call."""
-        self._with_details()
-        status, messages = self._fetch(PREFETCH, ns, True)
-        self._prefetch.extend(messages)
-        return status
-
-    def events(self) -> List[Event]:
-        """What happened to the connection since the last call, oldest first: state changes, drops, a mute feed and the
-        like; docs/EVENTS.md lists them.
-
-        Never waits. An event that came behind messages that were not yet received is not among them, so that events
-        and messages stay in order.
-        """
-        if not self._prefetch and self._lock.acquire(False):
-            try:
-                if not self._prefetch:
-                    self._fetched, messages = self._fetch(PREFETCH, 0)
-                    self._prefetch.extend(messages)
-            finally:
-                self._lock.release()
-        found: List[Event] = []
-        try:
-            while True:
-                found.append(self._events.popleft())
-        except IndexError:
-            return found
+    # Whether the application waits for the descriptor itself.
+    _is_polled: bool = False
 
 
 # ---- exit and fork

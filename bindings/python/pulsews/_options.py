@@ -5,19 +5,31 @@ from __future__ import annotations
 
 import ctypes
 import difflib
-import json
 import os
+from datetime import timedelta
 from decimal import Decimal
 from typing import (
-    Any, Awaitable, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple,
+    Any, Awaitable, Callable, Dict, Iterable, Iterator, List, Literal, Mapping, NamedTuple, Optional, Tuple,
     TypedDict, Union,
 )
 
 from . import _native
 from ._errors import InvalidArgument, PulseError
+from ._json import json_text
 
-Duration = Union[int, float, str]
-"""Seconds as a number, or a text with a unit: ``0.25``, ``"250ms"``, ``"1m"``."""
+Duration = Union[int, float, str, timedelta]
+"""Seconds as a number, a ``timedelta``, or a text with a unit: ``0.25``, ``"250ms"``, ``"1m"``."""
+# What the options that are a choice take.
+StaleAction = Literal["event", "reconnect"]
+SendPolicy = Literal["drop_oldest", "drop_newest", "reject", "block"]
+ReceivePolicy = Literal["pause", "drop_oldest", "conflate", "disconnect"]
+SequenceRule = Literal["consecutive", "increasing"]
+SequenceScope = Literal["feed", "connection"]
+TLSVersion = Literal["1.2", "1.3"]
+PresetName = Literal[
+    "binance-spot", "binance-spot-depth", "binance-futures", "binance-futures-depth", "coinbase", "kraken",
+    "bybit", "okx", "deribit", "alpaca",
+]
 Size = Union[int, str]
 """Bytes as a number, or a text with a unit: ``65536``, ``"64KiB"``."""
 HeaderLines = Union[Mapping[str, str], Iterable[Tuple[str, str]]]
@@ -25,9 +37,12 @@ Text = Union[str, Mapping[str, Any]]
 """A text to send; a mapping stands for its JSON."""
 LoginMessage = Union[str, bytes, bytearray, memoryview, Mapping[str, Any]]
 LoginResult = Union[None, LoginMessage, Iterable[LoginMessage]]
-LoginHook = Callable[[], Union[LoginResult, Awaitable[LoginResult]]]
+LoginHook = Callable[..., Union[LoginResult, Awaitable[LoginResult]]]
 HeadersResult = Union[None, Mapping[str, Optional[str]], Iterable[Tuple[str, Optional[str]]]]
-HeadersHook = Callable[[], Union[HeadersResult, Awaitable[HeadersResult]]]
+HeadersHook = Callable[..., Union[HeadersResult, Awaitable[HeadersResult]]]
+URLHook = Callable[[], Union[str, Awaitable[str]]]
+URL = Union[str, URLHook]
+"""Where to connect to; a function is called before every attempt."""
 
 
 class Options(TypedDict, total=False):
@@ -37,7 +52,8 @@ class Options(TypedDict, total=False):
     seconds or texts with a unit, sizes bytes or texts with a unit. Options of type "list" take one text or several; a
     mapping as the text of a message stands for its JSON.
 
-    Two options take a function as well, for what has to be fresh on every connect:
+    Two options, and the URL, take a function as well, for what has to be fresh on every connect. Those of the options get
+    the client if they have an argument for it:
 
     ``login``
         is called on every connect and returns what to send first: one message or several (``str``, ``bytes``, or a
@@ -45,6 +61,8 @@ class Options(TypedDict, total=False):
     ``headers``
         is called before every attempt to connect and returns a mapping of headers to set (``None`` as a value removes
         one), or ``None`` (option ``hold_connect``).
+    the URL
+        is asked for before every attempt, likewise: ``connect(make_url)``. It must stay with ws or wss as it was.
 
     In the blocking client the function runs in the thread that is in ``connect()``, ``wait_ready()``, a receiving call
     or ``events()``; so a client that has one must be received from. With asyncio it runs as a task, and may be async.
@@ -91,11 +109,11 @@ class Options(TypedDict, total=False):
     server_heartbeat_timeout: Duration
     deliver_heartbeats: bool
     stale_timeout: Duration
-    stale_action: str
+    stale_action: StaleAction
     # Sending and receiving.
     message_queue_size: int
     message_queue_bytes: Size
-    message_queue_policy: str
+    message_queue_policy: SendPolicy
     message_ttl: Duration
     backlog_interval: Duration
     receive_queue_bytes: Size
@@ -118,17 +136,17 @@ class Options(TypedDict, total=False):
     subscribe_reject_action: str
     subscribe_timeout: Duration
     # Feeds: the outbox kept in a file, the queue of received messages, sequence numbers, replaced connections.
-    preset: str
+    preset: PresetName
     journal: Union[str, "os.PathLike[str]"]
     journal_size: Size
-    receive_queue_policy: str
+    receive_queue_policy: ReceivePolicy
     key_path: Union[str, Iterable[str]]
     stale_key_timeout: Duration
     sequence_path: str
     sequence_previous: str
     sequence_key: Union[str, Iterable[str]]
-    sequence_rule: str
-    sequence_scope: str
+    sequence_rule: SequenceRule
+    sequence_scope: SequenceScope
     max_age: Duration
     rotate_on: Union[Text, Iterable[Text]]
     rotation_overlap: Duration
@@ -139,7 +157,7 @@ class Options(TypedDict, total=False):
     client_key: Union[str, "os.PathLike[str]"]
     client_key_password: str
     pin_sha256: Union[str, Iterable[str]]
-    tls_min_version: str
+    tls_min_version: TLSVersion
     server_name: str
     tls_resumption: bool
     proxy: str
@@ -214,11 +232,6 @@ def c_text(value: str, what: str) -> bytes:
     return text
 
 
-def json_text(value: Any) -> str:
-    """The JSON of a message."""
-    return json.dumps(value, separators=(",", ":"))
-
-
 def _number(value: Union[int, float], kind: str) -> str:
     if isinstance(value, float):
         if kind in ("size", "integer") and value.is_integer():
@@ -280,6 +293,8 @@ def _texts(option: Option, value: Any) -> Iterable[str]:
         return (_number(value, option.type),)
     if isinstance(value, str):
         return (value,)
+    if isinstance(value, timedelta) and option.type == "duration":
+        return (f"{value // timedelta(microseconds=1)}us",)
     if isinstance(value, Mapping):
         if option.name in _MESSAGES:
             return (json_text(value),)

@@ -7,16 +7,19 @@ import ctypes
 import operator
 import sys
 from array import array
+from datetime import timedelta
 from typing import Any, Iterable, List, Mapping, Optional, Tuple, Union
 
 from . import _native
 from ._errors import InvalidArgument
-from ._options import c_text, json_text
+from ._items import Data as Data
+from ._json import Dumps, json_text
+from ._options import c_text
 
-Data = Union[str, bytes]
-"""A received message: ``str`` for text, ``bytes`` for binary."""
-Sendable = Union[str, bytes, bytearray, memoryview]
-"""``str`` goes out as text, the others as binary."""
+Sendable = Union[str, bytes, bytearray, memoryview, Mapping[str, Any], List[Any], Tuple[Any, ...]]
+"""``str`` goes out as text, bytes and their like as binary, a mapping, list or tuple as its JSON."""
+Seconds = Union[int, float, timedelta]
+"""A time: a number of seconds, or a ``timedelta``."""
 
 # One foreign call never takes more; it bounds the memory that a batch may have.
 BATCH_LIMIT = 65536
@@ -24,10 +27,12 @@ BATCH_LIMIT = 65536
 KIND_SHIFT = 32 if sys.byteorder == "big" else 0
 
 
-def nanoseconds(timeout: Optional[float], what: str = "timeout") -> int:
+def nanoseconds(timeout: Optional[Seconds], what: str = "timeout") -> int:
     """Seconds as the library takes them: nanoseconds, negative for no end."""
     if timeout is None:
         return _native.FOREVER
+    if timeout.__class__ is timedelta:
+        timeout = timeout.total_seconds()
     try:
         scaled = timeout * 1e9
     except (TypeError, OverflowError):
@@ -36,10 +41,15 @@ def nanoseconds(timeout: Optional[float], what: str = "timeout") -> int:
         if 0 <= scaled < 9.2e18:
             return int(scaled)
     elif not isinstance(timeout, int):
-        raise TypeError(f"{what} must be a number of seconds or None, not {type(timeout).__name__}")
+        raise TypeError(f"{what} must be a number of seconds, a timedelta or None, not {type(timeout).__name__}")
     raise InvalidArgument(
         f"{what} is {timeout!r}; allowed are None for no limit, or seconds from 0 to 9.2e9", -100, "PULSEWS_EINVAL"
     )
+
+
+def span(timeout: Optional[Seconds]) -> str:
+    """A time-out in a sentence."""
+    return f"{nanoseconds(timeout) / 1e9:g} s"
 
 
 def count(value: Any, what: str = "max") -> int:
@@ -52,7 +62,7 @@ def count(value: Any, what: str = "max") -> int:
     return number if number < BATCH_LIMIT else BATCH_LIMIT
 
 
-def payload(data: Sendable) -> Tuple[int, bytes]:
+def payload(data: Sendable, dumps: Dumps = json_text) -> Tuple[int, bytes]:
     """Kind and bytes of a message to send."""
     if isinstance(data, str):
         try:
@@ -68,18 +78,29 @@ def payload(data: Sendable) -> Tuple[int, bytes]:
     if isinstance(data, (bytearray, memoryview)):
         # A copy: others may change or resize it while the call runs without the interpreter lock.
         return _native.BINARY, bytes(data)
-    raise TypeError(f"a message must be str, bytes, bytearray or memoryview, not {type(data).__name__}")
+    if isinstance(data, (Mapping, list, tuple)):
+        text = dumps(data)
+        if isinstance(text, bytes):
+            return _native.TEXT, text
+        if isinstance(text, str):
+            return payload(text)
+        raise TypeError(f"dump_json must give str or bytes, not {type(text).__name__}")
+    raise TypeError(
+        f"a message must be str, bytes, bytearray or memoryview, or a mapping or list for its JSON, not {type(data).__name__}"
+    )
 
 
 def control_payload(data: Sendable) -> bytes:
     """The bytes of a ping."""
+    if not isinstance(data, (str, bytes, bytearray, memoryview)):
+        raise TypeError(f"the message of a ping must be str, bytes, bytearray or memoryview, not {type(data).__name__}")
     body = payload(data)[1]
     if len(body) > 125:
         raise InvalidArgument(f"a ping of {len(body)} bytes is too long; at most 125 are allowed (RFC 6455 §5.5)")
     return body
 
 
-def time_to_live(ttl: Optional[float]) -> int:
+def time_to_live(ttl: Optional[Seconds]) -> int:
     """As the library takes it: nanoseconds, 0 for what option ``message_ttl`` says, negative for no end."""
     if ttl is None:
         return 0
@@ -100,14 +121,18 @@ def send_flags(live_only: bool, report: bool, in_limit: bool, first: bool) -> in
     )
 
 
-def text_or_json(value: Any, what: str) -> Optional[bytes]:
+def text_or_json(value: Any, what: str, dumps: Dumps = json_text) -> Optional[bytes]:
     """A text for C: as it is, or the JSON of a mapping or list."""
     if value is None:
         return None
-    return c_text(json_text(value) if isinstance(value, (Mapping, list)) else value, what)
+    if isinstance(value, (Mapping, list)):
+        value = dumps(value)
+        if isinstance(value, bytes):
+            value = value.decode()
+    return c_text(value, what)
 
 
-def login_messages(value: Any) -> List[Tuple[int, bytes]]:
+def login_messages(value: Any, dumps: Dumps = json_text) -> List[Tuple[int, bytes]]:
     """Kind and bytes of each message that a login function has returned."""
     if value is None:
         return []
@@ -119,16 +144,16 @@ def login_messages(value: Any) -> List[Tuple[int, bytes]]:
         raise TypeError(
             f"a login must be a message, an iterable of messages, or None, not {type(value).__name__}"
         ) from None
-    return [payload(json_text(one) if isinstance(one, Mapping) else one) for one in several]
+    return [payload(one, dumps) for one in several]
 
 
 class MessageArray:
     """Messages to send as an array of pulsews_message."""
 
-    def __init__(self, messages: Iterable[Sendable]) -> None:
-        if isinstance(messages, (str, bytes, bytearray, memoryview)):
+    def __init__(self, messages: Iterable[Sendable], dumps: Dumps = json_text) -> None:
+        if isinstance(messages, (str, bytes, bytearray, memoryview, Mapping)):
             raise TypeError(f"messages must be an iterable of messages, not {type(messages).__name__}")
-        parts = [payload(message) for message in messages]
+        parts = [payload(message, dumps) for message in messages]
         # They have to live as long as the pointers to them.
         self._bodies = [body for _, body in parts]
         self.count = len(parts)

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The asyncio client. It waits on a file descriptor: no thread, no executor, any event loop with ``add_reader``."""
+"""The asyncio client."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
-import inspect
 import threading
 import time
-import weakref
-from collections import deque
+from time import monotonic
 from types import TracebackType
-from typing import (
-    TYPE_CHECKING, Any, AsyncIterator, Callable, Deque, Generator, Iterable, List, Mapping, Optional, Type,
-)
+from typing import TYPE_CHECKING, Any, AsyncIterator, Generator, List, Mapping, Optional, Type
 
 from . import _native
-from ._control import refuse_own_hold
-from ._core import PREFETCH, Core, Event, Held, Message
+from ._aio_core import TURN, first_url
+from ._aio_sending import AsyncSending
 from ._errors import CallTimeout, ConnectionClosed
-from ._values import (
-    Data, MessageArray, Sendable, control_payload, count, nanoseconds, payload, send_flags, time_to_live,
-)
+from ._hooks import refuse_own_hold
+from ._inbox import PREFETCH
+from ._items import Event, Message
+from ._json import Dumps, ParseJson
+from ._options import URL
+from ._values import Seconds, count, nanoseconds, span
 from .client import close_arguments
 
 if TYPE_CHECKING:
@@ -33,22 +32,11 @@ __all__ = ["Client", "connect"]
 
 _lib = _native.lib
 
-# The descriptor tells of new messages, states and room in the outbox; for all else a waiting call looks so often.
-_LOOK = 0.02
+# The end of `async with` waits so many seconds for the close, when the task is to end at once.
+_HURRY = 0.2
 
 
-def _woken(reference: "weakref.ref[Client]") -> None:
-    client = reference()
-    if client is not None:
-        client._wake()
-
-
-def _expire(waiter: "asyncio.Future[bool]") -> None:
-    if not waiter.done():
-        waiter.set_result(False)
-
-
-class Client(Core):
+class Client(AsyncSending):
     """A WebSocket connection for asyncio; :func:`connect` makes it.
 
     It belongs to the event loop it was made in. Any number of tasks may wait in its methods at once. Cancelling a call
@@ -59,194 +47,6 @@ class Client(Core):
     meanwhile waits in the outbox. When trying has ended, receiving raises why, after all that had arrived.
     """
 
-    _loop: Optional[asyncio.AbstractEventLoop] = None
-
-    def __init__(self, url: str, options: Mapping[str, Any], attach: bool = True) -> None:
-        loop = asyncio.get_running_loop() if attach else None
-        self._waiters: Deque["asyncio.Future[bool]"] = deque()
-        self._descriptor = -1
-        # Runs the function of option login or headers that the present attempt waits for.
-        self._hold_task: Optional["asyncio.Task[None]"] = None
-        # What went wrong in it, for connect() to raise.
-        self._hook_problem: Optional[Exception] = None
-        super().__init__(url, options)
-        if loop is not None:
-            self._attach(loop)
-
-    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on this event loop wakes the client's calls."""
-        descriptor = _lib.pulsews_wake_fd(self._handle)
-        if descriptor < 0:
-            raise self._error(descriptor)
-        # Weak, so that the loop does not keep a forgotten client alive.
-        loop.add_reader(descriptor, _woken, weakref.ref(self))
-        self._loop = loop
-        self._descriptor = descriptor
-
-    def _dispose(self) -> None:
-        """The loop must forget the descriptor before the library closes it."""
-        loop, descriptor = self._loop, self._descriptor
-        self._descriptor = -1
-        task, self._hold_task = self._hold_task, None
-        if task is not None and loop is not None and not loop.is_closed():
-            task.cancel()
-        if loop is None or descriptor < 0 or loop.is_closed():
-            return self._free()
-        try:
-            here = asyncio.get_running_loop() is loop
-        except RuntimeError:
-            here = not loop.is_running()
-        if here:
-            loop.remove_reader(descriptor)
-            return self._free()
-        # The garbage collector runs in another thread.
-        handle, batch = self._release()
-
-        def later(loop: asyncio.AbstractEventLoop = loop) -> None:
-            loop.remove_reader(descriptor)
-            _lib.pulsews_client_free(handle)
-            _lib.pulsews_batch_free(batch)
-
-        try:
-            loop.call_soon_threadsafe(later)
-        except RuntimeError:  # closed since
-            _lib.pulsews_client_free(handle)
-            _lib.pulsews_batch_free(batch)
-
-    def _forked(self) -> None:
-        super()._forked()
-        # The child shares the selector with the parent, which goes on waiting for the descriptor.
-        self._descriptor = -1
-
-    def _wake(self) -> None:
-        _native.quick.pulsews_wake_clear(self._handle)
-        if self._hooked:
-            self._look_for_holds()
-        self._notify()
-
-    def _notify(self) -> None:
-        waiters = self._waiters
-        for _ in range(len(waiters)):
-            waiter = waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(True)
-
-    async def _wait(self, deadline: Optional[float]) -> bool:
-        """Waits until the library has something new; false when the deadline comes first."""
-        assert self._loop is not None
-        waiter: "asyncio.Future[bool]" = self._loop.create_future()
-        self._waiters.append(waiter)
-        timer = None if deadline is None else self._loop.call_at(deadline, _expire, waiter)
-        try:
-            return await waiter
-        finally:
-            if timer is not None:
-                timer.cancel()
-            if not waiter.done() or waiter.cancelled() or not waiter.result():
-                try:
-                    self._waiters.remove(waiter)
-                except ValueError:
-                    pass
-
-    def _deadline(self, ns: int) -> Optional[float]:
-        return None if ns < 0 else self._now() + ns / 1e9
-
-    def _now(self) -> float:
-        assert self._loop is not None
-        return self._loop.time()
-
-    async def _wait_a_little(self, deadline: Optional[float]) -> bool:
-        """As :meth:`_wait`, but not longer than to the next look."""
-        now = self._now()
-        if deadline is not None and now >= deadline:
-            return False
-        await self._wait(now + _LOOK if deadline is None else min(deadline, now + _LOOK))
-        return True
-
-    async def _in_thread(self, function: Callable[[int, int], int], ns: int) -> int:
-        """A call that only blocks: in a thread, in slices, so that it ends soon after it was cancelled."""
-        assert self._loop is not None
-        deadline = self._deadline(ns)
-        while True:
-            rest = 0.25 if deadline is None else max(0.0, min(0.25, deadline - self._now()))
-            status = await self._loop.run_in_executor(None, function, self._handle, int(rest * 1e9))
-            if status != _native.ETIMEOUT or (deadline is not None and self._now() >= deadline):
-                return int(status)
-
-    # ---- opening
-
-    async def _open(self) -> None:
-        self._connecting = True
-        try:
-            status = _lib.pulsews_start(self._handle)
-            if status != _native.OK:
-                raise self._error(status)
-            why = ctypes.create_string_buffer(_native.ERROR_SIZE)
-            while True:
-                status = _lib.pulsews_open(self._handle, 0, why, _native.ERROR_SIZE)
-                if self._opened(status):
-                    break
-                if status != _native.ETIMEOUT:
-                    raise self._error(status, why.value.decode("utf-8", "replace"))
-                await self._wait_for_attempt()
-            while self._logs_in and not self.is_ready:
-                if self.state != "connected":
-                    await self._wait_for_attempt(opened=True)
-                else:
-                    await self._wait_a_little(None)
-                if self._hook_problem is not None:
-                    raise self._hook_problem
-        finally:
-            self._connecting = False
-
-    async def _wait_for_attempt(self, opened: bool = False) -> None:
-        """Waits for something new of the first attempt; raises why it failed when it has. A connection that was open
-        and has ended since is no failed attempt, unless ``opened`` says that this was seen already."""
-        problem = self._failed_attempt()
-        if problem is not None and not opened and self._mark() > 0:
-            return
-        if problem is None and self._hook_problem is None:
-            await self._wait(None)
-        if self._hook_problem is not None:
-            raise self._hook_problem
-        if problem is not None:
-            raise problem
-
-    # ---- the functions of options login and headers
-
-    def _look_for_holds(self) -> None:
-        """Receives ahead while the connection is not ready: its hold may be behind messages that nobody fetches."""
-        while _lib.pulsews_client_state(self._handle) in (1, 2, 3) and not self.is_ready:
-            if self._fetch_ahead(0) <= 0:
-                return
-
-    def _notice(self, event: Event) -> None:
-        what = event.get("event")
-        if what in ("hold", "state"):
-            # Either means that the attempt a function still works for is over.
-            task, self._hold_task = self._hold_task, None
-            if task is not None and not task.done():
-                task.cancel()
-            if what == "hold" and self._loop is not None and self._hook_for(event) is not None:
-                self._hold_task = self._loop.create_task(self._answer_hold(event))
-
-    async def _answer_hold(self, event: Event) -> None:
-        hook = self._hook_for(event)
-        try:
-            if hook is None or self._is_over(event):
-                return
-            mark = self._mark()
-            value = hook()
-            if inspect.isawaitable(value):
-                value = await value
-            self._apply(event, value, mark)
-        except Exception as problem:
-            if self._connecting:
-                self._hook_problem = problem
-                self._notify()
-            else:
-                self._hook_failed(event, problem)
-
     async def __aenter__(self) -> Client:
         return self
 
@@ -256,134 +56,18 @@ class Client(Core):
         value: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
-        await self.close()
+        await self._leave(kind)
 
-    # ---- sending
+    async def _leave(self, kind: Optional[Type[BaseException]]) -> None:
+        """The end of ``async with``: after Ctrl-C, or when the task was cancelled, the close goes on without it."""
+        if kind is None or issubclass(kind, Exception):
+            return await self.close()
+        closing = asyncio.ensure_future(self.close())
+        done, _ = await asyncio.wait({closing}, timeout=_HURRY)
+        if not done:
+            closing.cancel()
 
-    async def send(
-        self,
-        data: Sendable,
-        timeout: Optional[float] = None,
-        # To be used by keyword; enforcing that would cost a tenth of the call.
-        live_only: bool = False,
-        report: bool = False,
-        ttl: Optional[float] = None,
-        in_limit: bool = False,
-        first: bool = False,
-    ) -> Optional[int]:
-        """Sends one message: ``str`` as text, ``bytes``, ``bytearray`` or ``memoryview`` as binary.
-
-        On an open connection a lone message leaves before the call returns; without one it waits in the outbox. When
-        that is full, option ``message_queue_policy`` decides: it drops the oldest message (the default) or the new
-        one, raises :class:`QueueFull` at once ("reject"), or waits for room and raises :class:`QueueFull` after
-        ``timeout`` seconds without it ("block"). Raises :class:`NotConnected` when the client has stopped trying to
-        connect, :class:`ConnectionClosed` after a close, and ``ValueError`` for text that UTF-8 can't express. A call
-        that was cancelled while it waited has sent nothing.
-
-        The keywords, and the id that it gives with any of them, are those of :meth:`pulsews.Client.send`.
-        """
-        kind, body = payload(data)
-        if live_only or report or in_limit or first or ttl is not None:
-            return await self._transmit_with(kind, body, timeout, send_flags(live_only, report, in_limit, first), ttl)
-        await self._transmit(kind, body, timeout)
-        return None
-
-    async def ping(self, data: Sendable = b"", timeout: Optional[float] = None) -> None:
-        """Sends a ping of at most 125 bytes. Heartbeats go out by themselves; this is for peers that want more.
-
-        Raises :class:`NotConnected` without an open connection: pings do not wait for one.
-        """
-        await self._transmit(_native.PING, control_payload(data), timeout)
-
-    async def _transmit(self, kind: int, body: bytes, timeout: Optional[float]) -> None:
-        ns = nanoseconds(timeout)
-        status = _lib.pulsews_send(self._handle, kind, body, len(body), 0)
-        if status == _native.OK:
-            return
-        if self._blocks and kind != _native.PING:
-            deadline = self._deadline(ns)
-            while status == _native.EQUEUEFULL and ns != 0:
-                if not await self._wait(deadline):
-                    break
-                status = _lib.pulsews_send(self._handle, kind, body, len(body), 0)
-        if status != _native.OK:
-            raise self._error(status)
-
-    async def _transmit_with(
-        self, kind: int, body: bytes, timeout: Optional[float], flags: int, ttl: Optional[float]
-    ) -> int:
-        ns = nanoseconds(timeout)
-        ttl_ns = time_to_live(ttl)
-        number = ctypes.c_uint64()
-        deadline = self._deadline(ns)
-        start = self._now()
-        rest = ttl_ns
-        while True:
-            status = _lib.pulsews_send_with(
-                self._handle, kind, body, len(body), flags, rest, 0, ctypes.byref(number)
-            )
-            if status == _native.OK:
-                return number.value
-            if ns == 0 or not await self._room(status, deadline):
-                raise self._error(status)
-            if ttl_ns > 0:  # it counts from the beginning of the call
-                rest = max(1, ttl_ns - int((self._now() - start) * 1e9))
-
-    async def _room(self, status: int, deadline: Optional[float]) -> bool:
-        """Waits for room in the outbox or the rate limits; false when there will be none in time."""
-        if status == _native.ERATE:
-            return await self._wait_a_little(deadline)
-        return status == _native.EQUEUEFULL and self._blocks and await self._wait(deadline)
-
-    async def send_many(
-        self,
-        messages: Iterable[Sendable],
-        timeout: Optional[float] = None,
-        *,
-        live_only: bool = False,
-        report: bool = False,
-        ttl: Optional[float] = None,
-        in_limit: bool = False,
-        first: bool = False,
-    ) -> int:
-        """Sends many messages in order with one call of the library, and gives how many were accepted, from the first
-        on: fewer when the outbox is full or the time is over. Raises as :meth:`send` if the first one was not."""
-        array = MessageArray(messages)
-        flags = send_flags(live_only, report, in_limit, first)
-        ttl_ns = time_to_live(ttl)
-        ns = nanoseconds(timeout)
-        deadline = self._deadline(ns)
-        done = 0
-        while done < array.count:
-            status = _lib.pulsews_send_batch(
-                self._handle, array.at(done), array.count - done, flags, ttl_ns, 0, None
-            )
-            if status > 0:
-                done += status
-                # What did not fit shows with the next call.
-                if done < array.count and (self._blocks or in_limit):
-                    continue
-                break
-            if ns == 0 or not await self._room(status, deadline):
-                if done:
-                    break
-                raise self._error(status)
-        return done
-
-    async def flush(self, timeout: Optional[float] = None) -> None:
-        """Waits until every message that was sent before the call has left the outbox: handed to the network, dropped,
-        expired or failed. Raises ``TimeoutError`` after ``timeout`` seconds, :class:`NotConnected` when trying to
-        connect has ended with messages still queued. It waits in a thread of the loop's executor."""
-        ns = nanoseconds(timeout)
-        status = _lib.pulsews_flush(self._handle, 0)
-        if status == _native.ETIMEOUT and ns != 0:
-            status = await self._in_thread(_lib.pulsews_flush, ns)
-        if status == _native.ETIMEOUT:
-            raise CallTimeout(f"messages still wait in the outbox after {timeout} s", status, "PULSEWS_ETIMEOUT")
-        if status != _native.OK:
-            raise self._error(status)
-
-    async def wait_ready(self, timeout: Optional[float] = None) -> None:
+    async def wait_ready(self, timeout: Optional[Seconds] = None) -> None:
         """Waits until the connection is ready: open, logged in, and the subscriptions sent.
 
         Raises ``TimeoutError`` after ``timeout`` seconds, and why the client has stopped trying when it has.
@@ -399,72 +83,106 @@ class Client(Core):
             if status != _native.ETIMEOUT:
                 raise self._error(status, why.value.decode("utf-8", "replace"))
             if ns == 0 or not await self._wait_a_little(deadline):
-                raise CallTimeout(f"the connection was not ready within {timeout} s", status, "PULSEWS_ETIMEOUT")
+                raise CallTimeout(f"the connection was not ready within {span(timeout)}", status, "PULSEWS_ETIMEOUT")
 
     # ---- receiving
 
-    async def recv(self, timeout: Optional[float] = None) -> Data:
-        """Receives one message: ``str`` for text, ``bytes`` for binary.
+    async def recv(self, timeout: Optional[Seconds] = None) -> Any:
+        """Receives one message: ``str`` for text, ``bytes`` for binary; with ``parse_json`` the value of a text that is
+        JSON, and with ``recv_events`` also an :class:`pulsews.Event`.
 
         Waits across reconnects. Raises ``TimeoutError`` after ``timeout`` seconds without one (at once with 0); and
         when the client has ended and everything that had arrived was received: :class:`ConnectionClosed` after a close
         or, with ``reconnect=False``, a lost connection; and why it has stopped trying when it has, such as
         :class:`ConnectError` or :class:`HandshakeError`.
+
+        However many messages wait, the event loop has its turn after a few milliseconds.
         """
-        held = self._prefetch.popleft() if self._prefetch else await self._receive_one(timeout, False)
-        return held.data if isinstance(held, Message) else held
+        if self._prefetch and monotonic() - self._turn < TURN:
+            held: Any = self._prefetch.popleft()
+            kind = held.__class__
+            if kind is not Event or self._recv_events:
+                return held if self._decode is None and kind is not Message else self._given(held)
+            self._put_aside(held)
+        held = await self._receive_one(timeout, False)
+        return held if self._decode is None and held.__class__ is not Message else self._given(held)
 
-    async def recv_message(self, timeout: Optional[float] = None) -> Message:
-        """Receives one message as :meth:`recv`, with its time of arrival and all else that is known about it."""
+    async def recv_message(self, timeout: Optional[Seconds] = None) -> Any:
+        """Receives one :class:`pulsews.Message` as :meth:`recv`, with its time of arrival and all else that is known
+        about it; with ``recv_events`` also an :class:`pulsews.Event`."""
         held = await self._receive_one(timeout, True)
-        assert isinstance(held, Message)
-        return held
+        return held if self._decode is None or held.__class__ is not Message else self._details_given(held)
 
-    async def recv_batch(self, max: int = 256, timeout: Optional[float] = None) -> List[Data]:
+    async def recv_batch(self, max: int = 256, timeout: Optional[Seconds] = None) -> List[Any]:
         """Receives up to ``max`` messages: whatever is there, or the first to come. The fastest way to receive.
 
-        An empty list when ``timeout`` seconds are over without one. Raises at the end as :meth:`recv`.
+        An empty list when ``timeout`` seconds are over without one. Raises at the end as :meth:`recv`. A list ends
+        where an event is: :meth:`events` after it tells what happened behind its last message. With ``recv_events``
+        the events are in the list.
         """
         ns = -1 if timeout is None else nanoseconds(timeout)
         maximum = count(max)
         deadline = self._deadline(ns)
+        if monotonic() - self._turn >= TURN:
+            await self._give_way()
         while True:
             if self._prefetch:
-                return self._drain(maximum)
-            status, batch = self._fetch(maximum, 0)
-            if batch:
-                return batch
-            if status == _native.ETIMEOUT:
+                batch = self._drain(maximum)
+                if batch:
+                    break
+            status, items = self._fetch(maximum, 0)
+            if items:
+                batch = self._batch_given(status, items, maximum)
+                if batch:
+                    break
+            elif status == _native.ETIMEOUT:
                 if ns == 0 or not await self._wait(deadline):
                     return []
-            elif status < 0:
+            else:
                 raise self._error(status)
+        return batch if self._decode is None else self._decoded(batch)
 
-    async def _receive_one(self, timeout: Optional[float], whole: bool) -> Held:
+    async def _receive_one(self, timeout: Optional[Seconds], whole: bool) -> Any:
+        prefetch = self._prefetch
+        if monotonic() - self._turn >= TURN:
+            await self._give_way()
         ns = -1 if timeout is None else nanoseconds(timeout)
         deadline = self._deadline(ns)
-        prefetch = self._prefetch
         while True:
             if prefetch:
                 if whole:
                     self._with_details()
-                return prefetch.popleft()
-            status, batch = self._fetch(PREFETCH, 0, whole)
-            if batch:
-                if len(batch) > 1:
-                    self._fetched = status
-                    prefetch.extend(batch[1:])
-                return batch[0]  # type: ignore[no-any-return]
-            if status == _native.ETIMEOUT:
+                try:
+                    return self._pop()
+                except IndexError:  # there were only events
+                    pass
+            status, items = self._fetch(PREFETCH, 0, whole)
+            if items:
+                self._fetched = status
+                prefetch.extend(items)
+            elif status == _native.ETIMEOUT:
                 if ns == 0 or not await self._wait(deadline):
-                    raise CallTimeout(f"no message within {timeout} s", status, "PULSEWS_ETIMEOUT")
-            elif status < 0:
+                    raise CallTimeout(f"no message within {span(timeout)}", status, "PULSEWS_ETIMEOUT")
+            else:
                 raise self._error(status)
 
-    async def __aiter__(self) -> AsyncIterator[Data]:
-        """Messages as they come, across reconnects. Ends when this side closed, and with ``reconnect=False`` when the
-        peer closed in order (1000, 1001 or no code); raises as :meth:`recv` for every other end."""
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """Messages as they come, across reconnects, as :meth:`recv` gives them. Ends when this side closed, and with
+        ``reconnect=False`` when the peer closed in order (1000, 1001 or no code); raises as :meth:`recv` for every other
+        end. However many messages wait, the event loop has its turn after a few milliseconds."""
+        prefetch = self._prefetch
+        plain = self._decode is None
         while True:
+            while prefetch:
+                if monotonic() - self._turn >= TURN:
+                    await self._give_way()
+                    continue  # another task may have taken what there was
+                held: Any = prefetch.popleft()
+                kind = held.__class__
+                if kind is Event and not self._recv_events:
+                    self._put_aside(held)
+                    continue
+                yield held if plain and kind is not Message else self._given(held)
             try:
                 message = await self.recv()
             except ConnectionClosed as end:
@@ -475,7 +193,7 @@ class Client(Core):
 
     # ---- closing
 
-    async def disconnect(self, timeout: Optional[float] = None) -> None:
+    async def disconnect(self, timeout: Optional[Seconds] = None) -> None:
         """Closes with code 1000 after what was sent, for a client that may come back: :meth:`reconnect` connects it
         again. Waits for the peer's answer, at most for option ``close_timeout``; what still waits to be sent after
         ``timeout`` seconds fails. Until then sending and receiving raise :class:`ConnectionClosed`."""
@@ -547,19 +265,34 @@ class connect:
     """Connects to ``ws://host[:port]/path`` or ``wss://...``; use it as ``async with`` or with ``await``.
 
     Options are keyword arguments: see :class:`pulsews.Options`, and :func:`pulsews.option_table` for defaults and
-    ranges. Gives the open :class:`Client`. Raises as :func:`pulsews.connect`.
+    ranges; ``wait``, ``timeout``, ``recv_events``, ``parse_json`` and ``dump_json`` as for :func:`pulsews.connect`.
+    Functions among the options, and for the URL, may be async. Gives the open :class:`Client`. Raises as
+    :func:`pulsews.connect`.
     """
 
-    def __init__(self, url: str, **options: Unpack[Options]) -> None:
+    def __init__(
+        self,
+        url: URL,
+        *,
+        wait: bool = False,
+        timeout: Optional[Seconds] = None,
+        recv_events: bool = False,
+        parse_json: ParseJson = False,
+        dump_json: Optional[Dumps] = None,
+        **options: Unpack[Options],
+    ) -> None:
         self._url = url
+        self._wait = wait
+        self._timeout = timeout
+        self._keywords: Mapping[str, Any] = {"recv_events": recv_events, "parse_json": parse_json, "dump_json": dump_json}
         self._options: Mapping[str, Any] = options
         self._client: Optional[Client] = None
 
     async def _connect(self) -> Client:
-        refuse_own_hold(self._options)
-        client = Client(self._url, self._options)
+        refuse_own_hold(self._url, self._options)
+        client = Client(await first_url(self._url), self._options, **self._keywords)
         try:
-            await client._open()
+            await client._open(self._wait, self._timeout)
         except BaseException:
             client._dispose()
             raise
@@ -580,4 +313,4 @@ class connect:
     ) -> None:
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            await client._leave(kind)

@@ -9,16 +9,18 @@ import threading
 from collections import deque
 from time import monotonic_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterator, List, Mapping, Optional, Tuple, Type
 
 from . import _native
-from ._control import refuse_own_hold
-from ._core import PREFETCH, Core, Event, Held, Message
-from ._errors import CallTimeout, ConnectionClosed, InvalidArgument
-from ._options import c_text
-from ._values import (
-    Data, MessageArray, Sendable, control_payload, count, nanoseconds, payload, send_flags, time_to_live,
-)
+from ._cooperative import threads_are_green
+from ._hooks import Over, refuse_own_hold
+from ._inbox import AHEAD, PREFETCH
+from ._items import Event, Message
+from ._errors import CallTimeout, ConnectionClosed, InvalidArgument, PulseError
+from ._json import Dumps, ParseJson
+from ._options import URL, c_text
+from ._sending import SLICE, Sending, Wait, in_main_thread
+from ._values import Seconds, count, nanoseconds, span
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -26,48 +28,20 @@ if TYPE_CHECKING:
     from ._options import Options
 
 _lib = _native.lib
-_send = _native.send
+_wake_clear = _native.quick.pulsews_wake_clear
 
-_size = ctypes.c_size_t
-_KINDS = {kind: ctypes.c_uint32(kind) for kind in (_native.TEXT, _native.BINARY, _native.PING)}
-
-# The main thread must come back to Python to see Ctrl-C: it waits in slices of so many nanoseconds. Other threads
-# do so once and then wait for the whole time.
-_SLICE = 250_000_000
-_SLICE_ARG = ctypes.c_int64(_SLICE)
-# While it waits for the connection to be ready, a client whose login is a function looks for holds so often.
+# While it waits for the connection to be ready, a client that calls functions looks for holds so often.
 _LOOK = 20_000_000
-# So many messages it fetches ahead for that.
-_AHEAD = 1024
+# After Ctrl-C the end of a `with` block waits so many seconds for the close, which goes on meanwhile.
+_HURRY = 0.25
 
 
-class _Wait:
-    """Cuts the time of a call into slices: ``ns`` is how long the next foreign call may take."""
-
-    __slots__ = ("ns", "_deadline")
-
-    def __init__(self, ns: int, start: int = 0) -> None:
-        self._deadline = -1 if ns < 0 else (start or monotonic_ns()) + ns
-        self.ns = ns if 0 <= ns < _SLICE else _SLICE
-
-    def goes_on(self) -> bool:
-        """After a call that took its whole slice: whether there is time for another one."""
-        rest = -1
-        if self._deadline >= 0:
-            rest = self._deadline - monotonic_ns()
-            if rest <= 0:
-                return False
-        if threading.get_ident() == threading.main_thread().ident and not 0 <= rest < _SLICE:
-            rest = _SLICE
-        self.ns = rest
-        return True
-
-
-class Client(Core):
+class Client(Sending):
     """A WebSocket connection with blocking calls; :func:`connect` makes it.
 
     Any thread may call any method at any time. Calls that wait give the interpreter lock away, and end at once when
-    another thread closes the client. Times are seconds; ``None`` waits without an end.
+    another thread closes the client. Times are seconds or a ``timedelta``; ``None`` waits without an end. Ctrl-C ends
+    every call that waits.
 
     A lost connection comes back by itself (option ``reconnect``): receiving just goes on waiting, and what is sent
     meanwhile waits in the outbox. When trying has ended, receiving raises why, after all that had arrived.
@@ -75,60 +49,82 @@ class Client(Core):
     As a context manager it closes at the end of the block; iterating gives messages until the connection is closed.
     """
 
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        super().__init__(url, options)
-        # Holds that wait for the function of option login or headers.
-        self._holds: Deque[Event] = deque()
-        for name, hook in (("login", self._login_hook), ("headers", self._headers_hook)):
+    def __init__(self, url: URL, options: Mapping[str, Any], **keywords: Any) -> None:
+        # Holds that wait for the functions of the options.
+        self._holds: Deque[Mapping[str, Any]] = deque()
+        super().__init__(url, options, **keywords)
+        for name, hook in self._hooks._asdict().items():
             if inspect.iscoroutinefunction(hook):
                 raise TypeError(f"option {name}: an async function needs pulsews.aio or WebSocketManager")
 
-    def _open(self) -> None:
+    # ---- opening
+
+    def _open(self, wait: bool = False, timeout: Optional[Seconds] = None) -> None:
+        """With ``wait`` past failed attempts, until there is a connection or trying has ended."""
+        left = Wait(nanoseconds(timeout))
         self._connecting = True
         try:
-            if self._hooked:
-                self._open_and_look()
-            else:
-                self._open_plainly()
+            while True:
+                try:
+                    if self._hooked:
+                        self._open_and_look(left)
+                    else:
+                        self._open_plainly(left)
+                    break
+                except PulseError as problem:
+                    if isinstance(problem, CallTimeout):
+                        raise self._not_open_in_time(timeout) from None
+                    if not (wait and self._is_trying()):
+                        self._tell_of_the_end()
+                        raise
             if self._logs_in:
-                self._log_in()
+                self._log_in(wait, left, timeout)
         finally:
             self._connecting = False
 
-    def _open_plainly(self) -> None:
+    def _not_open_in_time(self, timeout: Optional[Seconds]) -> CallTimeout:
+        cause = self._last_error()[1]
+        sentence = f"no connection within {span(timeout)}" + (f": {cause}" if cause else "")
+        return CallTimeout(sentence, _native.ETIMEOUT, "PULSEWS_ETIMEOUT")
+
+    def _open_plainly(self, left: Wait) -> None:
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
-        wait = _Wait(-1)
         while True:
-            status = _lib.pulsews_open(self._handle, wait.ns, why, _native.ERROR_SIZE)
+            status = _lib.pulsews_open(self._handle, left.ns, why, _native.ERROR_SIZE)
             if self._opened(status):
                 return
-            if status != _native.ETIMEOUT or not wait.goes_on():
+            if status != _native.ETIMEOUT or not left.goes_on():
                 raise self._error(status, why.value.decode("utf-8", "replace"))
 
-    def _open_and_look(self) -> None:
+    def _open_and_look(self, left: Wait) -> None:
         """Opens, and calls the functions of the options meanwhile: their holds are events, so this receives."""
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
-        status = _lib.pulsews_start(self._handle)
-        if status != _native.OK:
-            raise self._error(status)
+        self._check(_lib.pulsews_start(self._handle))
         while True:
             status = _lib.pulsews_open(self._handle, 0, why, _native.ERROR_SIZE)
             if self._opened(status):
                 return
-            if status != _native.ETIMEOUT:
+            if status != _native.ETIMEOUT or left.is_over:
                 raise self._error(status, why.value.decode("utf-8", "replace"))
-            self._look_for_holds(_SLICE)
+            self._look_for_holds(min(SLICE, left.ns) if left.ns >= 0 else SLICE)
+            left.goes_on()
 
-    def _log_in(self) -> None:
-        """Waits for the login of the first connection."""
+    def _log_in(self, wait: bool, left: Wait, timeout: Optional[Seconds]) -> None:
+        """Waits for the login of the first connection; with ``wait`` for one that succeeds."""
         while not self.is_ready:
             if self.state != "connected":
                 problem = self._failed_attempt()
-                if problem is not None:
+                if problem is not None and not (wait and self._is_trying()):
                     raise problem
+            if left.is_over:
+                raise self._not_open_in_time(timeout)
             self._look_for_holds(_LOOK)
 
+    # ---- the functions of options
+
     def _look_for_holds(self, ns: int) -> None:
+        if len(self._prefetch) >= AHEAD:
+            _lib.pulsews_wait_ready(self._handle, ns, None, 0)
         with self._lock:
             status = self._fetch_ahead(ns)
         if self._holds:
@@ -136,30 +132,34 @@ class Client(Core):
         if status < 0 and status != _native.ETIMEOUT:
             raise self._error(status)
 
-    def _notice(self, event: Event) -> None:
-        if event.get("event") == "hold" and self._hook_for(event) is not None:
+    def _notice(self, event: Mapping[str, Any]) -> None:
+        if event.get("event") == "hold" and self._hooks.at(event.get("at")):
             self._holds.append(event)
 
     def _answer_holds(self) -> None:
-        """Calls the function that the present attempt waits for. Not under the lock: it may use the client."""
-        event: Optional[Event] = None
+        """Calls the functions that the present attempt waits for. Not under the lock: they may use the client."""
+        event: Optional[Mapping[str, Any]] = None
         try:
             while True:  # only the latest one can still be there
                 event = self._holds.popleft()
         except IndexError:
             pass
-        hook = self._hook_for(event) if event is not None else None
-        if event is None or hook is None:
+        if event is None:
             return
         try:
-            if not self._is_over(event):
-                mark = self._mark()
-                value = hook()
+            if self._is_over(event):
+                return
+            mark = self._mark()
+            for name, hook in self._hooks.at(event.get("at")):
+                value = self._call_hook(name, hook)
                 if inspect.isawaitable(value):
                     if inspect.iscoroutine(value):
                         value.close()
-                    raise TypeError("an async function for a login or headers needs pulsews.aio or WebSocketManager")
-                self._apply(event, value, mark)
+                    raise TypeError(f"an async function for {name} needs pulsews.aio or WebSocketManager")
+                self._apply(name, event, value, mark)
+            self.release()
+        except Over:
+            return
         except Exception as problem:
             if self._connecting:
                 raise
@@ -174,151 +174,18 @@ class Client(Core):
         value: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
-        self.close()
-
-    # ---- sending
-
-    def send(
-        self,
-        data: Sendable,
-        timeout: Optional[float] = None,
-        # To be used by keyword; enforcing that would cost a tenth of the call.
-        live_only: bool = False,
-        report: bool = False,
-        ttl: Optional[float] = None,
-        in_limit: bool = False,
-        first: bool = False,
-    ) -> Optional[int]:
-        """Sends one message: ``str`` as text, ``bytes``, ``bytearray`` or ``memoryview`` as binary.
-
-        On an open connection a lone message leaves before the call returns; without one it waits in the outbox. When
-        that is full, option ``message_queue_policy`` decides: it drops the oldest message (the default) or the new
-        one, raises :class:`QueueFull` at once ("reject"), or waits for room and raises :class:`QueueFull` after
-        ``timeout`` seconds without it ("block"). Raises :class:`NotConnected` when the client has stopped trying to
-        connect, :class:`ConnectionClosed` after a close, and ``ValueError`` for text that UTF-8 can't express.
-
-        With any of the keywords it gives the message's id, the number that events name it by, else ``None``:
-
-        * ``live_only``: only over the connection that is open and ready now; :class:`NotConnected` if there is none.
-          Such a message is never kept for the next connection.
-        * ``report``: an event ``"fate"`` will tell what became of it.
-        * ``ttl``: unsent after so many seconds it expires; ``inf`` overrides option ``message_ttl``.
-        * ``in_limit``: waits up to ``timeout`` for room in the rate limits, then raises :class:`RateLimited`.
-        * ``first``: a login message: goes before everything else, also while a login is held.
-        """
-        kind, body = payload(data)
-        if live_only or report or in_limit or first or ttl is not None:
-            return self._transmit_with(kind, body, timeout, send_flags(live_only, report, in_limit, first), ttl)
-        self._transmit(kind, body, timeout)
-        return None
-
-    def ping(self, data: Sendable = b"", timeout: Optional[float] = None) -> None:
-        """Sends a ping of at most 125 bytes. Heartbeats go out by themselves; this is for peers that want more.
-
-        Raises :class:`NotConnected` without an open connection: pings do not wait for one.
-        """
-        self._transmit(_native.PING, control_payload(data), timeout)
-
-    def _transmit(self, kind: int, body: bytes, timeout: Optional[float]) -> None:
-        if timeout is None:
-            status = _send(self._client_arg, _KINDS[kind], body, _size(len(body)), _SLICE_ARG)
-            start = ns = -1
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._close(1000, b"", _HURRY)
         else:
-            ns = nanoseconds(timeout)
-            start = monotonic_ns()
-            status = _send(
-                self._client_arg, _KINDS[kind], body, _size(len(body)), ctypes.c_int64(min(ns, _SLICE))
-            )
-        if status == _native.EQUEUEFULL and ns != 0 and self._blocks and kind != _native.PING:
-            wait = _Wait(ns, start)
-            while status == _native.EQUEUEFULL and wait.goes_on():
-                status = _lib.pulsews_send(self._handle, kind, body, len(body), wait.ns)
-        if status != _native.OK:
-            raise self._error(status)
+            self.close()
 
-    def _transmit_with(
-        self, kind: int, body: bytes, timeout: Optional[float], flags: int, ttl: Optional[float]
-    ) -> int:
-        ns = nanoseconds(timeout)
-        ttl_ns = time_to_live(ttl)
-        number = ctypes.c_uint64()
-        start = monotonic_ns()
-        wait = _Wait(ns, start)
-        rest = ttl_ns
-        while True:
-            status = _lib.pulsews_send_with(
-                self._handle, kind, body, len(body), flags, rest, wait.ns, ctypes.byref(number)
-            )
-            if status == _native.OK:
-                return number.value
-            if not self._may_wait(status) or ns == 0 or not wait.goes_on():
-                raise self._error(status)
-            if ttl_ns > 0:  # it counts from the beginning of the call
-                rest = max(1, ttl_ns - (monotonic_ns() - start))
-
-    def _may_wait(self, status: int) -> bool:
-        """Whether it is the time of the call, cut into slices, that has run out, and not a refusal."""
-        return status == _native.ERATE or (status == _native.EQUEUEFULL and self._blocks)
-
-    def send_many(
-        self,
-        messages: Iterable[Sendable],
-        timeout: Optional[float] = None,
-        *,
-        live_only: bool = False,
-        report: bool = False,
-        ttl: Optional[float] = None,
-        in_limit: bool = False,
-        first: bool = False,
-    ) -> int:
-        """Sends many messages in order with one call of the library, and gives how many were accepted, from the first
-        on: fewer when the outbox is full or the time is over. Raises as :meth:`send` if the first one was not."""
-        array = MessageArray(messages)
-        flags = send_flags(live_only, report, in_limit, first)
-        ttl_ns = time_to_live(ttl)
-        ns = nanoseconds(timeout)
-        wait = _Wait(ns)
-        done = 0
-        while done < array.count:
-            status = _lib.pulsews_send_batch(
-                self._handle, array.at(done), array.count - done, flags, ttl_ns, wait.ns, None
-            )
-            if status > 0:
-                done += status
-                if done == array.count or not (self._blocks or in_limit):
-                    break
-            elif not self._may_wait(status):
-                if done:
-                    break
-                raise self._error(status)
-            if ns == 0 or not wait.goes_on():
-                if done:
-                    break
-                raise self._error(status)
-        return done
-
-    def flush(self, timeout: Optional[float] = None) -> None:
-        """Waits until every message that was sent before the call has left the outbox: handed to the network, dropped,
-        expired or failed. Raises ``TimeoutError`` after ``timeout`` seconds, :class:`NotConnected` when trying to
-        connect has ended with messages still queued."""
-        ns = nanoseconds(timeout)
-        wait = _Wait(ns)
-        while True:
-            status = _lib.pulsews_flush(self._handle, wait.ns)
-            if status == _native.OK:
-                return
-            if status != _native.ETIMEOUT:
-                raise self._error(status)
-            if ns == 0 or not wait.goes_on():
-                raise CallTimeout(f"messages still wait in the outbox after {timeout} s", status, "PULSEWS_ETIMEOUT")
-
-    def wait_ready(self, timeout: Optional[float] = None) -> None:
+    def wait_ready(self, timeout: Optional[Seconds] = None) -> None:
         """Waits until the connection is ready: open, logged in, and the subscriptions sent.
 
         Raises ``TimeoutError`` after ``timeout`` seconds, and why the client has stopped trying when it has.
         """
         ns = nanoseconds(timeout)
-        wait = _Wait(ns)
+        wait = Wait(ns)
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
         while True:
             slice_ns = wait.ns if not self._hooked else _LOOK if wait.ns < 0 else min(_LOOK, wait.ns)
@@ -330,7 +197,7 @@ class Client(Core):
                 raise self._error(status, why.value.decode("utf-8", "replace"))
             if self._hooked:
                 # Perhaps nobody receives, and the hold that the login waits for is among what has arrived.
-                if len(self._prefetch) < _AHEAD and self._lock.acquire(False):
+                if self._lock.acquire(False):
                     try:
                         self._fetch_ahead(0)
                     finally:
@@ -338,12 +205,15 @@ class Client(Core):
                 if self._holds:
                     self._answer_holds()
             if ns == 0 or not wait.goes_on():
-                raise CallTimeout(f"the connection was not ready within {timeout} s", status, "PULSEWS_ETIMEOUT")
+                raise CallTimeout(
+                    f"the connection was not ready within {span(timeout)}", status, "PULSEWS_ETIMEOUT"
+                )
 
     # ---- receiving
 
-    def recv(self, timeout: Optional[float] = None) -> Data:
-        """Receives one message: ``str`` for text, ``bytes`` for binary.
+    def recv(self, timeout: Optional[Seconds] = None) -> Any:
+        """Receives one message: ``str`` for text, ``bytes`` for binary; with ``parse_json`` the value of a text that is
+        JSON, and with ``recv_events`` also an :class:`Event`.
 
         Waits across reconnects. Raises ``TimeoutError`` after ``timeout`` seconds without one (at once with 0); and
         when the client has ended and everything that had arrived was received: :class:`ConnectionClosed` after a close
@@ -351,41 +221,45 @@ class Client(Core):
         :class:`ConnectError` or :class:`HandshakeError`.
         """
         try:
-            held = self._prefetch.popleft() if self._prefetch else self._receive_one(timeout, False)
+            held: Any = self._prefetch.popleft() if self._prefetch else self._receive_one(timeout, False)
         except IndexError:  # another thread was faster
             held = self._receive_one(timeout, False)
-        return held.data if held.__class__ is Message else held  # type: ignore[return-value]
+        kind = held.__class__
+        if kind is Event and not self._recv_events:
+            self._put_aside(held)
+            held = self._receive_one(timeout, False)
+            kind = held.__class__
+        return held if self._decode is None and kind is not Message else self._given(held)
 
-    def recv_message(self, timeout: Optional[float] = None) -> Message:
-        """Receives one message as :meth:`recv`, with its time of arrival and all else that is known about it."""
+    def recv_message(self, timeout: Optional[Seconds] = None) -> Any:
+        """Receives one :class:`Message` as :meth:`recv`, with its time of arrival and all else that is known about it;
+        with ``recv_events`` also an :class:`Event`."""
         held = self._receive_one(timeout, True)
-        assert isinstance(held, Message)
-        return held
+        return held if self._decode is None or held.__class__ is not Message else self._details_given(held)
 
-    def recv_batch(self, max: int = 256, timeout: Optional[float] = None) -> List[Data]:
+    def recv_batch(self, max: int = 256, timeout: Optional[Seconds] = None) -> List[Any]:
         """Receives up to ``max`` messages: whatever is there, or the first to come. The fastest way to receive.
 
-        An empty list when ``timeout`` seconds are over without one. Raises at the end as :meth:`recv`.
+        An empty list when ``timeout`` seconds are over without one. Raises at the end as :meth:`recv`. A list ends
+        where an event is: :meth:`events` after it tells what happened behind its last message. With ``recv_events``
+        the events are in the list.
         """
         ns = -1 if timeout is None else nanoseconds(timeout)
         maximum = count(max)
         if not self._lock.acquire(False) and not self._acquire(ns):
             return []
         try:
-            if self._prefetch:
-                found = self._drain(maximum)
-                if found:
-                    return found
-            start = monotonic_ns() if ns > 0 else 0
-            status, batch = self._fetch(maximum, ns if 0 <= ns < _SLICE else _SLICE)
-            if not batch:
-                status, batch = self._fetch_on(maximum, ns, start, status, False)
+            batch = self._drain(maximum) if self._prefetch else []
+            status = 0
+            while not batch and status >= 0:
+                status, items = self._receive(maximum, ns, False)
+                batch = self._batch_given(status, items, maximum) if items else self._drain(maximum)
         finally:
             self._lock.release()
         if self._holds:
             self._answer_holds()
         if batch or status == _native.ETIMEOUT:
-            return batch
+            return batch if self._decode is None else self._decoded(batch)
         raise self._error(status)
 
     def _acquire(self, ns: int) -> bool:
@@ -394,70 +268,91 @@ class Client(Core):
             return self._lock.acquire()
         return self._lock.acquire(timeout=min(ns / 1e9, threading.TIMEOUT_MAX))
 
-    def _fetch_on(self, maximum: int, ns: int, start: int, status: int, whole: bool) -> Tuple[int, List[Any]]:
-        """Goes on after a first slice that brought no message: to the deadline, and past events."""
-        wait = _Wait(ns, start)
-        while status == _native.ETIMEOUT or status > 0:
+    def _receive(self, maximum: int, ns: int, whole: bool) -> Tuple[int, List[Any]]:
+        """The next batch that has something for the application, with the status of its receive call. Events that come
+        alone are put aside. With 0 and nothing another thread has fetched ahead."""
+        if self._is_polled:
+            _wake_clear(self._handle)
+        start = monotonic_ns() if ns > 0 else 0
+        status, items = self._fetch(maximum, ns if 0 <= ns < SLICE else SLICE, whole)
+        if items and (self._recv_events or not self._mixed):
+            return status, items
+        wait = Wait(ns, start)
+        while True:
+            if items:
+                if self._recv_events or any(item.__class__ is not Event for item in items):
+                    return status, items
+                for event in items:
+                    self._put_aside(event)
+            elif status != _native.ETIMEOUT:
+                return status, []
             if self._holds:
                 self._lock.release()
                 try:
                     self._answer_holds()
                 finally:
                     self._lock.acquire()
+                if self._prefetch:
+                    return 0, []
             over = ns == 0 or not wait.goes_on()
             if over and status == _native.ETIMEOUT:
-                break
-            status, batch = self._fetch(maximum, 0 if over else wait.ns, whole)
-            if batch:
-                return status, batch
-        return status, []
+                return status, []
+            status, items = self._fetch(maximum, 0 if over else wait.ns, whole)
 
-    def _receive_one(self, timeout: Optional[float], whole: bool) -> Held:
+    def _receive_one(self, timeout: Optional[Seconds], whole: bool) -> Any:
         ns = -1 if timeout is None else nanoseconds(timeout)
         if not self._lock.acquire(False) and not self._acquire(ns):
             raise self._timed_out(timeout)
+        prefetch = self._prefetch
+        held: Any = None
+        status = 0
         try:
-            prefetch = self._prefetch
-            if prefetch:
-                if whole:
-                    self._with_details()
-                try:
-                    return prefetch.popleft()
-                except IndexError:  # another thread was faster
-                    pass
-            start = monotonic_ns() if ns > 0 else 0
-            status, batch = self._fetch(PREFETCH, ns if 0 <= ns < _SLICE else _SLICE, whole)
-            if not batch:
-                status, batch = self._fetch_on(PREFETCH, ns, start, status, whole)
-            if batch:
-                if len(batch) > 1:
+            while held is None:
+                if prefetch:
+                    if whole:
+                        self._with_details()
+                    try:
+                        held = self._pop()
+                        break
+                    except IndexError:  # there were only events, or another thread was faster
+                        pass
+                status, items = self._receive(PREFETCH, ns, whole)
+                if items:
                     self._fetched = status
-                    prefetch.extend(batch[1:])
+                    prefetch.extend(items)
+                elif status:
+                    break
         finally:
             self._lock.release()
         if self._holds:
             self._answer_holds()
-        if batch:
-            return batch[0]  # type: ignore[no-any-return]
+        if held is not None:
+            return held
         if status == _native.ETIMEOUT:
             raise self._timed_out(timeout)
         raise self._error(status)
 
-    def _timed_out(self, timeout: Optional[float]) -> CallTimeout:
-        return CallTimeout(f"no message within {timeout} s", _native.ETIMEOUT, "PULSEWS_ETIMEOUT")
+    def _timed_out(self, timeout: Optional[Seconds]) -> CallTimeout:
+        return CallTimeout(f"no message within {span(timeout)}", _native.ETIMEOUT, "PULSEWS_ETIMEOUT")
 
-    def __iter__(self) -> Iterator[Data]:
-        """Messages as they come, across reconnects. Ends when this side closed, and with ``reconnect=False`` when the
-        peer closed in order (1000, 1001 or no code); raises as :meth:`recv` for every other end."""
+    def __iter__(self) -> Iterator[Any]:
+        """Messages as they come, across reconnects, as :meth:`recv` gives them. Ends when this side closed, and with
+        ``reconnect=False`` when the peer closed in order (1000, 1001 or no code); raises as :meth:`recv` for every other
+        end."""
         prefetch = self._prefetch
         pop = prefetch.popleft
+        plain = self._decode is None
         while True:
             while prefetch:
                 try:
-                    held = pop()
+                    held: Any = pop()
                 except IndexError:  # another thread was faster
                     break
-                yield held.data if held.__class__ is Message else held  # type: ignore[misc]
+                kind = held.__class__
+                if kind is Event and not self._recv_events:
+                    self._put_aside(held)
+                    continue
+                yield held if plain and kind is not Message else self._given(held)
             try:
                 message = self.recv()
             except ConnectionClosed as end:
@@ -472,18 +367,16 @@ class Client(Core):
             self._answer_holds()
         return found
 
-    events.__doc__ = Core.events.__doc__
+    events.__doc__ = Sending.events.__doc__
 
     # ---- closing
 
-    def disconnect(self, timeout: Optional[float] = None) -> None:
+    def disconnect(self, timeout: Optional[Seconds] = None) -> None:
         """Closes with code 1000 after what was sent, for a client that may come back: :meth:`reconnect` connects it
         again. Waits for the peer's answer, at most for option ``close_timeout``; what still waits to be sent after
         ``timeout`` seconds fails. Until then sending and receiving raise :class:`ConnectionClosed`."""
         ns = nanoseconds(timeout)
-        status = _lib.pulsews_disconnect(self._handle, ns)
-        if status not in (_native.OK, _native.ETIMEOUT):
-            raise self._error(status)
+        self._finish(lambda: int(_lib.pulsews_disconnect(self._handle, ns)))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes with a close frame after everything that was sent, and waits for the peer's answer, at most for
@@ -494,14 +387,32 @@ class Client(Core):
         arrived can still be received.
         """
         number, text = close_arguments(code, reason)
+        self._close(number, text, None)
+
+    def _close(self, number: int, text: bytes, patience: Optional[float]) -> None:
         self._closed_here = True
-        wait = _Wait(-1)
-        while True:
-            status = _lib.pulsews_close(self._handle, number, text, wait.ns)
-            if status == _native.OK:
-                return
-            if status != _native.ETIMEOUT or not wait.goes_on():
-                raise self._error(status)
+        self._finish(lambda: int(_lib.pulsews_close(self._handle, number, text, _native.FOREVER)), patience)
+
+    def _finish(self, call: Callable[[], int], patience: Optional[float] = None) -> None:
+        """A call that ends the connection, with all of its time: cut into slices it would give up what waits to be sent
+        at the end of the first. So that the main thread sees Ctrl-C another thread makes it, and goes on after that."""
+        if not in_main_thread() or threads_are_green() or not self._is_trying():
+            return self._ended(call())
+        done = threading.Event()
+        outcome: List[int] = []
+
+        def work() -> None:
+            outcome.append(call())
+            done.set()
+
+        threading.Thread(target=work, name="pulsews-close", daemon=True).start()
+        if done.wait(patience):
+            self._ended(outcome[0])
+
+    def _ended(self, status: int) -> None:
+        """What was not sent in time is told by an event, and by the log."""
+        if status < 0 and status != _native.ETIMEOUT:
+            raise self._error(status)
 
 
 def close_arguments(code: int, reason: str) -> Tuple[int, bytes]:
@@ -518,22 +429,40 @@ def close_arguments(code: int, reason: str) -> Tuple[int, bytes]:
     return code, text
 
 
-def connect(url: str, **options: Unpack[Options]) -> Client:
+def connect(
+    url: URL,
+    *,
+    wait: bool = False,
+    timeout: Optional[Seconds] = None,
+    recv_events: bool = False,
+    parse_json: ParseJson = False,
+    dump_json: Optional[Dumps] = None,
+    **options: Unpack[Options],
+) -> Client:
     """Connects to ``ws://host[:port]/path`` or ``wss://...`` and returns the open :class:`Client`.
 
     Options are keyword arguments: see :class:`Options`, and :func:`option_table` for defaults and ranges. With a login
-    (options ``login``, ``login_confirm``) the client is logged in. Only the first attempt is waited for, whatever
-    option ``reconnect`` says of later ones; :class:`WebSocketManager` goes on trying.
+    (options ``login``, ``login_confirm``) the client is logged in. A ``url`` that is a function is called before every
+    attempt. Besides the library's options:
+
+    * ``wait``: goes on after a failed attempt, as the options for reconnecting say, until there is a connection or
+      trying has ended; so a program may start while the server is down. Without it the first attempt counts.
+    * ``timeout``: how long to wait at most, then ``TimeoutError``.
+    * ``recv_events``: receiving gives events (:class:`Event`) in their place among the messages.
+    * ``parse_json``: texts that are a JSON object or array are received as its value. ``True``, or a function such as
+      ``orjson.loads``; a text that it raises ``ValueError`` for is received as it is.
+    * ``dump_json``: makes the JSON, ``str`` or ``bytes``, of dicts and lists that are sent; by default ``json.dumps``
+      without ``NaN`` and infinities, which are refused.
 
     Raises ``ValueError`` for a bad URL or option, :class:`ConnectError` when there is no connection (its subclass
     :class:`OpenTimeout`, also a ``TimeoutError``, after ``open_timeout``), :class:`HandshakeError` when the server
     refuses, :class:`LoginError` when it rejects the login.
     """
     given: Mapping[str, Any] = options
-    refuse_own_hold(given)
-    client = Client(url, given)
+    refuse_own_hold(url, given)
+    client = Client(url, given, recv_events=recv_events, parse_json=parse_json, dump_json=dump_json)
     try:
-        client._open()
+        client._open(wait, timeout)
     except BaseException:
         client._dispose()
         raise

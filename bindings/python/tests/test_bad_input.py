@@ -134,11 +134,12 @@ def test_batch_size(ws):
     assert ws.recv_batch(10**30, timeout=0) == []
 
 
-@pytest.mark.parametrize("data", [None, 5, [], {"a": 1}, object()])
+@pytest.mark.parametrize("data", [None, 5, {1, 2}, object(), {"a": object()}])
 def test_data_of_a_wrong_type(ws, data):
-    for call in (ws.send, ws.ping):
-        with pytest.raises(TypeError, match="message"):
-            call(data)
+    with pytest.raises(TypeError, match="message|not JSON serializable"):
+        ws.send(data)
+    with pytest.raises(TypeError, match="message"):
+        ws.ping(data)
 
 
 def test_text_that_is_not_unicode(ws):
