@@ -222,8 +222,11 @@ class WebSocketManager(Managing):
     async def __aenter__(self) -> WebSocketManager:
         try:
             await self.connect()
-        except BaseException:
+        except Exception:
             await self.disconnect(0)
+            raise
+        except BaseException:
+            await self._leave()
             raise
         return self
 
@@ -235,8 +238,13 @@ class WebSocketManager(Managing):
     ) -> None:
         if kind is None or issubclass(kind, Exception):
             await self.disconnect()
-        elif self._started:
-            # Ctrl-C, or the task was cancelled: the connection is closed in order, and the callbacks are not waited for.
+        else:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """After Ctrl-C, or when the task was cancelled: the connection is closed in order, and callbacks are hardly waited
+        for."""
+        if self._started:
             client = self._use()
             self._disconnecting = True
             await client.disconnect(_HURRY)
