@@ -23,7 +23,7 @@ _KINDS = {kind: ctypes.c_uint32(kind) for kind in (_native.TEXT, _native.BINARY,
 
 # The main thread must come back to Python to see Ctrl-C: it waits in slices of so many nanoseconds. Other threads
 # do so once and then wait for the whole time.
-SLICE = 250_000_000
+SLICE = 200_000_000
 _SLICE_ARG = ctypes.c_int64(SLICE)
 
 

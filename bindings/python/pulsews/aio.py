@@ -9,7 +9,7 @@ import threading
 import time
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, AsyncIterator, Generator, List, Mapping, Optional, Type
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Generator, List, Mapping, Optional, Type
 
 from . import _native
 from ._aio_core import TURN, first_url
@@ -200,14 +200,14 @@ class Client(AsyncSending):
         ns = nanoseconds(timeout)
         deadline = self._deadline(ns)
         if self.statistics().get("queue_size"):
-            status = await self._disconnect_in_thread(ns)
+            status = await self._end_in_thread(lambda: int(_lib.pulsews_disconnect(self._handle, ns)))
         else:
             # Without an outbox that has to become empty, the close goes on by itself.
             status = _lib.pulsews_disconnect(self._handle, 0)
             while ns != 0 and status == _native.ETIMEOUT and self._is_closing():
                 if not await self._wait_a_little(deadline):
                     break
-        if status not in (_native.OK, _native.ETIMEOUT):
+        if status < 0 and status != _native.ETIMEOUT:
             raise self._error(status)
 
     def _is_closing(self) -> bool:
@@ -217,8 +217,8 @@ class Client(AsyncSending):
             and _lib.pulsews_wait_ready(self._handle, 0, None, 0) == _native.ECLOSED
         )
 
-    async def _disconnect_in_thread(self, ns: int) -> int:
-        """The call has to wait in the library: what is in the outbox when it returns fails."""
+    async def _end_in_thread(self, call: Callable[[], int]) -> int:
+        """The call has to wait in the library: what is in the outbox when it returns is given up."""
         assert self._loop is not None
         loop = self._loop
         outcome: "asyncio.Future[int]" = loop.create_future()
@@ -228,13 +228,13 @@ class Client(AsyncSending):
                 outcome.set_result(status)
 
         def work() -> None:
-            status = _lib.pulsews_disconnect(self._handle, ns)
+            status = call()
             try:
                 loop.call_soon_threadsafe(tell, status)
             except RuntimeError:  # the loop was closed meanwhile
                 pass
 
-        thread = threading.Thread(target=work, name="pulsews-disconnect", daemon=True)
+        thread = threading.Thread(target=work, name="pulsews-close", daemon=True)
         thread.start()
         # It has begun when this returns, so that a reconnect() after it comes after it.
         end = time.monotonic() + 1
@@ -252,13 +252,19 @@ class Client(AsyncSending):
         """
         number, text = close_arguments(code, reason)
         self._closed_here = True
-        while True:
-            status = _lib.pulsews_close(self._handle, number, text, 0)
-            if status == _native.OK:
-                return
-            if status != _native.ETIMEOUT:
-                raise self._error(status)
-            await self._wait(None)
+        if self._is_trying() and self.statistics().get("queue_size"):
+            status = await self._end_in_thread(
+                lambda: int(_lib.pulsews_close(self._handle, number, text, _native.FOREVER))
+            )
+        else:
+            # Without an outbox that has to become empty, the close goes on by itself.
+            while True:
+                status = _lib.pulsews_close(self._handle, number, text, 0)
+                if status != _native.ETIMEOUT:
+                    break
+                await self._wait(None)
+        if status < 0 and status != _native.ETIMEOUT:
+            raise self._error(status)
 
 
 class connect:

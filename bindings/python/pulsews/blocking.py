@@ -26,7 +26,7 @@ _lib = _native.lib
 # So many messages are taken from the library at once.
 _BATCH = 256
 # After Ctrl-C the close has so many seconds.
-_HURRY = 0.25
+_HURRY = 0.2
 
 
 class _Client(Client):

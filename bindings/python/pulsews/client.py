@@ -33,7 +33,7 @@ _wake_clear = _native.quick.pulsews_wake_clear
 # While it waits for the connection to be ready, a client that calls functions looks for holds so often.
 _LOOK = 20_000_000
 # After Ctrl-C the end of a `with` block waits so many seconds for the close, which goes on meanwhile.
-_HURRY = 0.25
+_HURRY = 0.2
 
 
 class Client(Sending):
@@ -77,6 +77,8 @@ class Client(Sending):
                     if not (wait and self._is_trying()):
                         self._tell_of_the_end()
                         raise
+                    if not left.goes_on():
+                        raise self._not_open_in_time(timeout) from None
             if self._logs_in:
                 self._log_in(wait, left, timeout)
         finally:
