@@ -2,7 +2,8 @@
 """The library's log in Python's ``logging``, under the name "pulsews".
 
 A daemon thread waits for lines without the interpreter lock. It starts with the first client that is made while the
-logger has a handler of the application's, and costs nothing where there is none.
+logger has a handler of the application's, and costs nothing where there is none. Where gevent or eventlet has replaced
+threads by its own, that one looks for lines now and then: to wait in the library would stop them all.
 """
 
 from __future__ import annotations
@@ -13,20 +14,37 @@ import logging
 import os
 import sys
 import threading
+import time
 import traceback
+import warnings
 from typing import Optional, Union
 
 from . import _native
+from ._cooperative import threads_are_green
 from ._errors import InvalidArgument
 
 _lib = _native.lib
 
 logger = logging.getLogger("pulsews")
-logger.addHandler(logging.NullHandler())
+
+
+class _Fallback(logging.Handler):
+    """Standard error, for an application that has asked for the log and has no handler."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _Reader.wanted and not _has_handler() and sys.stderr is not None:
+            sys.stderr.write(self.format(record) + "\n")
+
+
+_fallback = _Fallback()
+_fallback.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+logger.addHandler(_fallback)
 
 # Lines that wait while a handler is slow; older ones are lost, and one line tells how many.
 CAPACITY = 1000
 LINE = 4096
+# A green thread looks for lines so often, in seconds.
+_LOOK = 0.05
 _LEVELS = {
     _native.LOG_ERROR: logging.ERROR,
     _native.LOG_WARNING: logging.WARNING,
@@ -42,8 +60,12 @@ class _Reader:
     thread: Optional[threading.Thread] = None
     # Whether somebody has decided, so that making a client does not decide again.
     decided = False
+    # Whether the application has asked for it, so that lines must not vanish for want of a handler.
+    wanted = False
     # Whether the thread ran before a fork and has to be started again in the child.
     lost = False
+    # Whether a wrong PULSEWS_LOG was told.
+    warned = False
 
 
 def _native_level(level: int) -> int:
@@ -60,17 +82,25 @@ def _native_level(level: int) -> int:
 def enable_logging(level: Union[int, str, None] = None) -> None:
     """Brings the library's log to the logger "pulsews" of ``logging``, from now on and from ``level`` up.
 
-    ``level`` is one of ``logging``'s levels (``"DEBUG"``, ``logging.INFO``) and becomes the logger's; without it the
-    logger's own counts, as it is at this moment. Where the lines go is up to ``logging``'s handlers.
+    ``level`` is one of ``logging``'s levels (``"debug"``, ``logging.INFO``) and becomes the logger's; without it the
+    logger's own counts, as it is at this moment. Where the lines go is up to ``logging``'s handlers; while there is
+    none, to standard error.
 
     It happens by itself when a client is made and the logger, or one above it, has a handler; call it when the level
     has changed since, or handlers came later. It takes the log over from the environment variable PULSEWS_LOG.
     """
     if level is not None:
         try:
-            logger.setLevel(level)
-        except ValueError as problem:
-            raise InvalidArgument(f"level: {problem}") from None
+            logger.setLevel(level.strip().upper() if isinstance(level, str) else level)
+        except ValueError:
+            raise InvalidArgument(
+                f"level is {level!r}; allowed are DEBUG, INFO, WARNING, ERROR and CRITICAL, or a number of logging's"
+            ) from None
+    _Reader.wanted = True
+    _turn_on()
+
+
+def _turn_on() -> None:
     with _Reader.lock:
         _Reader.decided = True
         _start(_native_level(logger.getEffectiveLevel()))
@@ -78,6 +108,7 @@ def enable_logging(level: Union[int, str, None] = None) -> None:
 
 def disable_logging() -> None:
     """Ends what :func:`enable_logging` began. What was logged before is delivered first."""
+    _Reader.wanted = False
     with _Reader.lock:
         _Reader.decided = True
         _stop()
@@ -87,18 +118,28 @@ def start_if_wanted() -> None:
     """For each new client: starts the log unless it was decided before, and only if somebody would see it."""
     if _Reader.decided:
         if _Reader.lost:
-            enable_logging()
+            _turn_on()
         return
-    if os.environ.get("PULSEWS_LOG"):
+    chosen = os.environ.get("PULSEWS_LOG", "").strip()
+    if chosen.lower() in ("off", "error", "warning", "info", "debug"):
+        # The library writes to standard error by itself, and so do the lines of this package.
         _Reader.decided = True
-    elif _has_handler():
-        enable_logging()
+        _Reader.wanted = chosen.lower() != "off"
+        return
+    if chosen and not _Reader.warned:
+        _Reader.warned = True
+        warnings.warn(
+            f"the environment variable PULSEWS_LOG is {chosen!r} and counts for nothing; allowed are off, error, warning, "
+            "info and debug", RuntimeWarning, stacklevel=2,
+        )
+    if _has_handler():
+        _turn_on()
 
 
 def _has_handler() -> bool:
     one: Optional[logging.Logger] = logger
     while one is not None:
-        if any(not isinstance(handler, logging.NullHandler) for handler in one.handlers):
+        if any(not isinstance(handler, (logging.NullHandler, _Fallback)) for handler in one.handlers):
             return True
         one = one.parent if one.propagate else None
     return False
@@ -163,12 +204,15 @@ class _Line:
 
 def _run() -> None:
     line = _Line()
+    green = threads_are_green()
     while True:
-        status = line.next(_native.FOREVER)
+        status = line.next(0 if green else _native.FOREVER)
         if status >= 0:
             line.emit()
         elif status != _native.ETIMEOUT:
             return
+        elif green:
+            time.sleep(_LOOK)
 
 
 def _at_exit() -> None:

@@ -47,7 +47,7 @@ def test_end_of_trying_is_an_error(dial, station, caplog):
         assert eventually(lambda: lines(caplog, logging.ERROR))
 
 
-@pytest.mark.parametrize("level, seen", [("DEBUG", True), (logging.DEBUG, True), ("INFO", True), ("WARNING", False)])
+@pytest.mark.parametrize("level, seen", [("DEBUG", True), ("debug", True), ("warning", False), (logging.DEBUG, True), ("INFO", True), ("WARNING", False)])
 def test_levels(station, caplog, level, seen):
     pulsews.enable_logging(level)
     with pulsews.connect(station.url(), name="ours", **FAST) as ws:
@@ -84,8 +84,8 @@ def test_the_level_is_the_logger_s_without_one(station, caplog):
 
 
 def test_bad_level():
-    with pytest.raises(ValueError, match="LOUD"):
-        pulsews.enable_logging("LOUD")
+    with pytest.raises(ValueError, match="'loud'.*DEBUG, INFO, WARNING, ERROR and CRITICAL"):
+        pulsews.enable_logging("loud")
     with pytest.raises(TypeError):
         pulsews.enable_logging(1.5)
 
@@ -174,6 +174,55 @@ def test_the_environment_variable_has_its_way(station, python, monkeypatch):
     )
     out, error = process.communicate(timeout=30)
     assert out == "MainThread\n" and "127.0.0.1" in error and "INFO:pulsews" not in error
+
+
+LOST = (
+    "import sys, pulsews\n"
+    "{setup}\n"
+    "ws = pulsews.connect(sys.argv[1], name='mine', reconnect_base_delay='20ms')\n"
+    "other = pulsews.connect(sys.argv[1], name='mine')\n"
+    "print('connected', flush=True)\n"
+    "while ws.statistics()['connections'] < 2: pass\n"
+    "ws.close(); other.close()\n"
+)
+
+
+@pytest.mark.parametrize("setup, environment, seen", [
+    ("pulsews.enable_logging('warning')", None, True),
+    ("pulsews.enable_logging('warning')", "debug", True),
+    ("", "warning", True),
+    ("", "Warning", True),
+    ("", "off", False),
+    ("", None, False),
+    ("pulsews.enable_logging('warning'); pulsews.disable_logging()", None, False),
+])
+def test_a_log_that_was_asked_for_is_seen_without_a_handler(station, python, monkeypatch, setup, environment, seen):
+    """The library's lines, and those of the package: of the namesake."""
+    monkeypatch.delenv("PULSEWS_LOG", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("PULSEWS_LOG", environment)
+    process = python(LOST.format(setup=setup), station.url())
+    assert process.stdout.readline() == "connected\n"
+    station.session(0).abort()
+    error = process.communicate(timeout=30)[1]
+    assert process.returncode == 0, error
+    assert (error.count("[mine]") >= 1) == seen and error.count("same name") == seen, error
+    assert ("connection reset" in error) == seen and error.count("connection reset") <= 1, error
+    assert seen or error == ""
+
+
+def test_an_unknown_level_in_the_environment_is_told(station, python, monkeypatch):
+    monkeypatch.setenv("PULSEWS_LOG", "loud")
+    process = python(
+        "import logging, sys, pulsews\n"
+        f"logging.basicConfig(format='{LINES}', level=logging.INFO)\n"
+        "for _ in range(2): pulsews.connect(sys.argv[1]).close()\n",
+        station.url(),
+    )
+    error = process.communicate(timeout=30)[1]
+    assert error.count("RuntimeWarning") == 1 and "'loud'" in error
+    assert "off, error, warning, info and debug" in error.replace("\n", " ")
+    assert "INFO:pulsews" in error  # and the handlers count
 
 
 def test_forked_child_logs_on(station, python):
