@@ -71,7 +71,6 @@ class Core(Inbox):
         self._comes_back = given.get("reconnect") is None or not is_false(given["reconnect"])
         # Only then a full outbox is worth waiting for.
         self._blocks = str(given.get("message_queue_policy")).strip().lower() == "block"
-        self._keeps_books = given.get("journal") is not None
         name = given.get("name")
         self._name = name if isinstance(name, str) else ""
         text = c_text(self._url, "url")
@@ -91,6 +90,9 @@ class Core(Inbox):
         if not self._batch:
             raise PulseError("there is no memory for a batch", -701, "PULSEWS_ENOMEM")
         self._batch_arg.value = self._batch
+        if given.get("journal") is not None:
+            self._acknowledges = True
+            self._check(_lib.pulsews_acknowledge(self._handle, 0))
         self._warn_of_namesake()
         _live.add(self)
 

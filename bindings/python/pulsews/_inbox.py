@@ -29,6 +29,7 @@ AHEAD = 16384
 
 _recv_batch = _native.recv_batch
 _traits = _native.quick.pulsews_batch_traits
+_acknowledge = _native.lib.pulsews_acknowledge
 _string_at = ctypes.string_at
 # Windows on the library's memory, larger than what is there: only what a batch really has is ever read.
 _WORDS = ctypes.c_uint64 * (_native.MESSAGE_WORDS * BATCH_LIMIT)
@@ -47,6 +48,12 @@ class Inbox(Hooked):
     _fetched: int = 0
     # Whether there were events among what was fetched last.
     _mixed: bool = False
+    # With a journal: an event counts as taken when the application comes back after it was given, not when it is fetched.
+    _acknowledges: bool = False
+    # The last event that was fetched; that was given, if events() gives them; and that the library knows to be taken.
+    _event_fetched: int = 0
+    _event_given: int = 0
+    _event_taken: int = 0
 
     def _init_inbox(self) -> None:
         # Arguments of the receive call, made once.
@@ -69,6 +76,8 @@ class Inbox(Hooked):
 
     def _fetch(self, maximum: int, ns: int, whole: bool = False) -> Tuple[int, List[Any]]:
         """One receive call: its status (a count, or negative), and the messages and events."""
+        if self._event_fetched > self._event_taken:
+            self._acknowledge()
         self._maximum.value = maximum
         self._ns.value = ns
         number: int = _recv_batch(self._client_arg, self._batch_arg, self._maximum, self._ns, self._out_ref)
@@ -127,9 +136,22 @@ class Inbox(Hooked):
         event = Event(json.loads(block))
         event["sequence"] = sequence
         event["received_ns"] = received_ns
+        if self._acknowledges:
+            self._event_fetched = max(sequence, self._event_fetched)
         if self._hooked and not again:
             self._notice(event)
         return event
+
+    def _acknowledge(self) -> None:
+        """The application asks for more: it has what it was given before."""
+        taken = self._event_given
+        if self._recv_events:
+            # It took those that do not wait here any more.
+            waiting = next((item for item in self._prefetch if item.__class__ is Event), None)
+            taken = self._event_fetched if waiting is None else max(taken, waiting["sequence"] - 1)
+        if taken > self._event_taken:
+            self._event_taken = taken
+            _acknowledge(self._handle, taken)
 
     def _notice(self, event: Mapping[str, Any]) -> None:
         """Looks for what the functions of the options are to be called for."""
@@ -243,9 +265,6 @@ class Inbox(Hooked):
         tells it with an event ``"events_dropped"``."""
         return self._events_dropped
 
-    # Whether an event must not count as taken before the application has it.
-    _keeps_books: bool = False
-
     def events(self) -> List[Event]:
         """What happened to the connection since the last call, oldest first: state changes, drops, a mute feed and the
         like; docs/EVENTS.md lists them.
@@ -254,8 +273,15 @@ class Inbox(Hooked):
         and messages stay in order. With ``recv_events`` receiving gives events in their place, and this gives those that
         are next.
         """
-        # The next receive call tells the library that what it gave before was taken. With a journal that must be true.
-        if not self._prefetch and not (self._aside and self._keeps_books) and self._lock.acquire(False):
+        if self._event_fetched > self._event_taken:
+            self._acknowledge()
+        found = self._all_events()
+        if found and self._acknowledges:
+            self._event_given = max(self._event_given, found[-1].sequence)
+        return found
+
+    def _all_events(self) -> List[Event]:
+        if not self._prefetch and self._lock.acquire(False):
             try:
                 if not self._prefetch:
                     self._fetched, items = self._fetch(PREFETCH, 0)

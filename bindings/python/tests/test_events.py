@@ -187,20 +187,43 @@ def in_doubt(path, url):
 
 
 PROGRAM = """
-import os, signal, sys, pulsews
+import asyncio, os, signal, sys, pulsews
 path, url, how = sys.argv[1:]
-ws = pulsews.connect(url, journal=path, journal_size="64KiB", recv_events=how == "recv", backlog_interval=0)
+options = dict(journal=path, journal_size="64KiB", backlog_interval=0, recv_events=how in ("recv", "recv ahead"))
+if "ahead" in how: options["login"] = lambda: "login"
 def told(events):
-    return [event["in_doubt"] for event in events if event["event"] == "journal"]
-if how == "recv":
+    return [event["in_doubt_ids"] for event in events if event["event"] == "journal"]
+def until_echo(ws):
+    while ws.recv(timeout=10) != "echo": pass
+if how == "manager":
+    async def main():
+        echoes = asyncio.Queue()
+        async with pulsews.WebSocketManager(
+            url, on_event=lambda event: print(*told([event]), end=" ", flush=True), on_message=echoes.put, journal=path
+        ) as manager:
+            for _ in range(2):  # with the second echo it has asked for more after the batch of the first
+                await manager.send("own")
+                await echoes.get()
+            await manager.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    asyncio.run(main())
+ws = pulsews.connect(url, **options)
+ws.send("own")
+if how.startswith("recv"):
     while not told([event := ws.recv(timeout=10)]): pass
-    print("told", event["in_doubt_ids"], flush=True)
-    ws.send("own")
+    print(*told([event]), flush=True)
+elif how == "events":
+    until_echo(ws)
+    print(*told(ws.events()), flush=True)
+elif how == "and on":
+    print(*told(ws.events()), flush=True)
+    until_echo(ws)
 else:
-    found = told(ws.events())
-    print("told", found, flush=True)
-    ws.send("own")
-    while "echo" not in (ws.recv(timeout=10) + ""): pass
+    # The event stays in the binding, with messages received around it and others asked for.
+    until_echo(ws)
+    assert ws.recv_batch(timeout=0.05) == []
+    print("nothing", flush=True)
+ws.flush()
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -209,31 +232,43 @@ def run(python, path, url, how):
     process = python(PROGRAM, str(path), url, how)
     out, error = process.communicate(timeout=30)
     assert process.returncode == -9, error
-    return out
+    return out.strip()
 
 
-def test_what_is_in_doubt_is_told_again_unless_the_application_has_it(python, station, tmp_path):
+def told_by_the_next(python, path, station):
+    ws = pulsews.Client(station.url(), {"journal": str(path)})
+    found = [event["in_doubt"] for event in ws.events() if event["event"] == "journal"]
+    ws.close()
+    return found
+
+
+@pytest.mark.parametrize("how", ["buffered", "buffered ahead", "recv", "recv ahead", "events", "and on", "manager"])
+def test_what_is_in_doubt_is_told_again_unless_the_application_has_it(python, station, tmp_path, how):
+    """The process is killed: with the event in the binding, right after it was given, or after it asked for more."""
     path = tmp_path / "journal"
     in_doubt(path, station.url())
     station.answers = lambda session, message: "echo" if message == "own" else None
-    # Killed right after it was given, before the application asked for more.
-    assert "told" in run(python, path, station.url(), "recv")
-    # Now it was given, and the application went on.
-    assert "told [1]" in run(python, path, station.url(), "all")
-    assert "told []" in run(python, path, station.url(), "all")
+    assert run(python, path, station.url(), how) == ("nothing" if "buffered" in how else "[[1, 1]]")
+    again = told_by_the_next(python, path, station)
+    assert again == ([] if how in ("and on", "manager") else [1])
 
 
-def test_looking_at_events_does_not_tell_the_journal_that_they_were_taken(dial, station, tmp_path):
+def test_a_failed_message_is_in_doubt_until_the_event_was_taken(dial, station, tmp_path):
+    """The same for an event that comes while the client lives."""
     path = tmp_path / "journal"
-    in_doubt(path, station.url())
-    station.greeting = lambda session: ["message"]
-    with dial(station.url(), journal=str(path), **FAST) as ws:
-        assert ws.recv(timeout=10) == "message"
-        before = ws.statistics()["journal_in_doubt"]
-        assert before == 1
-        station.session(0).send("later")
-        all_there(ws, 2)
-        # What was put aside is handed out before more is asked for.
-        assert "journal" in [event["event"] for event in ws.events()]
-        assert ws.statistics()["receive_queue_size"] == 1
-        assert ws.recv(timeout=10) == "later"
+    with dial(station.url(), journal=str(path), journal_size="64MiB", message_queue_bytes="1GiB", **FAST) as ws:
+        station.reading.clear()
+        ws.send(b"x" * (48 << 20))
+        assert eventually(lambda: ws.statistics()["bytes_sent"] > 1000)
+        station.session(0).abort()
+        station.reading.set()
+        ws.wait_ready(timeout=10)
+        assert eventually(lambda: ws.statistics()["messages_failed"] == 1)
+        station.session(1).send("one")
+        station.session(1).send("two")
+        assert ws.recv(timeout=10) == "one" and ws.recv(timeout=10) == "two"
+        assert ws.recv_batch(timeout=0) == [] and ws.statistics()["journal_bytes"] > 48 << 20
+        assert "failed" in [event["event"] for event in ws.events()]
+        assert ws.statistics()["journal_bytes"] > 48 << 20
+        ws.events()
+        assert ws.statistics()["journal_bytes"] < 1000
