@@ -47,7 +47,7 @@ has sets of options for known exchanges, [RECIPES.md](RECIPES.md) for what tradi
 
 | type | text |
 |---|---|
-| duration | a number of seconds, or a number with `ns`, `us`, `ms`, `s`, `m`, `h` or `d`: `2.5`, `250ms`, `1m`. In Python a number or such a text, in Go a `time.Duration` |
+| duration | a number of seconds, or a number with `ns`, `us`, `ms`, `s`, `m`, `h` or `d`: `2.5`, `250ms`, `1m`. In Python a number, a `timedelta` or such a text, in Go a `time.Duration` |
 | size | a number of bytes, or a number with `KB`, `MB`, `GB` (powers of 1000), `KiB`, `MiB`, `GiB` (of 1024): `65536`, `64KiB` |
 | integer, number | digits; a number may have up to three decimals |
 | boolean | `true`, `yes`, `on`, `1`, or `false`, `no`, `off`, `0` |

@@ -99,7 +99,7 @@ def test_a_close_frame_before_a_reset(resetting, certificates):
     url = resetting(leave)
     for _ in range(ROUNDS):
         with connect(url, certificates, compression=False) as ws:
-            with contextlib.suppress(pulsews.NotConnected):
+            with contextlib.suppress(pulsews.ConnectionClosed):
                 for _ in range(8):
                     ws.send(bytes(1 << 20))
             assert ws.recv(timeout=20) == "last words"

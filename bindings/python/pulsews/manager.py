@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Mapping, Optio
 
 from . import _native, aio
 from ._aio_core import TURN, first_url
-from ._callbacks import Callback, Callbacks, Steps, by_this_side
-from ._errors import PulseError
+from ._callbacks import Callback, Steps, by_this_side
 from ._json import Dumps, ParseJson
 from ._managing import Managing
 from ._options import URL

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events in their place among the messages."""
 
-import asyncio
 import json
 import time
 
