@@ -195,7 +195,9 @@ extension Client {
 
   @inline(never)
   private func logLine(_ level: LogLevel, _ line: Sentence) {
+    // The number that the metrics have as `id` tells clients of one URL apart.
+    let number: Sentence = options.name.hasNoBytes && serial > 0 ? " #\(serial)" : ""
     let who = options.name.hasNoBytes ? url.redacted : options.name
-    Log.write(level, sentence("[\(who)] \(line)"))
+    Log.write(level, sentence("[\(who)\(number)] \(line)"))
   }
 }

@@ -314,6 +314,10 @@ def _texts(option: Option, value: Any) -> Iterable[str]:
     raise TypeError(f"option {option.name}: {type(value).__name__} is not a type that it takes ({option.type})")
 
 
+# What connect() takes besides the library's options.
+_KEYWORDS = ("wait", "timeout", "recv_events", "parse_json", "dump_json")
+
+
 def _unknown(name: str) -> InvalidArgument:
     if name.startswith("on_"):
         hint = ("; callbacks are for WebSocketManager: on_message, on_connect, on_disconnect, on_error, "
@@ -322,7 +326,7 @@ def _unknown(name: str) -> InvalidArgument:
     # Who writes a part of a name, such as `pin` or `heartbeat`, sees all that have it; likeness is for misspellings.
     parts = name.lower().split("_")
     close = [one for one in _known if all(any(word.startswith(part) for word in one.split("_")) for part in parts)]
-    close = close or difflib.get_close_matches(name, _known, n=3)
+    close = close or difflib.get_close_matches(name, [*_known, *_KEYWORDS], n=3)
     hint = f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(sorted(_known))}"
     return InvalidArgument(f"no option has the name {name!r}{hint}", -101, "PULSEWS_EOPTION")
 

@@ -36,7 +36,7 @@ def test_unknown_option():
 @pytest.mark.parametrize("name, meant", [
     ("heartbeat", "heartbeat_interval"), ("pin", "pin_sha256"), ("ca", "ca_file"), ("cert", "client_certificate"),
     ("tls_version", "tls_min_version"), ("Key", "key_path"), ("openTimeout", "open_timeout"), ("_", "open_timeout"),
-    ("on_messages", "WebSocketManager: on_message"),
+    ("on_messages", "WebSocketManager: on_message"), ("receive_events", "recv_events"), ("parse_jsn", "parse_json"),
 ])
 def test_hint_for_a_part_of_a_name(name, meant):
     with pytest.raises(ValueError, match=f"'{name}'.*{meant}"):

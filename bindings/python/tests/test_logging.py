@@ -60,6 +60,15 @@ def test_levels(station, caplog, level, seen):
         assert not lines(caplog)
 
 
+def test_lines_tell_clients_of_one_url_apart(dial, station, caplog):
+    pulsews.enable_logging("INFO")
+    with dial(station.url(), **FAST) as one, dial(station.url(), **FAST) as two:
+        numbers = [f"#{repr(getattr(ws, '_client', ws)).split('#')[1].split(' ')[0]}]" for ws in (one, two)]
+        assert numbers[0] != numbers[1]
+        for number in numbers:
+            assert eventually(lambda: [line for line in lines(caplog) if number in line.getMessage()])
+
+
 def test_debug_tells_more_than_info(station, caplog):
     counts = []
     for level in ("INFO", "DEBUG"):
