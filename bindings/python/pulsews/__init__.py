@@ -32,12 +32,12 @@ from ._errors import (
     RateLimited,
     SubscribeError,
 )
-from ._items import Event, Message
+from ._items import Data, Event, Message
 from ._log import disable_logging, enable_logging
 from ._options import Option, Options, Preset, option_table, presets
 from ._tables import Statistic, Transition, prometheus, statistic_table, transition_table
 from ._status import ManagerStatus, Status
-from ._values import Data, Sendable
+from ._values import Sendable
 from .blocking import BlockingManager
 from .client import Client, connect
 

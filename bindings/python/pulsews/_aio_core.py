@@ -51,8 +51,8 @@ class AsyncCore(Core):
         self._hold_task: Optional["asyncio.Task[None]"] = None
         # What went wrong in it, for connect() to raise.
         self._hook_problem: Optional[Exception] = None
-        # When the event loop had its last turn, as far as this client knows.
-        self._turn = 0.0
+        # When the event loop is to have its next turn; it had the last one a little before, as far as this client knows.
+        self._turn_ends = 0.0
         super().__init__(url, options, **keywords)
         if loop is not None:
             self._attach(loop)
@@ -124,7 +124,7 @@ class AsyncCore(Core):
         try:
             return await waiter
         finally:
-            self._turn = time.monotonic()
+            self._turn_ends = time.monotonic() + TURN
             if timer is not None:
                 timer.cancel()
             if not waiter.done() or waiter.cancelled() or not waiter.result():
@@ -135,9 +135,9 @@ class AsyncCore(Core):
 
     async def _give_way(self) -> None:
         """Lets the event loop have its turn, if it is time."""
-        if time.monotonic() - self._turn >= TURN:
+        if time.monotonic() >= self._turn_ends:
             await asyncio.sleep(0)
-            self._turn = time.monotonic()
+            self._turn_ends = time.monotonic() + TURN
 
     def _deadline(self, ns: int) -> Optional[float]:
         return None if ns < 0 else self._now() + ns / 1e9

@@ -60,7 +60,6 @@ class Core(Inbox):
     ) -> None:
         given, self._hooks = split_hooks(url, options)
         self._url = self._first_url(url)
-        self._recv_events = recv_events
         self._decode = decoder(parse_json)
         self._dumps = encoder(dump_json)
         self._hooked = any(self._hooks)
@@ -74,7 +73,7 @@ class Core(Inbox):
         name = given.get("name")
         self._name = name if isinstance(name, str) else ""
         text = c_text(self._url, "url")
-        self._init_inbox()
+        self._init_inbox(recv_events)
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
         handle = ctypes.c_void_p()
         _log.start_if_wanted()
@@ -91,7 +90,7 @@ class Core(Inbox):
             raise PulseError("there is no memory for a batch", -701, "PULSEWS_ENOMEM")
         self._batch_arg.value = self._batch
         if given.get("journal") is not None:
-            self._acknowledges = True
+            self._acknowledges = self._prepares = True
             self._check(_lib.pulsews_acknowledge(self._handle, 0))
         self._warn_of_namesake()
         _live.add(self)
@@ -316,11 +315,8 @@ class Core(Inbox):
         descriptor = int(_lib.pulsews_wake_fd(self._handle))
         if descriptor < 0:
             raise self._error(descriptor)
-        self._is_polled = True
+        self._is_polled = self._prepares = True
         return descriptor
-
-    # Whether the application waits for the descriptor itself.
-    _is_polled: bool = False
 
 
 # ---- exit and fork

@@ -29,6 +29,7 @@ AHEAD = 16384
 
 _recv_batch = _native.recv_batch
 _traits = _native.quick.pulsews_batch_traits
+_wake_clear = _native.quick.pulsews_wake_clear
 _acknowledge = _native.lib.pulsews_acknowledge
 _string_at = ctypes.string_at
 # Windows on the library's memory, larger than what is there: only what a batch really has is ever read.
@@ -39,23 +40,41 @@ _BYTES = ctypes.c_char * (1 << 46)
 class Inbox(Hooked):
     """The receiving part of a client that does no waiting."""
 
+    # What each message or batch needs; slots are found faster than what is in a large __dict__.
+    __slots__ = (
+        "_prefetch", "_lock", "_recv_events", "_plain", "_fetched", "_mixed", "_prepares", "_out", "_out_ref", "_maximum",
+        "_ns", "_client_arg", "_batch_arg", "_view_at", "_view",
+    )
+
+    _prefetch: Deque[Held]
     # Whether events are received among the messages.
-    _recv_events: bool = False
-    # Makes values of texts; None for a client that gives texts.
-    _decode: Optional[Loads] = None
-    _hooked: bool = False
+    _recv_events: bool
+    # The class of what is handed out as it is, if any: the usual case.
+    _plain: Any
     # How many messages the last batch had of which some may be fetched ahead.
-    _fetched: int = 0
+    _fetched: int
     # Whether there were events among what was fetched last.
-    _mixed: bool = False
+    _mixed: bool
+    # Whether a receive call needs something done before it: one of the next two.
+    _prepares: bool
+
+    # Whether the application waits for the descriptor itself.
+    _is_polled: bool = False
     # With a journal: an event counts as taken when the application comes back after it was given, not when it is fetched.
     _acknowledges: bool = False
     # The last event that was fetched; that was given, if events() gives them; and that the library knows to be taken.
     _event_fetched: int = 0
     _event_given: int = 0
     _event_taken: int = 0
+    # Makes values of texts; None for a client that gives texts.
+    _decode: Optional[Loads] = None
+    _hooked: bool = False
 
-    def _init_inbox(self) -> None:
+    def _init_inbox(self, recv_events: bool) -> None:
+        self._recv_events = recv_events
+        self._plain = str if self._decode is None else None
+        self._fetched = 0
+        self._mixed = self._prepares = False
         # Arguments of the receive call, made once.
         self._out = ctypes.c_void_p()
         self._out_ref = ctypes.byref(self._out)
@@ -65,7 +84,7 @@ class Inbox(Hooked):
         self._batch_arg = ctypes.c_void_p()
         self._view_at: Optional[int] = None
         self._view: memoryview = memoryview(b"")
-        self._prefetch: Deque[Held] = deque()
+        self._prefetch = deque()
         # Those that receiving came past, for events().
         self._aside: Deque[Event] = deque()
         self._aside_lost = 0
@@ -76,8 +95,8 @@ class Inbox(Hooked):
 
     def _fetch(self, maximum: int, ns: int, whole: bool = False) -> Tuple[int, List[Any]]:
         """One receive call: its status (a count, or negative), and the messages and events."""
-        if self._event_fetched > self._event_taken:
-            self._acknowledge()
+        if self._prepares:
+            self._prepare_fetch()
         self._maximum.value = maximum
         self._ns.value = ns
         number: int = _recv_batch(self._client_arg, self._batch_arg, self._maximum, self._ns, self._out_ref)
@@ -85,6 +104,12 @@ class Inbox(Hooked):
             return number, []
         self._mixed = False
         return number, self._messages(number) if whole else self._take(number)
+
+    def _prepare_fetch(self) -> None:
+        if self._is_polled:
+            _wake_clear(self._handle)
+        if self._event_fetched > self._event_taken:
+            self._acknowledge()
 
     def _take(self, number: int) -> List[Any]:
         """The first ``number`` (from a receive call) messages and events of the batch as a list."""

@@ -12,7 +12,6 @@ from typing import Any, Iterable, List, Mapping, Optional, Tuple, Union
 
 from . import _native
 from ._errors import InvalidArgument
-from ._items import Data as Data
 from ._json import Dumps, json_text
 from ._options import c_text
 

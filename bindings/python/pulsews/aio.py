@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Generator, List, Mapping, Optional, Type
 
 from . import _native
-from ._aio_core import TURN, first_url
+from ._aio_core import first_url
 from ._aio_sending import AsyncSending
 from ._errors import CallTimeout, ConnectionClosed
 from ._hooks import refuse_own_hold
@@ -98,11 +98,12 @@ class Client(AsyncSending):
 
         However many messages wait, the event loop has its turn after a few milliseconds.
         """
-        if self._prefetch and monotonic() - self._turn < TURN:
+        if self._prefetch and monotonic() < self._turn_ends:
             held: Any = self._prefetch.popleft()
-            kind = held.__class__
-            if kind is not Event or self._recv_events:
-                return held if self._decode is None and kind is not Message else self._given(held)
+            if held.__class__ is self._plain:
+                return held
+            if held.__class__ is not Event or self._recv_events:
+                return self._given(held)
             self._put_aside(held)
         held = await self._receive_one(timeout, False)
         return held if self._decode is None and held.__class__ is not Message else self._given(held)
@@ -123,7 +124,7 @@ class Client(AsyncSending):
         ns = -1 if timeout is None else nanoseconds(timeout)
         maximum = count(max)
         deadline = self._deadline(ns)
-        if monotonic() - self._turn >= TURN:
+        if monotonic() >= self._turn_ends:
             await self._give_way()
         while True:
             if self._prefetch:
@@ -144,7 +145,7 @@ class Client(AsyncSending):
 
     async def _receive_one(self, timeout: Optional[Seconds], whole: bool) -> Any:
         prefetch = self._prefetch
-        if monotonic() - self._turn >= TURN:
+        if monotonic() >= self._turn_ends:
             await self._give_way()
         ns = -1 if timeout is None else nanoseconds(timeout)
         deadline = self._deadline(ns)
@@ -171,18 +172,19 @@ class Client(AsyncSending):
         ``reconnect=False`` when the peer closed in order (1000, 1001 or no code); raises as :meth:`recv` for every other
         end. However many messages wait, the event loop has its turn after a few milliseconds."""
         prefetch = self._prefetch
-        plain = self._decode is None
+        plain = self._plain
         while True:
             while prefetch:
-                if monotonic() - self._turn >= TURN:
+                if monotonic() >= self._turn_ends:
                     await self._give_way()
                     continue  # another task may have taken what there was
                 held: Any = prefetch.popleft()
-                kind = held.__class__
-                if kind is Event and not self._recv_events:
+                if held.__class__ is plain:
+                    yield held
+                elif held.__class__ is Event and not self._recv_events:
                     self._put_aside(held)
-                    continue
-                yield held if plain and kind is not Message else self._given(held)
+                else:
+                    yield self._given(held)
             try:
                 message = await self.recv()
             except ConnectionClosed as end:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ._options import Options
 
 _lib = _native.lib
-_wake_clear = _native.quick.pulsews_wake_clear
 
 # After Ctrl-C the end of a `with` block waits so many seconds for the close, which goes on meanwhile.
 _HURRY = 0.2
@@ -74,12 +73,12 @@ class Client(Opening):
             held: Any = self._prefetch.popleft() if self._prefetch else self._receive_one(timeout, False)
         except IndexError:  # another thread was faster
             held = self._receive_one(timeout, False)
-        kind = held.__class__
-        if kind is Event and not self._recv_events:
+        if held.__class__ is self._plain:
+            return held
+        if held.__class__ is Event and not self._recv_events:
             self._put_aside(held)
             held = self._receive_one(timeout, False)
-            kind = held.__class__
-        return held if self._decode is None and kind is not Message else self._given(held)
+        return self._given(held)
 
     def recv_message(self, timeout: Optional[Seconds] = None) -> Any:
         """Receives one :class:`Message` as :meth:`recv`, with its time of arrival and all else that is known about it;
@@ -102,7 +101,10 @@ class Client(Opening):
             batch = self._drain(maximum) if self._prefetch else []
             status = 0
             while not batch and status >= 0:
-                status, items = self._receive(maximum, ns, False)
+                start = monotonic_ns() if ns > 0 else 0
+                status, items = self._fetch(maximum, ns if 0 <= ns < SLICE else SLICE)
+                if not items or self._mixed:
+                    status, items = self._receive_on(maximum, ns, start, status, items, False)
                 batch = self._batch_given(status, items, maximum) if items else self._drain(maximum)
         finally:
             self._lock.release()
@@ -118,15 +120,12 @@ class Client(Opening):
             return self._lock.acquire()
         return self._lock.acquire(timeout=min(ns / 1e9, threading.TIMEOUT_MAX))
 
-    def _receive(self, maximum: int, ns: int, whole: bool) -> Tuple[int, List[Any]]:
-        """The next batch that has something for the application, with the status of its receive call. Events that come
-        alone are put aside. With 0 and nothing another thread has fetched ahead."""
-        if self._is_polled:
-            _wake_clear(self._handle)
-        start = monotonic_ns() if ns > 0 else 0
-        status, items = self._fetch(maximum, ns if 0 <= ns < SLICE else SLICE, whole)
-        if items and (self._recv_events or not self._mixed):
-            return status, items
+    def _receive_on(
+        self, maximum: int, ns: int, start: int, status: int, items: List[Any], whole: bool
+    ) -> Tuple[int, List[Any]]:
+        """Goes on after a first slice that brought no message: to the next batch that has something for the application,
+        which is given with the status of its receive call. Events that come alone are put aside. With 0 and nothing another
+        thread has fetched ahead."""
         wait = Wait(ns, start)
         while True:
             if items:
@@ -155,7 +154,6 @@ class Client(Opening):
             raise self._timed_out(timeout)
         prefetch = self._prefetch
         held: Any = None
-        status = 0
         try:
             while held is None:
                 if prefetch:
@@ -166,10 +164,18 @@ class Client(Opening):
                         break
                     except IndexError:  # there were only events, or another thread was faster
                         pass
-                status, items = self._receive(PREFETCH, ns, whole)
+                start = monotonic_ns() if ns > 0 else 0
+                status, items = self._fetch(PREFETCH, ns if 0 <= ns < SLICE else SLICE, whole)
+                if not items or self._mixed:
+                    status, items = self._receive_on(PREFETCH, ns, start, status, items, whole)
                 if items:
                     self._fetched = status
-                    prefetch.extend(items)
+                    if self._mixed:
+                        prefetch.extend(items)
+                    else:
+                        held = items[0]
+                        if status > 1:
+                            prefetch.extend(items[1:])
                 elif status:
                     break
         finally:
@@ -191,18 +197,19 @@ class Client(Opening):
         end."""
         prefetch = self._prefetch
         pop = prefetch.popleft
-        plain = self._decode is None
+        plain = self._plain
         while True:
             while prefetch:
                 try:
                     held: Any = pop()
                 except IndexError:  # another thread was faster
                     break
-                kind = held.__class__
-                if kind is Event and not self._recv_events:
+                if held.__class__ is plain:
+                    yield held
+                elif held.__class__ is Event and not self._recv_events:
                     self._put_aside(held)
-                    continue
-                yield held if plain and kind is not Message else self._given(held)
+                else:
+                    yield self._given(held)
             try:
                 message = self.recv()
             except ConnectionClosed as end:

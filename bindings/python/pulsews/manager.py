@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Mapping, Optional, Set, Type
 
 from . import _native, aio
-from ._aio_core import TURN, first_url
+from ._aio_core import first_url
 from ._callbacks import Callback, Steps, by_this_side
 from ._json import Dumps, ParseJson
 from ._managing import Managing
@@ -332,7 +332,7 @@ class WebSocketManager(Managing):
             for item in items:
                 for name, arguments in self._callbacks.of_item(client, item):
                     await self._call(client, name, arguments)
-                if monotonic() - client._turn >= TURN:
+                if monotonic() >= client._turn_ends:
                     await client._give_way()
 
     async def _ended(self, client: _Client, end: Exception) -> None:
