@@ -26,6 +26,8 @@ ReceivePolicy = Literal["pause", "drop_oldest", "conflate", "disconnect"]
 SequenceRule = Literal["consecutive", "increasing"]
 SequenceScope = Literal["feed", "connection"]
 TLSVersion = Literal["1.2", "1.3"]
+LoginRejectAction = Literal["retry", "stop"]
+SubscribeRejectAction = Literal["drop", "reconnect"]
 PresetName = Literal[
     "binance-spot", "binance-spot-depth", "binance-futures", "binance-futures-depth", "coinbase", "kraken",
     "bybit", "okx", "deribit", "alpaca",
@@ -123,7 +125,7 @@ class Options(TypedDict, total=False):
     login: Union[Text, Iterable[Text], LoginHook]
     login_confirm: Union[Text, Iterable[Text]]
     login_reject: Union[Text, Iterable[Text]]
-    login_reject_action: str
+    login_reject_action: LoginRejectAction
     login_timeout: Duration
     hold_login: bool
     hold_connect: bool
@@ -133,7 +135,7 @@ class Options(TypedDict, total=False):
     subscribe_interval: Duration
     subscribe_confirm: Union[Text, Iterable[Text]]
     subscribe_reject: Union[Text, Iterable[Text]]
-    subscribe_reject_action: str
+    subscribe_reject_action: SubscribeRejectAction
     subscribe_timeout: Duration
     # Feeds: the outbox kept in a file, the queue of received messages, sequence numbers, replaced connections.
     preset: PresetName
