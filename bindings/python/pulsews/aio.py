@@ -66,6 +66,8 @@ class Client(AsyncSending):
         done, _ = await asyncio.wait({closing}, timeout=_HURRY)
         if not done:
             closing.cancel()
+        elif not closing.cancelled():
+            closing.exception()  # the one that is on its way out counts
 
     async def wait_ready(self, timeout: Optional[Seconds] = None) -> None:
         """Waits until the connection is ready: open, logged in, and the subscriptions sent.
