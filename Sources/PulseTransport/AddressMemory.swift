@@ -12,30 +12,28 @@ package enum AddressMemory {
   }
 
   private struct Entry {
-    var address: SocketAddress
-    var outcome: Outcome
-    var at: Int64
+    let address: SocketAddress
+    let outcome: Outcome
+    let at: Int64
+
+    func hasFailed(since time: Int64) -> Bool { outcome != .served && at > time }
   }
 
   private final class Shared: @unchecked Sendable {  // guarded by `mutex`
     let forkGeneration = psys_fork_generation()
     let mutex = Mutex()
-    /// The latest outcome of each address.
+    /// The latest outcome of each address, the oldest first.
     let entries = UnsafeMutablePointer<Entry>.allocate(capacity: AddressMemory.limit)
     var count = 0
-    /// No two are of one time.
-    var latest: Int64 = 0
 
     func index(of address: SocketAddress) -> Int? {
       for index in 0..<count where entries[index].address == address { return index }
       return nil
     }
 
-    /// When it failed, if that was lately; else 0.
-    func failure(of address: SocketAddress, _ now: Int64) -> Int64 {
-      guard let index = index(of: address), entries[index].outcome != .served else { return 0 }
-      let at = entries[index].at
-      return at &+ AddressMemory.lifetime > now ? at : 0
+    func hasFailed(_ address: SocketAddress, since time: Int64) -> Bool {
+      guard let index = index(of: address) else { return false }
+      return entries[index].hasFailed(since: time)
     }
   }
 
@@ -57,15 +55,12 @@ package enum AddressMemory {
   package static func note(_ address: SocketAddress, _ outcome: Outcome) {
     let shared = locked()
     defer { shared.mutex.unlock() }
-    shared.latest = max(Clock.monotonic(), shared.latest &+ 1)
-    var place = shared.index(of: address) ?? shared.count
-    if place == limit {
-      place = 0
-      for index in 1..<limit where shared.entries[index].at < shared.entries[place].at { place = index }
-    } else if place == shared.count {
-      shared.count &+= 1
+    if let old = shared.index(of: address) ?? (shared.count == limit ? 0 : nil) {
+      shared.count &-= 1
+      for index in old..<shared.count { shared.entries[index] = shared.entries[index &+ 1] }
     }
-    shared.entries[place] = Entry(address: address, outcome: outcome, at: shared.latest)
+    shared.entries[shared.count] = Entry(address: address, outcome: outcome, at: Clock.monotonic())
+    shared.count &+= 1
   }
 
   /// Those that have not failed lately in the order given, then the others, the one that failed first before.
@@ -73,19 +68,12 @@ package enum AddressMemory {
   package static func ordered(_ list: [SocketAddress]) -> (list: [SocketAddress], sound: Int) {
     let shared = locked()
     defer { shared.mutex.unlock() }
-    let now = Clock.monotonic()
+    let since = Clock.monotonic() &- lifetime
     var result: [SocketAddress] = []
-    for address in list where shared.failure(of: address, now) == 0 { result.append(address) }
+    for address in list where !shared.hasFailed(address, since: since) { result.add(address) }
     let sound = result.count
-    var last: Int64 = 0
-    while result.count < list.count {
-      var next = Int64.max
-      for address in list {
-        let at = shared.failure(of: address, now)
-        if at > last && at < next { next = at }
-      }
-      for address in list where shared.failure(of: address, now) == next { result.append(address) }
-      last = next
+    for index in 0..<shared.count where shared.entries[index].hasFailed(since: since) {
+      for address in list where address == shared.entries[index].address { result.add(address) }
     }
     return (result, sound)
   }
@@ -104,10 +92,10 @@ package enum AddressMemory {
   package static func hasSound(_ list: [SocketAddress], from first: Int) -> Bool {
     let shared = locked()
     defer { shared.mutex.unlock() }
-    let now = Clock.monotonic()
+    let since = Clock.monotonic() &- lifetime
     var index = first
     while index < list.count {
-      if shared.failure(of: list[index], now) == 0 { return true }
+      if !shared.hasFailed(list[index], since: since) { return true }
       index &+= 1
     }
     return false

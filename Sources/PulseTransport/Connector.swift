@@ -13,8 +13,6 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
   package struct Connected: Sendable {
     package let descriptor: Int32
     package let address: SocketAddress
-    /// Those that have not failed either, in the order in which they would have had their turn.
-    package let others: [SocketAddress]
     package func makeStream() -> TCPStream { TCPStream(descriptor: descriptor, peer: address.description) }
   }
   package typealias Report = @Sendable (Result<Connected, TransportError>) -> Void
@@ -55,6 +53,8 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
   private var nextAddress = 0
   private var attempts: [Attempt] = []
   private var failures: [(address: SocketAddress, errno: Int32)] = []
+  /// Once one has won: those that have not failed either, in the order in which they would have had their turn.
+  package private(set) var others: [SocketAddress] = []
   private var attemptTimer = TimerID.none
   private var deadlineTimer = TimerID.none
 
@@ -125,8 +125,8 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
     let four = addresses.filter { !$0.isIPv6 }
     var result: [SocketAddress] = []
     for index in 0..<max(six.count, four.count) {
-      if index < six.count { result.append(six[index]) }
-      if index < four.count { result.append(four[index]) }
+      if index < six.count { result.add(six[index]) }
+      if index < four.count { result.add(four[index]) }
     }
     return result
   }
@@ -143,13 +143,12 @@ extension Connector {
     if errno == 0 {
       attempts.remove(at: index)
       loop.unregister(attempt.registration)
-      var others: [SocketAddress] = []
-      for other in attempts { others.append(other.address) }
+      for other in attempts { others.add(other.address) }
       while nextAddress < addresses.count {
-        others.append(addresses[nextAddress])
+        others.add(addresses[nextAddress])
         nextAddress &+= 1
       }
-      return finish(.success(Connected(descriptor: attempt.descriptor, address: attempt.address, others: others)))
+      return finish(.success(Connected(descriptor: attempt.descriptor, address: attempt.address)))
     }
     attempts.remove(at: index)
     drop(attempt)

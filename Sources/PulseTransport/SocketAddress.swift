@@ -44,6 +44,11 @@ package struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
   }
 }
 
+extension [SocketAddress] {
+  /// One body for all who make such lists.
+  @inline(never) package mutating func add(_ address: SocketAddress) { append(address) }
+}
+
 package enum AddressResolver {
   /// The address if `host` is a literal: IPv4 with four parts, or IPv6 without brackets. Never waits.
   package static func literal(_ host: String, port: UInt16) -> SocketAddress? {
@@ -92,7 +97,7 @@ package enum AddressResolver {
     var list: [SocketAddress] = []
     for index in 0..<min(max(Int(count), 0), raw.count) {
       let address = SocketAddress(raw[index])
-      if !list.contains(address) { list.append(address) }
+      if !list.contains(address) { list.add(address) }
     }
     return list
   }

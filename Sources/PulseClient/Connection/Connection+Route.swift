@@ -48,7 +48,7 @@ extension Connection {
     case .success(let found):
       let port = resolvesTarget ? url.port : proxy?.port ?? url.port
       var list: [SocketAddress] = []
-      for address in found { list.append(address.with(port: port)) }
+      for address in found { list.add(address.with(port: port)) }
       if targets.isEmpty { known = list }
       if resolvesTarget, let proxy {
         resolvesTarget = false
@@ -88,6 +88,7 @@ extension Connection {
       if case .success(let winner) = outcome { psys_close(winner.descriptor) }
       return
     }
+    others = connector?.others ?? []
     connector = nil
     switch outcome {
     case .failure(let error):
@@ -95,7 +96,6 @@ extension Connection {
     case .success(let winner):
       stream = winner.makeStream()
       address = winner.address
-      others = winner.others
       client.log(.debug) { "the TCP connection to \(winner.address.description) is made" }
       limitShare()
       do throws(TransportError) {
