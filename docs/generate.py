@@ -191,7 +191,8 @@ def error_page(library):
     return [
         "# Status codes", "",
         MADE + "`pulsews_error_at` gives the same to a program. A code never changes its meaning. *Retryable*: trying "
-        "again, with nothing else changed, can help. A reconnecting client does not retry after the others, nor after "
+        "again, with nothing else changed, can help; `pulsews_client_retryable`, `retryable` of an exception and `Retryable()` of an "
+        "error also know the status of a refusal and the options. A reconnecting client does not retry after the others, nor after "
         "`PULSEWS_EHANDSHAKE` with status 401, 403 or 404, unless option `retry_fatal` says so.", "",
         *table(["code", "name", "meaning", "retryable"],
                [[number, code(name), text, retryable] for number, name, text, retryable in errors(library)])]

@@ -197,7 +197,8 @@ int32_t pulsews_error_at(size_t index);
 /* A code's name ("PULSEWS_ETIMEOUT") and what it means; never NULL, also for unknown codes. */
 const char *pulsews_error_name(int32_t code);
 const char *pulsews_error_text(int32_t code);
-/* 1 if trying again can help (a reset, a time-out), 0 if it can't (a bad URL, a wrong certificate). */
+/* 1 if trying again can help (a reset, a time-out), 0 if it can't (a bad URL, a wrong certificate). For PULSEWS_EHANDSHAKE
+ * the status decides: pulsews_client_retryable. */
 int32_t pulsews_error_retryable(int32_t code);
 
 /* The option table. Entry `index` from 0 on: name, type ("duration", "size", "integer", "number", "boolean", "text",
@@ -379,6 +380,9 @@ int32_t pulsews_client_state(const pulsews_client *client);
 
 /* Why the last connection, or the last attempt, ended: its code, and the sentence in `error`. PULSEWS_OK if none has. */
 int32_t pulsews_client_error(const pulsews_client *client, char *error, size_t error_size);
+/* 1 if trying that again can help, as this client judges it, which knows more than pulsews_error_retryable: 0 for a
+ * refusal with 401, 403 or 404, 1 for every failure with option retry_fatal; 0 while there is none. */
+int32_t pulsews_client_retryable(const pulsews_client *client);
 
 /* The functions below that fill `buffer` return the length of the whole text in bytes, without the NUL that
  * ends it, or a negative code. At most `size` bytes are written, NUL included: with size 0 the call only measures. */
@@ -417,13 +421,14 @@ int64_t pulsews_prometheus(const pulsews_client *client, char *buffer, size_t si
 
 /* One log for the process, off at first; the environment variable PULSEWS_LOG=debug (info, warning, error) turns it on
  * to standard error before the first client. The last of the three calls below wins. Credentials are never logged:
- * URLs stand without user and query, headers and messages not at all. */
+ * URLs stand without user and query, headers by name only, messages not at all. A text that a server refuses with is
+ * quoted, unless it repeats a part of the request that may be a key. */
 enum {
     PULSEWS_LOG_OFF = 0,
     PULSEWS_LOG_ERROR = 1,       /* stopped trying, messages lost */
     PULSEWS_LOG_WARNING = 2,     /* a connection lost, an attempt failed, a mute feed, a full outbox */
     PULSEWS_LOG_INFO = 3,        /* connected, ready, closed */
-    PULSEWS_LOG_DEBUG = 4        /* each step of an attempt */
+    PULSEWS_LOG_DEBUG = 4        /* each step of an attempt: addresses, proxy, TLS, names of headers, status */
 };
 /* To standard error, or to the end of a file (made with mode 0600, and brought to it if others may read it; a call with
  * the same path opens it anew, for log rotation). PULSEWS_EINVAL; PULSEWS_EIO with a sentence, also for what is no

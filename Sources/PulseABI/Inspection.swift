@@ -27,6 +27,14 @@ public func pulsews_client_error(
 }
 
 @c @implementation
+public func pulsews_client_retryable(_ handle: OpaquePointer?) -> Int32 {
+  switch client(handle) {
+  case .client(let client): client.isRetryable ? 1 : 0
+  case .problem(let code): code
+  }
+}
+
+@c @implementation
 public func pulsews_close_code(_ handle: OpaquePointer?) -> Int32 {
   switch client(handle) {
   case .client(let client): Int32(client.closeCode)

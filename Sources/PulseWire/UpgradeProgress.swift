@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseKernels
 import PulseText
 
 /// How far the client's handshake is.
@@ -76,6 +77,17 @@ package struct UpgradeRefusal: Sendable {
       return max(0, min(Int(truncatingIfNeeded: date &- now), Int(Int32.max)))
     }
     return nil
+  }
+
+  private static let excerptSize = 160
+
+  /// The start of a body that is text or JSON by its looks, on one line and without what steers a terminal; empty for other bodies, and
+  /// for one that repeats a word of `sent`, the request, that is not `shown` anyway: it may be a key.
+  package func excerpt(sent: [UInt8], shown: [UInt8]) -> Sentence {
+    if body.isEmpty || pulse_repeats(body, body.count, sent, sent.count, shown, shown.count) != 0 { return "" }
+    var line = [UInt8](repeating: 0, count: Self.excerptSize)
+    let count = pulse_excerpt(body, body.count, &line, line.count)
+    return Sentence(line[..<count])
   }
 
   /// The usual cause, from the status and from what is typical of a plain HTTP request on a TLS port.

@@ -39,6 +39,7 @@ TEST(null_is_refused_everywhere) {
     IS(pulsews_close(NULL, 1000, NULL, 0), PULSEWS_EINVAL);
     IS(pulsews_client_state(NULL), PULSEWS_EINVAL);
     IS(pulsews_client_error(NULL, why, sizeof why), PULSEWS_EINVAL);
+    IS(pulsews_client_retryable(NULL), PULSEWS_EINVAL);
     IS(pulsews_close_code(NULL), PULSEWS_EINVAL);
     IS(pulsews_close_reason(NULL, why, sizeof why), PULSEWS_EINVAL);
     IS(pulsews_server_message(NULL, why, sizeof why), PULSEWS_EINVAL);

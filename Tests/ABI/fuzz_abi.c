@@ -136,6 +136,7 @@ static void look(slot *s) {
     int64_t code = known(pulsews_close_code(s->client));
     CHECK(code <= 4999, "close code %lld", (long long)code);
     known(pulsews_handshake_status(s->client));
+    known(pulsews_client_retryable(s->client));
     int64_t (*const texts_of[])(const pulsews_client *, char *, size_t) = {
         pulsews_close_reason, pulsews_handshake_headers, pulsews_handshake_body, pulsews_subprotocol,
         pulsews_status_json, pulsews_server_message};

@@ -364,3 +364,30 @@ TEST(credentials_are_never_shown) {
     CHECK(shown == 0);
     fprintf(stderr, "looked at %zu bytes\n", seen_count);
 }
+
+/* An attempt's stages in their order, with names of headers and never a value. */
+TEST(the_log_tells_each_stage_of_an_attempt) {
+    char line[2000];
+    int step = 0;
+    const char *const steps[] = {"connecting to ", "127.0.0.1", "TCP connection to 127.0.0.1:", "upgrade request goes out; headers: X-Key, ",
+                                 "answer has status 101; headers: Upgrade, Connection, Sec-WebSocket-Accept, X-Token", "connected to"};
+    IS(pulsews_log_queue(PULSEWS_LOG_DEBUG, 1000), PULSEWS_OK);
+    pulsews_client *client = open_client(port_of(scripted(SCRIPTS("accept X-Token: s3cret"))), OPTIONS("headers=X-Key: s3cret"));
+    pulsews_client_free(client);
+    while (pulsews_log_next(line, sizeof line, NULL, NULL, 0) >= 0) {
+        fprintf(stderr, "%s\n", line);
+        CHECK(!strstr(line, "s3cret"));
+        while (step < 6 && strstr(line, steps[step])) step++;
+    }
+    IS(step, 6);
+    client = open_client(start_server("echo"), NO_OPTIONS);
+    pulsews_client_free(client);
+    while (pulsews_log_next(line, sizeof line, NULL, NULL, 0) >= 0) {}
+    client = make_client(start_server("refuse-403"), OPTIONS("reconnect=false"));
+    IS(pulsews_open(client, SHORT, NULL, 0), PULSEWS_EHANDSHAKE);
+    int is_told = 0;
+    while (pulsews_log_next(line, sizeof line, NULL, NULL, 0) >= 0)
+        is_told |= strstr(line, "answer has status 403; headers: X-Reason, Content-Length") != NULL;
+    CHECK(is_told);
+    pulsews_client_free(client);
+}

@@ -96,3 +96,56 @@ TEST(empty_lines_for_extension_and_subprotocol_are_none) {
     await_text(client, "hello");
     pulsews_client_free(client);
 }
+
+/* The sentence, last_error and the log quote what the server says, on one line. */
+TEST(a_refusal_quotes_the_servers_words) {
+    char why[PULSEWS_ERROR_SIZE], status[16384], line[2000];
+    const char *words = "{\"code\":-1003, \"msg\":\"IP banned until 1659146400000\"}";
+    const char *escaped = "{\\\"code\\\":-1003, \\\"msg\\\":\\\"IP banned until 1659146400000\\\"}";
+    IS(pulsews_log_queue(PULSEWS_LOG_ERROR, 100), PULSEWS_OK);
+    pulsews_client *client = make_client(start_server("refuse-418-banned"), OPTIONS("reconnect=false"));
+    IS(pulsews_open(client, SHORT, why, sizeof why), PULSEWS_EHANDSHAKE);
+    fprintf(stderr, "%s\n", why);
+    CHECK(strstr(why, "status 418") && strstr(why, words));
+    CHECK(pulsews_status_json(client, status, sizeof status) < (int64_t)sizeof status);
+    CHECK(strstr(strstr(status, "\"last_error\":"), escaped));
+    CHECK(pulsews_log_next(line, sizeof line, NULL, NULL, SHORT) > 0 && strstr(line, words));
+    pulsews_client_free(client);
+}
+
+TEST(a_refusal_that_repeats_a_key_is_not_quoted) {
+    char url[200], why[PULSEWS_ERROR_SIZE], line[2000];
+    IS(pulsews_log_queue(PULSEWS_LOG_DEBUG, 1000), PULSEWS_OK);
+    snprintf(url, sizeof url, "ws://127.0.0.1:%d/path?key=s3cret-of-the-query", start_server("refuse-401-echo"));
+    pulsews_client *client = make_client_at(url, OPTIONS("reconnect=false", "headers=X-Key: s3cret-of-the-header"));
+    IS(pulsews_open(client, SHORT, why, sizeof why), PULSEWS_EHANDSHAKE);
+    CHECK(strstr(why, "status 401") && !strstr(why, "s3cret"));
+    CHECK(strstr(body_of(client), "s3cret-of-the-header")); /* for the program */
+    pulsews_client_free(client);
+    while (pulsews_log_next(line, sizeof line, NULL, NULL, 0) >= 0) CHECK(!strstr(line, "s3cret"));
+}
+
+/* What the client will do, where the code alone does not tell. */
+TEST(whether_a_failure_is_worth_a_retry) {
+    static const struct { const char *script, *option; int32_t status, retryable; } cases[] = {
+        {"refuse 401", "retry_fatal=false", PULSEWS_EHANDSHAKE, 0}, {"refuse 403", "retry_fatal=false", PULSEWS_EHANDSHAKE, 0},
+        {"refuse 404", "retry_fatal=false", PULSEWS_EHANDSHAKE, 0}, {"refuse 429", "retry_fatal=false", PULSEWS_EHANDSHAKE, 1},
+        {"refuse 503", "retry_fatal=false", PULSEWS_EHANDSHAKE, 1}, {"refuse 403", "retry_fatal=true", PULSEWS_EHANDSHAKE, 1},
+        {"cut", "retry_fatal=false", PULSEWS_EEOF, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        server *s = scripted(SCRIPTS(cases[i].script));
+        pulsews_client *client = make_client(port_of(s), OPTIONS("reconnect=false", cases[i].option));
+        IS(pulsews_client_retryable(client), 0); /* nothing has failed yet */
+        IS(pulsews_open(client, SHORT, NULL, 0), cases[i].status);
+        IS(pulsews_client_retryable(client), cases[i].retryable);
+        pulsews_client_free(client);
+    }
+    server *s = scripted(SCRIPTS("--tls", "accept"));
+    char url[100];
+    snprintf(url, sizeof url, "wss://127.0.0.1:%d/", port_of(s));
+    pulsews_client *client = make_client_at(url, OPTIONS("reconnect=false"));
+    IS(pulsews_open(client, SHORT, NULL, 0), PULSEWS_EUNKNOWNCA);
+    IS(pulsews_client_retryable(client), 0);
+    pulsews_client_free(client);
+}

@@ -244,6 +244,22 @@ async def refuse_403_stalled_body(reader, writer):
 
 
 @mode
+async def refuse_418_banned(reader, writer):
+    """As exchanges say it."""
+    body = b'{"code":-1003,\n "msg":"IP banned until 1659146400000"}'
+    await refuse(reader, writer, b"HTTP/1.1 418 I'm a teapot\r\nContent-Type: application/json\r\nX-Used-Weight: s3cret-value\r\n"
+                 b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+@mode
+async def refuse_401_echo(reader, writer):
+    """Says what it was asked."""
+    body = b"unknown: " + (await read_request(reader))[:1000]
+    writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    await silence(reader)
+
+
+@mode
 async def refuse_403_cut(reader, writer):
     """Ends in the middle of its head."""
     await read_request(reader)

@@ -226,6 +226,48 @@ struct UpgradeResponseParserTests {
     #expect(nothing.status == 0 && nothing.headers.isEmpty)
   }
 
+  static func excerpt(_ body: [UInt8], sent: String = "", shown: String = "") -> String {
+    let refusal = UpgradeRefusal(
+      status: 418, reason: "", headers: [], body: body)
+    let bytes = refusal.excerpt(sent: Array(sent.utf8), shown: Array(shown.utf8)).bytes
+    #expect(bytes.count <= 160)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  @Test func aTextOrJSONIsQuotedOnOneLine() {
+    let banned = "{\"code\":-1003,\"msg\":\"IP banned until 1659146400000.\"}"
+    #expect(Self.excerpt(Array(banned.utf8)) == banned)
+    #expect(Self.excerpt(Array("\r\n<html>no</html>".utf8)) == "")
+    #expect(Self.excerpt([]) == "")
+    #expect(Self.excerpt(Array(" \r\n\t".utf8)) == "")
+    #expect(Self.excerpt(Array("\r\n{\n  \"a\": 1\n}\r\n".utf8)) == "{ \"a\": 1 }")
+    #expect(Self.excerpt(Array("a\u{1B}[31m\u{9B}b\u{2028}c\u{202E}d\u{2067}e\0f\u{7F}g".utf8)) == "a [31m b c d e f g")
+    #expect(Self.excerpt(Array("zu viel \u{E4}\u{20AC}\u{1F600}".utf8)) == "zu viel \u{E4}\u{20AC}\u{1F600}")
+    #expect(Self.excerpt(Array("acc".utf8) + [0xE8] + Array("s refus".utf8) + [0xE9]) == "acc s refus")
+    // What is compressed, or no text for another reason.
+    #expect(Self.excerpt([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0xAB, 0x56, 0x4A, 0xCE, 0x4F, 0x49, 0x55, 0xB2]) == "")
+    #expect(Self.excerpt([UInt8](repeating: 0, count: 4096)) == "")
+  }
+
+  /// Cut at a whole character, whatever the place.
+  @Test(arguments: ["x", "\u{E4}", "\u{20AC}", "\u{1F600}"]) func aLongTextIsCut(_ character: String) {
+    for lead in 0..<8 {
+      let text = String(repeating: "-", count: lead) + String(repeating: character, count: 400)
+      let excerpt = Self.excerpt(Array(text.utf8))
+      #expect(excerpt.hasSuffix("...") && text.hasPrefix(excerpt.dropLast(3)) && excerpt.utf8.count > 150)
+    }
+    #expect(Self.excerpt(Array((String(repeating: " ", count: 500) + character).utf8)) == character)
+  }
+
+  @Test func aTextThatRepeatsAKeyIsNotQuoted() {
+    let sent = "/ws/stream?listenKey=pqia91ma19a5s61cv Bearer eyJhbGciOi"
+    for key in ["pqia91ma19a5s61cv", "eyJhbGciOi", "listenKey"] {
+      #expect(Self.excerpt(Array("bad \(key)!".utf8), sent: sent) == "")
+    }
+    #expect(Self.excerpt(Array("bad /ws/stream".utf8), sent: sent) == "bad /ws/stream")
+    #expect(Self.excerpt(Array("no listenKey".utf8), sent: sent, shown: "wss://h/listenKey") == "no listenKey")
+  }
+
   @Test func retryAfterThatIsNoNumber() {
     for value in ["Fri 31 Dec 1999 23:59:59 GMT", "-1", "", "1.5", "99999999999999999999"] {
       guard case .refused(let refusal) = Self.answer("HTTP/1.1 503 x\r\nRetry-After: \(value)\r\n\r\n") else {

@@ -343,8 +343,15 @@ func (c *Conn) why(status int, text string) error {
 		}
 		return &CloseError{Code: c.native.closeCode(), Reason: string(c.native.closeReason()), Text: text}
 	}
+	last, sentence := c.native.lastError()
+	judged := byCode
+	if last == status {
+		judged = gives
+		if c.native.retryable() {
+			judged = retries
+		}
+	}
 	if text == "" {
-		last, sentence := c.native.lastError()
 		switch {
 		case last == status:
 			text = sentence
@@ -356,10 +363,13 @@ func (c *Conn) why(status int, text string) error {
 		if text == "" {
 			text = nativeErrorText(status)
 		}
+		is := errorOf(status, text)
+		is.verdict = judged
 		return &HandshakeError{Status: c.native.handshakeStatus(), Header: parseHeader(c.native.handshakeHeaders()),
-			Body: c.native.handshakeBody(), Text: text}
+			Body: c.native.handshakeBody(), Text: text, is: is}
 	}
 	err := errorOf(status, text)
+	err.verdict = judged
 	if status == codeLogin || status == codeSubscribe {
 		err.ServerMessage = string(c.native.serverMessage())
 	}

@@ -41,8 +41,18 @@ type Error struct {
 	// empty if it did not.
 	ServerMessage string
 
-	cause error // what a function of the application returned; nil if none is to blame
+	verdict verdict // of the client that it came from
+	cause   error   // what a function of the application returned; nil if none is to blame
 }
+
+// A verdict says whether a client would try again what failed.
+type verdict int
+
+const (
+	byCode verdict = iota // nothing but the code tells
+	retries
+	gives
+)
 
 func (e *Error) Error() string { return "pulsews: " + e.Text + " (" + e.Name + ")" }
 
@@ -61,8 +71,13 @@ func (e *Error) Is(target error) bool {
 // Timeout says whether a time that an option sets ran out. The end of a context is no Error but ctx.Err().
 func (e *Error) Timeout() bool { return e.Code == codeTimeout || e.Code == codeOpenLate }
 
-// Retryable says whether trying again can help: a reset yes, a bad URL or a wrong certificate no.
-func (e *Error) Retryable() bool { return load() == nil && nativeRetryable(e.Code) }
+// Retryable says whether trying again can help: a reset yes, a bad URL, a wrong certificate or status 403 no.
+func (e *Error) Retryable() bool {
+	if e.verdict != byCode {
+		return e.verdict == retries
+	}
+	return load() == nil && nativeRetryable(e.Code)
+}
 
 // One variable for each code of the library.
 var (
@@ -152,11 +167,21 @@ type HandshakeError struct {
 	Header http.Header // the headers of the answer
 	Body   []byte      // the first 4 KiB of its body
 	Text   string      // one sentence, with a hint at the usual cause
+
+	is *Error
 }
 
 func (e *HandshakeError) Error() string { return "pulsews: " + e.Text }
 
-func (e *HandshakeError) Unwrap() error { return ErrHandshake }
+func (e *HandshakeError) Unwrap() error {
+	if e.is != nil {
+		return e.is
+	}
+	return ErrHandshake
+}
+
+// Retryable says whether trying again can help: 429 and 503 yes, 401, 403 and 404 no.
+func (e *HandshakeError) Retryable() bool { return e.is != nil && e.is.Retryable() }
 
 // A PanicError says that a function of the application panicked: a handler of a Manager, or the function of
 // WithLoginFunc, WithHeaderFunc or WithURLFunc. The panic was survived.

@@ -33,6 +33,7 @@
     X(client_free)                                                                                                     \
     X(client_state)                                                                                                    \
     X(client_error)                                                                                                    \
+    X(client_retryable)                                                                                                \
     X(start)                                                                                                           \
     X(open)                                                                                                            \
     X(wait_ready)                                                                                                      \
@@ -294,6 +295,7 @@ int32_t pulsego_close(pulsego_conn *conn, int32_t code, const char *reason) {
 }
 
 int32_t pulsego_state(pulsego_conn *conn) { return api.client_state(conn->client); }
+int32_t pulsego_client_retryable(pulsego_conn *conn) { return api.client_retryable(conn->client); }
 int32_t pulsego_client_error(pulsego_conn *conn, char *error, size_t error_size) {
     return api.client_error(conn->client, error, error_size);
 }

@@ -393,6 +393,7 @@ func (n native) lastError() (int, string) {
 
 func (n native) closeReason() []byte      { return n.text(C.PULSEGO_CLOSE_REASON) }
 func (n native) serverMessage() []byte    { return n.text(C.PULSEGO_SERVER_MESSAGE) }
+func (n native) retryable() bool          { return C.pulsego_client_retryable(n.conn) == 1 }
 func (n native) handshakeHeaders() []byte { return n.text(C.PULSEGO_HANDSHAKE_HEADERS) }
 func (n native) handshakeBody() []byte    { return n.text(C.PULSEGO_HANDSHAKE_BODY) }
 func (n native) subprotocol() []byte      { return n.text(C.PULSEGO_SUBPROTOCOL) }

@@ -79,6 +79,7 @@ int32_t pulsego_send(uintptr_t conn, uint32_t kind, const void *data, size_t len
 int32_t pulsego_receive(uintptr_t conn, size_t max);
 int32_t pulsego_close(pulsego_conn *conn, int32_t code, const char *reason);
 int32_t pulsego_state(pulsego_conn *conn);
+int32_t pulsego_client_retryable(pulsego_conn *conn);
 int32_t pulsego_client_error(pulsego_conn *conn, char *error, size_t error_size);
 int32_t pulsego_close_code(pulsego_conn *conn);
 int32_t pulsego_handshake_status(pulsego_conn *conn);

@@ -34,6 +34,21 @@ func TestDialForbidden(t *testing.T) {
 	}
 }
 
+func TestRefusalIsRetryableByItsStatus(t *testing.T) {
+	for status, retryable := range map[int]bool{401: false, 403: false, 404: false, 429: true, 503: true} {
+		address := serveHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, `{"msg":"IP banned"}`, status)
+		}))
+		_, err := Dial(within(t, soon), "ws://"+address+"/", WithReconnect(false))
+		var refusal *HandshakeError
+		var e *Error
+		if !errors.As(err, &refusal) || refusal.Retryable() != retryable || !errors.As(err, &e) || e.Retryable() != retryable ||
+			e.Code != codeHandshake || !strings.Contains(err.Error(), `{"msg":"IP banned"}`) {
+			t.Errorf("status %d: %v", status, err)
+		}
+	}
+}
+
 func TestDialGarbage(t *testing.T) {
 	for name, answer := range map[string]string{
 		"noise":           "\x00\x01\x02 nothing like HTTP\r\n\r\n",

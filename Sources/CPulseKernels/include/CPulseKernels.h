@@ -118,4 +118,12 @@ static inline void pulse_publish64(void *address, uint64_t value) {
 int32_t pulse_contains(const void *bytes, size_t count, const void *part, size_t part_count);
 int32_t pulse_contains_byte(const void *bytes, size_t count, uint8_t byte);
 
+/* The start of `text` on one line, in `out`, of `size` bytes, 4 at least: for blanks, control characters, what is not UTF-8
+ * and what breaks lines or turns the direction of writing one blank; "..." where it is cut. Returns how much it is: nothing of
+ * what looks like markup or is no text. */
+size_t pulse_excerpt(const uint8_t *text, size_t count, uint8_t *out, size_t size);
+/* 1 if `text` has a word of 8 bytes or more that is in `sent`, and not in `shown`. */
+int32_t pulse_repeats(const void *text, size_t count, const uint8_t *sent, size_t sent_count, const void *shown,
+                      size_t shown_count);
+
 #endif

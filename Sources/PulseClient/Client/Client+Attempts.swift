@@ -152,7 +152,7 @@ extension Client {
   func lost(_ failure: Failure, endpoint: Int, wasOpen: Bool, _ now: Int64) {
     self.failure = failure
     countFailure(failure, wasOpen: wasOpen)
-    let isFatal = failure.isFinal || (failure.isFatal && !failure.isOfOneAddress && !options.retryFatal)
+    let isFatal = isFinal(failure)
     if isFatal {
       endpoints.ruledOut(endpoint, now)
     } else if wasOpen {
@@ -195,6 +195,11 @@ extension Client {
     canSendChanged()
     attemptTimer = host.loop.schedule(self, tag: Signal.attempt, deadline: Clock.deadline(now, after: delay))
     wake()
+  }
+
+  /// Whether this client does not try again what failed so.
+  func isFinal(_ failure: Failure) -> Bool {
+    failure.isFinal || (failure.isFatal && !failure.isOfOneAddress && !options.retryFatal)
   }
 
   /// Nobody tries any more, and whoever waits learns why.

@@ -12,6 +12,15 @@ extension Client {
   /// Why the last connection or attempt ended; nil while none has.
   package var currentFailure: Failure? { mutex.withLock { failure } }
 
+  /// Whether trying again may mend that; false while there is nothing.
+  package var isRetryable: Bool {
+    mutex.lock()
+    defer { mutex.unlock() }
+    guard let failure else { return false }
+    if failure.isFatal || failure.isFinal { return !isFinal(failure) }
+    return StatusCode.entry(code: failure.code.rawValue)?.isRetryable == true
+  }
+
   /// The peer's close code: 1006 without a close frame, 0 while a connection is open or none was.
   package var closeCode: UInt16 { mutex.withLock { peerCloseCode } }
 

@@ -69,6 +69,7 @@ extension Connection {
     case .failure(let problem):
       end(Failure(.invalidArgument, text: problem.text))
     case .success(let bytes):
+      logHeaders("the upgrade request goes out", headers)
       bytes.withUnsafeBytes { output.append($0) }
       ledger.skip(bytes: bytes.count)
       upgradeParser = UpgradeResponseParser(
@@ -128,9 +129,28 @@ extension Connection {
   }
 
   private func keepAnswer(_ refusal: UpgradeRefusal) {
+    logHeaders("the answer has status \(refusal.status)", refusal.headers)
     guard self === client.connection else { return }
     client.refusal = refusal
     client.acceptance = nil
+  }
+
+  /// Names only: any value may be a key.
+  @inline(never)
+  private func logHeaders(_ what: Sentence, _ headers: [HTTPHeader]) {
+    var names: [String] = []
+    for header in headers { names.append(header.name) }
+    logList(what + "; headers", names)
+  }
+
+  @inline(never)
+  func logList(_ what: Sentence, _ words: [String]) {
+    var line = what
+    for word in words where line.bytes.count < 400 {
+      line.add(line.bytes.count == what.bytes.count ? ": " : ", ")
+      line.add(Sentence(word.bytes.prefix(64)))
+    }
+    client.log(.debug) { line }
   }
 
   private func failUpgrade(_ problem: UpgradeFailure) {
@@ -157,6 +177,10 @@ extension Connection {
     }
     var why: Sentence = "\(url.redacted): the server refused the WebSocket handshake with status \(refusal.status)"
     if !refusal.reason.hasNoBytes { why.add(" \(quoted(refusal.reason))") }
+    var sent: Sentence = "\(url.target)"
+    for header in headersToSend { sent.add(" \(header.value)") }
+    let excerpt = refusal.excerpt(sent: sent.bytes, shown: url.redacted.bytes)
+    if !excerpt.bytes.isEmpty { why.add(": \(excerpt)") }
     let hint = refusal.hint
     if !hint.hasNoBytes { why.add("; \(hint)") }
     var failure = Failure(.handshake, why)
@@ -173,6 +197,7 @@ extension Connection {
     configuration.deflate = acceptance.deflate
     configuration.compressionThreshold = options.compressionThreshold
     wire = WireConnection(configuration: configuration)
+    logHeaders("the answer has status 101", acceptance.headers)
     cancel(&openTimer)
     cancel(&shareTimer)
     if let blamedAddress { AddressMemory.note(blamedAddress, .served) }

@@ -70,7 +70,11 @@ extension Connection {
   private func connect(to list: [SocketAddress]) {
     phase = .connecting
     let place = sentence("\(proxy?.host ?? url.host):\(proxy?.port ?? url.port)")
-    client.log(.debug) { "connecting to \(place), \(list.count) addresses" }
+    if Log.isOn(.debug) {
+      var words: [String] = []
+      for address in list { words.append(address.host) }
+      logList("connecting to \(place), addresses", words)
+    }
     let connector = Connector(
       loop: host.loop, addresses: list, name: place, deadline: Int64.max,
       suspectDelayNs: max(client.options.openTimeout / 4, Connector.recommendedAttemptDelay),

@@ -193,6 +193,12 @@ class Core(Inbox):
 
     def _error(self, status: int, sentence: str = "", was_open: Optional[bool] = None) -> PulseError:
         """The exception for a status that a call on this client gave."""
+        error = self._exception(status, sentence, was_open)
+        if _lib.pulsews_client_error(self._handle, None, 0) == status:
+            error._retryable = _lib.pulsews_client_retryable(self._handle) == 1
+        return error
+
+    def _exception(self, status: int, sentence: str, was_open: Optional[bool]) -> PulseError:
         name = status_name(status)
         sentence = sentence or self._sentence(status)
         kind = class_of(status, self._was_open if was_open is None else was_open)

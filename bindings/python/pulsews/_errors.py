@@ -64,10 +64,13 @@ class PulseError(Exception):
         self.code = code
         self.error_code = code
         self.name = name
+        self._retryable: Optional[bool] = None
 
     @property
     def retryable(self) -> bool:
-        """Whether trying the same again can help: true for a reset, false for a wrong certificate."""
+        """Whether trying the same again can help: true for a reset, false for a wrong certificate or status 403."""
+        if self._retryable is not None:
+            return self._retryable
         from . import _native
 
         return bool(_native.lib.pulsews_error_retryable(self.error_code))

@@ -100,6 +100,7 @@ _FUNCTIONS = {
     "pulsews_purge": (c_int64, (c_void_p,)),
     "pulsews_client_state": (c_int32, (c_void_p,)),
     "pulsews_client_error": (c_int32, (c_void_p, *_TEXTS)),
+    "pulsews_client_retryable": (c_int32, (c_void_p,)),
     "pulsews_close_code": (c_int32, (c_void_p,)),
     "pulsews_close_reason": (c_int64, (c_void_p, *_TEXTS)),
     "pulsews_server_message": (c_int64, (c_void_p, *_TEXTS)),

@@ -221,6 +221,22 @@ def test_refused_handshake(peer):
     assert error.status == 403 and error.headers["x-why"] == "token" and error.headers.get_all("X-Twice") == ["a", "b"]
     assert error.body.startswith(b"no entry") and len(error.body) == 4096
     assert error.name == "PULSEWS_EHANDSHAKE" and "403" in str(error)
+    assert not error.retryable and "no entry" in str(error)
+
+
+def test_a_refusal_is_retryable_by_its_status_and_by_the_options(raw_server):
+    def refuse(connection):
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    server = raw_server(refuse)
+    for status, options, expected in [
+        (401, {}, False), (404, {}, False), (429, {}, True), (503, {}, True), (403, {"retry_fatal": True}, True)
+    ]:
+        answer = f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode()
+        with pytest.raises(pulsews.HandshakeError) as caught:
+            pulsews.connect(server.url, reconnect=False, **options)
+        assert caught.value.status == status and caught.value.retryable is expected
 
 
 def test_nobody_listens(raw_server):
