@@ -23,6 +23,11 @@ package enum HeaderCheck {
     if isOwned(nameBytes[...]) {
       return sentence("header \(quoted: nameBytes[...]) is set by the library itself and can't be given")
     }
+    // RFC 9110 §11.7.2: it is for the next proxy; in the request inside of the tunnel the server would get it.
+    if HTTPText.sameIgnoringCase(nameBytes[...], "proxy-authorization") {
+      return sentence(
+        "header \(quoted: nameBytes[...]) would go to the server; a proxy gets user and password from the URL in option proxy")
+    }
     var index = 0
     for byte in value.bytes {
       // RFC 9110 §5.5: CR, LF and NUL would let a value end the header; other controls have no place either.

@@ -53,6 +53,20 @@ TEST(values_of_option_proxy) {
     }
 }
 
+/* As a header it would go to the server. */
+TEST(a_proxys_login_is_no_header) {
+    char why[PULSEWS_ERROR_SIZE] = "";
+    pulsews_config *config = pulsews_config_create();
+    IS(pulsews_config_set(config, "headers", "Proxy-Authorization: Basic bWU6czNjcmV0", why, sizeof why), PULSEWS_EVALUE);
+    CHECK(strstr(why, "option proxy") && !strstr(why, "bWU6czNjcmV0"));
+    pulsews_config_free(config);
+    clear_environment();
+    pulsews_client *client = make_client_at("ws://server.invalid/", NO_OPTIONS);
+    IS(pulsews_set_header(client, "proxy-authorization", "Basic bWU6czNjcmV0", why, sizeof why), PULSEWS_EVALUE);
+    CHECK(strstr(why, "option proxy") && !strstr(why, "bWU6czNjcmV0"));
+    pulsews_client_free(client);
+}
+
 TEST(the_environment_is_never_left_out) {
     char why[PULSEWS_ERROR_SIZE];
     clear_environment();

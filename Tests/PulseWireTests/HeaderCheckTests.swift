@@ -21,6 +21,7 @@ struct HeaderCheckTests {
     ("Sec-WebSocket-Key", "x", "set by the library"), ("sec-websocket-protocol", "x", "set by the library"),
     ("SEC-WEBSOCKET-", "x", "set by the library"), ("Content-Length", "5", "set by the library"),
     ("Transfer-Encoding", "chunked", "set by the library"), ("Expect", "100-continue", "set by the library"),
+    ("Proxy-authorization", "Basic eDp5", "option proxy"),
   ]) func refused(_ name: String, _ value: String, _ fragment: String) throws {
     let problem = try #require(HeaderCheck.headerProblem(name: name, value: value))
     expectPlain(problem)
