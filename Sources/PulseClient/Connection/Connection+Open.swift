@@ -129,7 +129,7 @@ extension Connection {
   }
 
   private func keepAnswer(_ refusal: UpgradeRefusal) {
-    logHeaders("the answer has status \(refusal.status)", refusal.headers)
+    logHeaders("the answer is \(refusal.status)", refusal.headers)
     guard self === client.connection else { return }
     client.refusal = refusal
     client.acceptance = nil
@@ -197,7 +197,7 @@ extension Connection {
     configuration.deflate = acceptance.deflate
     configuration.compressionThreshold = options.compressionThreshold
     wire = WireConnection(configuration: configuration)
-    logHeaders("the answer has status 101", acceptance.headers)
+    logHeaders("the answer is 101", acceptance.headers)
     cancel(&openTimer)
     cancel(&shareTimer)
     if let blamedAddress { AddressMemory.note(blamedAddress, .served) }
