@@ -36,8 +36,7 @@ package struct UpgradeFailure: Sendable {
   /// One sentence, without control characters.
   package var text: String
   /// What came of a 101; 0 and nothing if it was none.
-  package var status: Int
-  package var headers: [HTTPHeader]
+  package var answer: UpgradeRefusal
 }
 
 /// An answer with any status but 101.
@@ -50,13 +49,6 @@ package struct UpgradeRefusal: Sendable {
   package var headers: [HTTPHeader]
   /// The first 4 KiB, as they came but for the framing of chunks.
   package var body: [UInt8]
-
-  package init(status: Int, reason: String, headers: [HTTPHeader], body: [UInt8]) {
-    self.status = status
-    self.reason = reason
-    self.headers = headers
-    self.body = body
-  }
 
   /// One sentence: status, reason and hint.
   package var text: String {

@@ -99,12 +99,8 @@ package final class UpgradeResponseParser {
   }
 
   private func end(_ kind: UpgradeFailureKind, _ text: Sentence) -> UpgradeProgress {
-    let head = parser.head
-    let isAnswer = head.status == 101
-    return end(
-      .failed(
-        UpgradeFailure(
-          kind: kind, text: sentence(text), status: isAnswer ? 101 : 0, headers: isAnswer ? head.headers : [])))
+    if parser.head.status == 101 { take(parser.head) }
+    return end(.failed(UpgradeFailure(kind: kind, text: sentence(text), answer: refusal)))
   }
 
   // MARK: The head

@@ -217,13 +217,13 @@ struct UpgradeResponseParserTests {
         Issue.record("not failed")
         continue
       }
-      #expect(failure.status == 101 && failure.headers.first?.value == "y")
+      #expect(failure.answer.status == 101 && failure.answer.headers.first?.value == "y")
     }
     guard case .failed(let nothing) = Self.answer("SSH-2.0\r\n") else {
       Issue.record("not failed")
       return
     }
-    #expect(nothing.status == 0 && nothing.headers.isEmpty)
+    #expect(nothing.answer.status == 0 && nothing.answer.headers.isEmpty)
   }
 
   static func excerpt(_ body: [UInt8], sent: String = "", shown: String = "") -> String {

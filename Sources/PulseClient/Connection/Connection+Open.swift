@@ -117,17 +117,13 @@ extension Connection {
     }
     switch parser.finish() {
     case .refused(let refusal): return refuse(refusal)
-    case .failed(let problem): keepAnswer(problem)
+    case .failed(let problem): keepAnswer(problem.answer)
     case .needMoreBytes, .accepted: break
     }
     end(failure)
   }
 
   /// For whoever asks what the server said.
-  private func keepAnswer(_ problem: UpgradeFailure) {
-    keepAnswer(UpgradeRefusal(status: problem.status, reason: "", headers: problem.headers, body: []))
-  }
-
   private func keepAnswer(_ refusal: UpgradeRefusal) {
     logHeaders("the answer is \(refusal.status)", refusal.headers)
     guard self === client.connection else { return }
@@ -138,23 +134,16 @@ extension Connection {
   /// Names only: any value may be a key.
   @inline(never)
   private func logHeaders(_ what: Sentence, _ headers: [HTTPHeader]) {
-    var names: [String] = []
-    for header in headers { names.append(header.name) }
-    logList(what + "; headers", names)
-  }
-
-  @inline(never)
-  func logList(_ what: Sentence, _ words: [String]) {
-    var line = what
-    for word in words where line.bytes.count < 400 {
-      line.add(line.bytes.count == what.bytes.count ? ": " : ", ")
-      line.add(Sentence(word.bytes.prefix(64)))
+    var line = what + "; headers:"
+    for header in headers where line.bytes.count < 400 {
+      line.add(" ")
+      line.add(Sentence(header.name.bytes.prefix(64)))
     }
     client.log(.debug) { line }
   }
 
   private func failUpgrade(_ problem: UpgradeFailure) {
-    keepAnswer(problem)
+    keepAnswer(problem.answer)
     let code: StatusCode =
       switch problem.kind {
       case .invalid: .upgrade

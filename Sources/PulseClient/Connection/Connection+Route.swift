@@ -48,7 +48,12 @@ extension Connection {
     case .success(let found):
       let port = resolvesTarget ? url.port : proxy?.port ?? url.port
       var list: [SocketAddress] = []
-      for address in found { list.add(address.with(port: port)) }
+      var line: Sentence = "resolved to:"
+      for address in found {
+        list.add(address.with(port: port))
+        line.add(" \(address.host)")
+      }
+      client.log(.debug) { line }
       if targets.isEmpty { known = list }
       if resolvesTarget, let proxy {
         resolvesTarget = false
@@ -70,11 +75,7 @@ extension Connection {
   private func connect(to list: [SocketAddress]) {
     phase = .connecting
     let place = sentence("\(proxy?.host ?? url.host):\(proxy?.port ?? url.port)")
-    if Log.isOn(.debug) {
-      var words: [String] = []
-      for address in list { words.append(address.host) }
-      logList("connecting to \(place), addresses", words)
-    }
+    client.log(.debug) { "connecting to \(place), \(list.count) addresses" }
     let connector = Connector(
       loop: host.loop, addresses: list, name: place, deadline: Int64.max,
       suspectDelayNs: max(client.options.openTimeout / 4, Connector.recommendedAttemptDelay),
