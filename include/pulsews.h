@@ -110,6 +110,7 @@ enum {
     PULSEWS_EMOVED = -206,       /* this side left the connection for a new one: pulsews_reconnect,
                                     endpoint_return, max_age, a redirect */
     PULSEWS_EJOURNAL = -207,     /* the journal can't be used */
+    PULSEWS_EUNSENT = -208,      /* the close came before accepted messages were sent: they have failed */
 
     /* -300: the peer broke the WebSocket protocol. */
     PULSEWS_EPROTOCOL = -300,    /* a frame that RFC 6455 forbids; closed with 1002 */
@@ -293,14 +294,19 @@ int32_t pulsews_send(pulsews_client *client, uint32_t kind, const void *data, si
 int32_t pulsews_recv(pulsews_client *client, pulsews_message *message, int64_t timeout_ns);
 
 /* Closes with a close frame of `code` (1000 to 1003, 1007 to 1014, or 3000 to 4999; 0 sends none) and `reason` (UTF-8, at
- * most 123 bytes; NULL for none), after what was accepted before, and waits up to `timeout_ns` for the peer's answer
- * (at most option close_timeout: then the connection is cut). PULSEWS_OK when closed (also if it was before);
- * PULSEWS_ETIMEOUT when the time is over, the close going on; PULSEWS_EINVAL; PULSEWS_EUTF8. Blocked calls of other
- * threads end. Code 0 while a close is on its way cuts it at once. */
+ * most 123 bytes; NULL for none), after what was accepted before, and waits up to `timeout_ns` for the peer's answer.
+ * What waits for rate limits or for the network may be sent as long as the call lasts, at least for close_timeout; only
+ * then the close frame leaves, and the peer has close_timeout to answer until the connection is cut. PULSEWS_OK when
+ * closed (also if it was before); PULSEWS_ETIMEOUT when the time is over, the close going on: call again to wait for its
+ * end; PULSEWS_EUNSENT, once, when messages that waited for the open connection were not sent and have failed (event
+ * "failed" has their ids; without a connection what waits fails at once, and only the event says so);
+ * PULSEWS_EINVAL; PULSEWS_EUTF8. Blocked calls of other threads end. Code 0 while a close is on its way cuts it at
+ * once. */
 int32_t pulsews_close(pulsews_client *client, int32_t code, const char *reason, int64_t timeout_ns);
 
 /* The same with code 1000, for a client that may come back: pulsews_reconnect() connects it again. What still waits in
- * the outbox after `timeout_ns` fails; with a journal it stays there, and is sent when the client comes back. */
+ * the outbox after `timeout_ns` fails, and the close frame leaves: PULSEWS_EUNSENT. With a journal it stays there, and is
+ * sent when the client comes back. */
 int32_t pulsews_disconnect(pulsews_client *client, int64_t timeout_ns);
 
 /* Ends the client, cutting its connection if it is open, wakes the threads that are blocked in calls on it, and waits

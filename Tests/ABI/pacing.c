@@ -361,6 +361,68 @@ TEST(nothing_is_sent_twice) {
     pulsews_client_free(client);
 }
 
+/* The time is the call's, and not close_timeout, which begins with the close frame. */
+TEST(a_disconnect_sends_for_all_its_time) {
+    server *s = scripted(SCRIPTS("accept"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS("rate_limit=1/100ms", "close_timeout=150ms",
+                                                             "backlog_interval=0"));
+    ready(client);
+    for (int i = 0; i < 6; i++) send_text(client, "order");
+    IS(pulsews_disconnect(client, SHORT), PULSEWS_OK);
+    for (int i = 0; i < 6; i++) expect_at_server(s, 1, "order");
+    await_record(s, 1, "close", "1000");
+    IS((int64_t)statistic(client, "messages_sent"), 6);
+    check_account(client);
+    pulsews_client_free(client);
+}
+
+TEST(a_close_sends_for_all_its_time) {
+    /* Alone, after a call that has begun it and does not wait, and for less time than it takes. */
+    for (int way = 0; way < 3; way++) {
+        server *s = scripted(SCRIPTS("accept"));
+        pulsews_client *client = make_client(port_of(s), OPTIONS("rate_limit=1/100ms", "backlog_interval=0",
+                                                                 way == 1 ? "close_timeout=10s" : "close_timeout=150ms"));
+        ready(client);
+        for (int i = 0; i < 6; i++) send_text(client, "order");
+        if (way == 1) IS(pulsews_close(client, 1000, "over", 0), PULSEWS_ETIMEOUT);
+        if (way == 2) IS(pulsews_close(client, 1000, "over", PULSEWS_MILLISECONDS(250)), PULSEWS_EUNSENT);
+        else IS(pulsews_close(client, 1000, "over", SHORT), PULSEWS_OK);
+        for (int i = 0; i < (way == 2 ? 3 : 6); i++) expect_at_server(s, 1, "order");
+        await_record(s, 1, "close", "1000 over");
+        check_account(client);
+        pulsews_client_free(client);
+    }
+}
+
+/* Without a caller that waits close_timeout is all there is. */
+TEST(a_close_that_nobody_waits_for_ends_by_itself) {
+    server *s = scripted(SCRIPTS("accept"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS("rate_limit=1/60s", "close_timeout=100ms",
+                                                             "backlog_interval=0"));
+    ready(client);
+    for (int i = 0; i < 3; i++) send_text(client, "order");
+    IS(pulsews_close(client, 1000, NULL, 0), PULSEWS_ETIMEOUT);
+    await_statistic(client, "messages_failed", 2);
+    await_record(s, 1, "close", "1000");
+    IS(pulsews_close(client, 1000, NULL, SHORT), PULSEWS_EUNSENT);
+    IS(pulsews_close(client, 1000, NULL, SHORT), PULSEWS_OK);
+    check_account(client);
+    pulsews_client_free(client);
+}
+
+/* A peer that takes nothing does not get the time of those that wait for a limit. */
+TEST(a_close_does_not_wait_for_a_peer_that_takes_nothing) {
+    server *s = scripted(SCRIPTS("accept | stall | every 20 noise"));
+    pulsews_client *client = open_client(port_of(s), OPTIONS("close_timeout=200ms", "compression=false"));
+    static char payload[1 << 20];
+    for (int i = 0; i < 40; i++) IS(pulsews_send(client, PULSEWS_BINARY, payload, sizeof payload, 0), PULSEWS_OK);
+    int64_t begin = now_ns();
+    IS(pulsews_disconnect(client, PULSEWS_FOREVER), PULSEWS_EUNSENT);
+    CHECK(now_ns() - begin < PULSEWS_SECONDS(5));
+    check_account(client);
+    pulsews_client_free(client);
+}
+
 /* What the limits hold back when the time is over fails, and the close frame leaves: the server is told. */
 TEST(a_disconnect_that_a_limit_holds_up_still_says_goodbye) {
     server *s = scripted(SCRIPTS("accept"));
@@ -370,7 +432,7 @@ TEST(a_disconnect_that_a_limit_holds_up_still_says_goodbye) {
     for (int i = 0; i < 3; i++) send_text(client, "x");
     expect_at_server(s, 1, "x");
     int64_t begin = now_ns();
-    pulsews_disconnect(client, PULSEWS_MILLISECONDS(100)); /* the answer may come in time or not */
+    IS(pulsews_disconnect(client, PULSEWS_MILLISECONDS(100)), PULSEWS_EUNSENT);
     CHECK(now_ns() - begin < PULSEWS_SECONDS(5));
     await_record(s, 1, "close", "1000");
     IS(count_records(s, 1, "text", NULL), 1);

@@ -209,7 +209,8 @@ func (c *Conn) waitsFor(status int, kind Kind) bool {
 }
 
 // Close closes the connection with code 1000 and releases all that belongs to it. It waits for the peer's answer, at
-// most for the option close_timeout. Whoever waits in another call gets ErrClosed. Closing again does nothing.
+// most for the option close_timeout. Whoever waits in another call gets ErrClosed. ErrUnsent says that messages which
+// waited for the open connection were not sent by then. Closing again does nothing.
 func (c *Conn) Close() error { return c.CloseWith(context.Background(), 1000, "") }
 
 // CloseWith closes the connection with a code (1000 to 1003, 1007 to 1014, or 3000 to 4999; 0 sends no close frame) and
@@ -259,6 +260,7 @@ func (c *Conn) abandon() {
 		return
 	}
 	go func() {
+		c.disconnect(0) // nothing more is sent for it
 		for c.patient.Load() > 0 {
 			time.Sleep(time.Millisecond)
 		}

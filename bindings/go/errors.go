@@ -96,6 +96,7 @@ var (
 	ErrRate              = known(-205, "PULSEWS_ERATE", "the rate limits left no room in time")
 	ErrMoved             = known(-206, "PULSEWS_EMOVED", "this side left the connection for a new one")
 	ErrJournal           = known(-207, "PULSEWS_EJOURNAL", "the journal can't be used")
+	ErrUnsent            = known(-208, "PULSEWS_EUNSENT", "the close came before accepted messages were sent")
 	ErrProtocol          = known(-300, "PULSEWS_EPROTOCOL", "the peer broke the WebSocket protocol")
 	ErrPayload           = known(-301, "PULSEWS_EPAYLOAD", "the peer sent a text that is not UTF-8")
 	ErrDeflate           = known(-302, "PULSEWS_EDEFLATE", "the peer sent compressed data that does not inflate")

@@ -234,7 +234,7 @@ func TestErrorTable(t *testing.T) {
 	}
 	known := map[int]*Error{}
 	for _, err := range []error{ErrInvalid, ErrOption, ErrValue, ErrURL, ErrUTF8, ErrFork, ErrBusy, ErrTimeout,
-		ErrNotConnected, ErrClosed, ErrPeerClosed, ErrQueueFull, ErrRate, ErrMoved, ErrJournal, ErrProtocol, ErrPayload, ErrDeflate,
+		ErrNotConnected, ErrClosed, ErrPeerClosed, ErrQueueFull, ErrRate, ErrMoved, ErrJournal, ErrUnsent, ErrProtocol, ErrPayload, ErrDeflate,
 		ErrResolve,
 		ErrRefused, ErrUnreachable, ErrReset, ErrEOF, ErrOpenTimeout, ErrDead, ErrIO, ErrStale, ErrProxy, ErrProxyAuth, ErrSlow, ErrTLS, ErrCertificate,
 		ErrHostname, ErrTrust, ErrExpired, ErrNotYetValid, ErrUnknownCA, ErrPurpose, ErrPin, ErrTLSVersion, ErrTruncated,

@@ -390,3 +390,26 @@ func TestBooksBalanceAcrossOutages(t *testing.T) {
 		t.Errorf("%d arrived, %v sent", len(seen), s["messages_sent"])
 	}
 }
+
+// A Disconnect sends for as long as its context lasts, and says what was not sent by then.
+func TestDisconnectSaysWhatWasNotSent(t *testing.T) {
+	e := newExchange(t)
+	c := dial(t, e.url(), quickly(WithRateLimit("2/60s"), WithBacklogInterval(0))...)
+	ctx := within(t, soon)
+	if err := c.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 4; i++ {
+		if err := c.Send(ctx, Text, []byte("order")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	if err := c.Disconnect(short); !errors.Is(err, ErrUnsent) {
+		t.Error(err)
+	}
+	if s := c.Statistics(); s["messages_failed"] != 2 || s["messages_sent"] != 2 {
+		t.Errorf("%v", s)
+	}
+}

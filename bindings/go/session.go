@@ -27,8 +27,9 @@ func (c *Conn) begin(do func() int) error {
 
 // Disconnect closes the connection with code 1000, as Close does, but Reconnect can bring it back. Until then Send
 // gives ErrClosed, and Recv what had arrived and then ErrClosed. It waits until what was accepted before is sent and
-// the peer has answered. When ctx ends before that, the error is ctx.Err(): what still waits in the outbox fails, and
-// the close goes on (for at most the option close_timeout).
+// the peer has answered. When ctx ends before that, the error is ctx.Err(): what still waits in the outbox fails, and the
+// close goes on (for at most the option close_timeout). When its deadline left messages that waited for the open
+// connection unsent, the error is ErrUnsent.
 func (c *Conn) Disconnect(ctx context.Context) error {
 	if ctx.Done() == nil {
 		return c.disconnect(-1)
@@ -62,10 +63,19 @@ func (c *Conn) Disconnect(ctx context.Context) error {
 		<-ctx.Done() // its deadline is over, though that may not be noticed yet
 	case <-ctx.Done():
 		c.turning.Lock()
+		var unsent error
 		if c.turns == turn {
-			c.disconnect(0)
+			unsent = c.disconnect(0)
 		}
 		c.turning.Unlock()
+		select {
+		case err := <-result: // the other call may have learned it
+			unsent = errors.Join(unsent, err)
+		default:
+		}
+		if errors.Is(unsent, ErrUnsent) && ctx.Err() == context.DeadlineExceeded {
+			return errors.Join(ctx.Err(), ErrUnsent)
+		}
 	}
 	return ctx.Err()
 }

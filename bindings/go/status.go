@@ -119,7 +119,8 @@ type Event struct {
 
 	Silence time.Duration // "stale", "fresh", "stale_key", "fresh_key": how long no data came
 	Action  string        // "stale": what follows: "event" or "reconnect"
-	Key     string        // "gap", "repeat", "step_back", "stale_key", "fresh_key": of which key
+	Key     string        // "gap", "repeat", "step_back", "stale_key", "fresh_key", "subscription_rejected": of which key
+	Text    string        // "subscription_rejected": the begin of the server's message
 
 	Gap      *Gap           // "gap", "repeat" and "step_back"; else nil
 	Journal  *JournalReport // "journal"; else nil
@@ -165,7 +166,8 @@ func (m Message) Event() (Event, error) {
 	event := Event{Sequence: m.Sequence, Received: m.Received(), Fields: fields}
 	for name, target := range map[string]*string{"event": &event.Type, "cause": &event.Cause, "endpoint": &event.Endpoint,
 		"state": &event.State, "previous": &event.Previous, "trigger": &event.Trigger, "fate": &event.Fate,
-		"at": &event.At, "breaker": &event.Breaker, "side": &event.Side, "action": &event.Action, "key": &event.Key} {
+		"at": &event.At, "breaker": &event.Breaker, "side": &event.Side, "action": &event.Action, "key": &event.Key,
+		"text": &event.Text} {
 		*target, _ = fields[name].(string)
 	}
 	if name, _ := fields["error"].(string); name != "" {

@@ -123,19 +123,21 @@ extension Client {
   /// Closes and waits for the peer's answer. `forGood`: `reconnect` does not open it again.
   package func close(code: UInt16?, reason: [UInt8], timeout: Int64, forGood: Bool) -> StatusCode {
     let deadline = Client.deadline(after: timeout)
+    // A close that nobody waits for goes on by itself for close_timeout.
+    let sendsUntil = forGood ? max(deadline, Client.deadline(after: options.closeTimeout)) : deadline
     // Both sides at the same time: one that does not answer must not keep the other one open.
-    twin?.partner.startClosing(code, reason, forGood: forGood)
-    startClosing(code, reason, forGood: forGood)
+    twin?.partner.startClosing(code, reason, forGood: forGood, sendsUntil)
+    startClosing(code, reason, forGood: forGood, sendsUntil)
     let status = awaitEnd(until: deadline, timeout: timeout, forGood: forGood)
     guard let twin else { return status }
     let other = twin.partner.awaitEnd(until: deadline, timeout: timeout, forGood: forGood)
     return status == .ok ? other : status
   }
 
-  private func startClosing(_ code: UInt16?, _ reason: [UInt8], forGood: Bool) {
+  private func startClosing(_ code: UInt16?, _ reason: [UInt8], forGood: Bool, _ sendsUntil: Int64) {
     mutex.lock()
     if forGood { isClosedForGood = true }
-    beginClose(code, reason)
+    beginClose(code, reason, sendsUntil)
     // After a disconnect() the journal was kept for a reconnect().
     if forGood && life == .ended { releaseJournal() }
     mutex.unlock()
@@ -145,27 +147,35 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     if life != .ended && timeout == 0 { driveBriefly() }
-    if block(until: deadline, { self.life == .ended || !self.closeStarted }) { return .ok }
-    if !forGood && closeStarted {
+    let isClosed = block(until: deadline) { self.life == .ended || !self.closeStarted }
+    if !isClosed && closeStarted && !(forGood && connection.map { $0.sendsUntil > deadline } ?? false) {
       // What could not leave in time fails now, or stays in the journal; the rest of the close goes on by itself.
       failQueued()
       if let connection, !connection.writeIsBlocked { connection.flush() }
     }
-    return .timeout
+    if hasUnsent {
+      // Once.
+      hasUnsent = false
+      return .unsent
+    }
+    return isClosed ? .ok : .timeout
   }
 
-  private func beginClose(_ code: UInt16?, _ reason: [UInt8]) {
+  private func beginClose(_ code: UInt16?, _ reason: [UInt8], _ sendsUntil: Int64) {
     if closeStarted {
       // Whoever wants no close frame waits for no answer to one either.
       if code == nil && life != .ended { connection?.end(closedByCaller()) }
       return
     }
     closeStarted = true
+    // Without a connection nobody could expect anything to leave.
+    tellsUnsent = connection?.phase == .open
+    hasUnsent = false
     // Not delivered any more, but counted.
     tail?.receiveTail()
     leaveSuccessor()
     if life == .trying, let connection {
-      connection.beginClose(code, reason)
+      connection.beginClose(code, reason, sendsUntil: sendsUntil)
       wake()
     } else {
       finishClosing(closedByCaller())

@@ -181,6 +181,7 @@ extension Client {
     if journal != nil {
       keepQueued()
     } else {
+      hasUnsent = hasUnsent || (tellsUnsent && closeStarted && !outbox.isEmpty)
       outbox.removeAll(withFlags: 0, cause: .connection)
       tellDiscarded("the client has ended")
     }

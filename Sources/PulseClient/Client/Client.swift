@@ -59,6 +59,9 @@ package final class Client: EventHandler, @unchecked Sendable {
   var closeStarted = false
   /// Not even `reconnect` opens it again.
   var isClosedForGood = false
+  /// The close is that of an open connection: its caller learns of what was not sent, which there is then.
+  var tellsUnsent = false
+  var hasUnsent = false
   var blockedCalls = 0
   var connection: Connection?
   /// A connection that is being made while `connection` serves.

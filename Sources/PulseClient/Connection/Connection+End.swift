@@ -7,8 +7,8 @@ import PulseWire
 
 /// The end of a connection, from either side. The client's lock is held.
 extension Connection {
-  /// Begins the close handshake; what was accepted before goes out first.
-  func beginClose(_ code: UInt16?, _ reason: [UInt8]) {
+  /// Begins the close handshake; what was accepted before goes out first, until `sendsUntil`.
+  func beginClose(_ code: UInt16?, _ reason: [UInt8], sendsUntil: Int64) {
     switch phase {
     case .resolving, .connecting, .proxying, .securing, .upgrading:
       end(client.closedByCaller())
@@ -17,9 +17,8 @@ extension Connection {
     case .open:
       phase = .closing
       pendingClose = (code, reason)
-      closeTimer = host.loop.schedule(
-        self, tag: Signal.closeDeadline,
-        deadline: Clock.deadline(Clock.monotonic(), after: client.options.closeTimeout))
+      self.sendsUntil = sendsUntil
+      watchClose()
       if readingPaused {
         // What follows is not delivered any more: it is counted, and must not stand before the peer's close frame.
         readingPaused = false
@@ -32,8 +31,29 @@ extension Connection {
     }
   }
 
+  /// close_timeout begins, or is looked at for the last time.
+  func watchClose() {
+    cancel(&closeTimer)
+    bytesAtLook = client.statistics.bytesSent
+    let now = Clock.monotonic()
+    var deadline = Clock.deadline(now, after: client.options.closeTimeout)
+    if pendingClose != nil, sendsUntil > now, sendsUntil < deadline, client.queueSize > 0 { deadline = sendsUntil }
+    closeTimer = host.loop.schedule(self, tag: Signal.closeDeadline, deadline: deadline)
+  }
+
   func closeDeadlinePassed() {
     guard phase == .closing else { return }
+    if pendingClose != nil, sendsUntil > 0, client.queueSize > 0 {
+      // What waits for its time goes on waiting; a network that takes nothing does not get another close_timeout.
+      let isStuck = writeIsBlocked && client.statistics.bytesSent == bytesAtLook
+      if isStuck || Clock.monotonic() >= sendsUntil {
+        sendsUntil = 0
+        client.failQueued()
+      }
+      watchClose()
+      if !writeIsBlocked { flush() }
+      return
+    }
     var farewell = Farewell.none
     if let pendingClose { farewell = .close(pendingClose.code, "") }
     var failure = client.closedByCaller()

@@ -56,7 +56,8 @@ extension Connection {
     }
     if now >= nextHeartbeatAt {
       nextHeartbeatAt = Clock.deadline(now, after: options.heartbeatInterval)
-      if phase == .open { sendHeartbeat(now) }
+      // While messages still leave, too.
+      if phase == .open || (pendingClose != nil && options.heartbeatMessage == nil) { sendHeartbeat(now) }
       if phase == .ended { return }
       if client.inbox.isEmpty { client.inbox.trim() }
     }

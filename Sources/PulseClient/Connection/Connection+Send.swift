@@ -187,6 +187,7 @@ extension Connection {
       }
       ledger.skip(bytes: output.count - before)
       if output.count == before { return }
+      watchClose()
     }
   }
 

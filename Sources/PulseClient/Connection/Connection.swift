@@ -119,6 +119,10 @@ final class Connection: EventHandler, @unchecked Sendable {
   var sendsSinceFlush = 0
   var lastWriteAt: Int64 = 0
   var pendingClose: (code: UInt16?, reason: [UInt8])?
+  /// What was accepted may leave until then; 0 when that is over.
+  var sendsUntil: Int64 = 0
+  /// What was written when the close was last looked at.
+  var bytesAtLook: UInt64 = 0
 
   var session = Session()
   /// With sequence_scope=connection.

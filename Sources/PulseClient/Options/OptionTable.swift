@@ -77,7 +77,7 @@ package enum OptionTable {
     case 3:
       return OptionEntry(
         key: .closeTimeout, name: "close_timeout", kind: .duration, defaultValue: "5s", range: "1ms to 1h",
-        meaning: "How long a close waits for the peer's close frame before it cuts the connection.",
+        meaning: "How long a close waits for the peer's close frame, once its own has left, before it cuts the connection.",
         minimum: 1_000_000, maximum: 3600 * second)
     case 4:
       return OptionEntry(

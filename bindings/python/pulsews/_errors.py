@@ -164,6 +164,10 @@ class NotConnected(PulseError):
     """There is no connection to send on, and the message may not wait for one; or the client has stopped trying."""
 
 
+class MessagesUnsent(PulseError):
+    """The close came before messages that were accepted were sent: they have failed. The event ``failed`` has their ids."""
+
+
 class CallTimeout(PulseError, TimeoutError):
     """The time of one call was over; the connection lives on. Catch it as ``TimeoutError``."""
 
@@ -183,6 +187,7 @@ _CLASSES: Dict[int, Type[PulseError]] = {
     -204: QueueFull,
     -205: RateLimited,
     -206: ConnectionClosed,
+    -208: MessagesUnsent,
     -405: OpenTimeout,
     -603: LoginError,
     -604: SubscribeError,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Generator, List,
 from . import _native
 from ._aio_core import first_url
 from ._aio_sending import AsyncSending
-from ._errors import CallTimeout, ConnectionClosed
+from ._errors import CallTimeout, ConnectionClosed, MessagesUnsent
 from ._hooks import refuse_own_hold
 from ._inbox import PREFETCH
 from ._items import Event, Message
@@ -61,7 +61,12 @@ class Client(AsyncSending):
     async def _leave(self, kind: Optional[Type[BaseException]]) -> None:
         """The end of ``async with``: after Ctrl-C, or when the task was cancelled, the close goes on without it."""
         if kind is None or issubclass(kind, Exception):
-            return await self.close()
+            try:
+                return await self.close()
+            except MessagesUnsent:
+                if kind is None:
+                    raise
+                return
         closing = asyncio.ensure_future(self.close())
         done, _ = await asyncio.wait({closing}, timeout=_HURRY)
         if not done:
@@ -199,8 +204,9 @@ class Client(AsyncSending):
 
     async def disconnect(self, timeout: Optional[Seconds] = None) -> None:
         """Closes with code 1000 after what was sent, for a client that may come back: :meth:`reconnect` connects it
-        again. Waits for the peer's answer, at most for option ``close_timeout``; what still waits to be sent after
-        ``timeout`` seconds fails. Until then sending and receiving raise :class:`ConnectionClosed`."""
+        again. Waits for the peer's answer, at most for option ``close_timeout`` after everything was sent; what still
+        waits to be sent after ``timeout`` seconds fails: :class:`MessagesUnsent`. Until then sending and receiving
+        raise :class:`ConnectionClosed`."""
         ns = nanoseconds(timeout)
         deadline = self._deadline(ns)
         if self.statistics().get("queue_size"):
@@ -252,7 +258,8 @@ class Client(AsyncSending):
         client back; :meth:`disconnect` is for a pause.
 
         ``code`` is 1000 to 1003, 1007 to 1014 or 3000 to 4999; ``reason`` at most 123 bytes of UTF-8. What had
-        arrived can still be received.
+        arrived can still be received. Raises :class:`MessagesUnsent` when messages have failed with the close; at the
+        end of a ``with`` block only if nothing else is raised.
         """
         number, text = close_arguments(code, reason)
         self._closed_here = True

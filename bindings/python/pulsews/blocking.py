@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional
 
 from . import _native
 from ._callbacks import Callback, by_this_side
+from ._errors import MessagesUnsent
 from ._json import Dumps, ParseJson
 from ._managing import Managing
 from ._options import URL
@@ -98,7 +100,8 @@ class BlockingManager(Managing):
                 client.reconnect()
             self._run(client)
         except KeyboardInterrupt:
-            client._close(1000, b"", _HURRY)
+            with suppress(MessagesUnsent):
+                client._close(1000, b"", _HURRY)
             raise
         finally:
             self._running.release()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Option
 
 from . import _native
 from ._cooperative import threads_are_green
-from ._errors import CallTimeout, ConnectionClosed, InvalidArgument
+from ._errors import CallTimeout, ConnectionClosed, InvalidArgument, MessagesUnsent
 from ._hooks import refuse_own_hold
 from ._inbox import PREFETCH
 from ._items import Event, Message
@@ -53,10 +53,11 @@ class Client(Opening):
         value: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._close(1000, b"", _HURRY)
-        else:
-            self.close()
+        try:
+            self._close(1000, b"", _HURRY if kind is not None and issubclass(kind, KeyboardInterrupt) else None)
+        except MessagesUnsent:
+            if kind is None:
+                raise
 
     # ---- receiving
 
@@ -230,8 +231,9 @@ class Client(Opening):
 
     def disconnect(self, timeout: Optional[Seconds] = None) -> None:
         """Closes with code 1000 after what was sent, for a client that may come back: :meth:`reconnect` connects it
-        again. Waits for the peer's answer, at most for option ``close_timeout``; what still waits to be sent after
-        ``timeout`` seconds fails. Until then sending and receiving raise :class:`ConnectionClosed`."""
+        again. Waits for the peer's answer, at most for option ``close_timeout`` after everything was sent; what still
+        waits to be sent after ``timeout`` seconds fails: :class:`MessagesUnsent`. Until then sending and receiving
+        raise :class:`ConnectionClosed`."""
         ns = nanoseconds(timeout)
         self._finish(lambda: int(_lib.pulsews_disconnect(self._handle, ns)))
 
@@ -241,7 +243,8 @@ class Client(Opening):
         the client back; :meth:`disconnect` is for a pause.
 
         ``code`` is 1000 to 1003, 1007 to 1014 or 3000 to 4999; ``reason`` at most 123 bytes of UTF-8. What had
-        arrived can still be received.
+        arrived can still be received. Raises :class:`MessagesUnsent` when messages have failed with the close; at the
+        end of a ``with`` block only if nothing else is raised.
         """
         number, text = close_arguments(code, reason)
         self._close(number, text, None)

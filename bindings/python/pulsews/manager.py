@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Mapping, Optional, Set, Type
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Mapping, Optio
 from . import _native, aio
 from ._aio_core import first_url
 from ._callbacks import Callback, Steps, by_this_side
+from ._errors import MessagesUnsent
 from ._json import Dumps, ParseJson
 from ._managing import Managing
 from ._options import URL
@@ -175,13 +177,16 @@ class WebSocketManager(Managing):
 
     async def disconnect(self, timeout: Optional[Seconds] = None) -> None:
         """Closes the connection after what was sent, and stops trying; :meth:`connect` comes back. What still waits to
-        be sent after ``timeout`` seconds fails. Returns when the callbacks have been called for what had arrived."""
+        be sent after ``timeout`` seconds fails: :class:`MessagesUnsent`. Returns when the callbacks have been called for
+        what had arrived."""
         if not self._started:
             return
         client = self._use()
         self._disconnecting = True
-        await client.disconnect(timeout)
-        await self._settle(client)
+        try:
+            await client.disconnect(timeout)
+        finally:
+            await self._settle(client)
 
     async def _settle(self, client: _Client, patience: float = _PATIENCE) -> None:
         """Waits until the callbacks have been called for what had arrived."""
@@ -200,8 +205,10 @@ class WebSocketManager(Managing):
         await self._prepare()
         client = self._use()
         self._disconnecting = True
-        await client.close()
-        await self._settle(client)
+        try:
+            await client.close()
+        finally:
+            await self._settle(client)
 
     async def wait_closed(self) -> None:
         """Waits until the manager is disconnected. Raises why, when trying to connect has ended."""
@@ -222,7 +229,8 @@ class WebSocketManager(Managing):
         try:
             await self.connect()
         except Exception:
-            await self.disconnect(0)
+            with suppress(MessagesUnsent):
+                await self.disconnect(0)
             raise
         except BaseException:
             await self._leave()
@@ -235,8 +243,11 @@ class WebSocketManager(Managing):
         value: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
-        if kind is None or issubclass(kind, Exception):
+        if kind is None:
             await self.disconnect()
+        elif issubclass(kind, Exception):
+            with suppress(MessagesUnsent):
+                await self.disconnect()
         else:
             await self._leave()
 
@@ -246,7 +257,8 @@ class WebSocketManager(Managing):
         if self._started:
             client = self._use()
             self._disconnecting = True
-            await client.disconnect(_HURRY)
+            with suppress(MessagesUnsent):
+                await client.disconnect(_HURRY)
             await self._settle(client, _HURRY)
 
     # ---- sending

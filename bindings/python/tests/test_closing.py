@@ -149,3 +149,31 @@ def test_forgotten_client_warns(peer):
     ws = pulsews.connect(peer.url("/wait"))
     with pytest.warns(ResourceWarning, match="was not closed"):
         del ws
+
+
+def test_a_disconnect_sends_for_all_its_time(dial, station):
+    with dial(station.url(), rate_limit="1/100ms", close_timeout=0.15, backlog_interval=0) as ws:
+        for _ in range(5):
+            ws.send("order")
+        ws.disconnect(timeout=20)
+        assert ws.statistics()["messages_sent"] == 5
+
+
+def test_a_close_says_what_was_not_sent(dial, station):
+    with dial(station.url(), rate_limit="2/60s", close_timeout=0.2, backlog_interval=0) as ws:
+        for _ in range(4):
+            ws.send("order")
+        with pytest.raises(pulsews.MessagesUnsent) as caught:
+            ws.disconnect(timeout=0.05)
+        assert caught.value.name == "PULSEWS_EUNSENT" and ws.statistics()["messages_failed"] == 2
+
+
+def test_the_end_of_a_block_says_what_was_not_sent(station):
+    options = dict(rate_limit="1/60s", close_timeout=0.2, backlog_interval=0)
+    for error, raised in ((None, pulsews.MessagesUnsent), (KeyError, KeyError)):
+        with pytest.raises(raised):
+            with pulsews.connect(station.url(), **options) as ws:
+                ws.send("one")
+                ws.send("two")
+                if error:
+                    raise error  # it is not hidden by what the end of the block would raise

@@ -65,6 +65,7 @@ def test_every_code_has_a_class_and_texts():
         pulsews.NotConnected: named("ENOTCONNECTED"),
         pulsews.QueueFull: named("EQUEUEFULL"),
         pulsews.RateLimited: named("ERATE"),
+        pulsews.MessagesUnsent: named("EUNSENT"),
         pulsews.LoginError: named("ELOGIN"),
         pulsews.SubscribeError: named("ESUBSCRIBE"),
         pulsews.OpenTimeout: named("EOPENTIMEOUT"),
