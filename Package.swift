@@ -56,9 +56,9 @@ let layers: [Target] = [
   .target(name: "PulseText", swiftSettings: deferred),
   .target(name: "PulseWire", dependencies: ["PulseText", "CPulseKernels", "CZlib"], swiftSettings: deferred),
   .target(name: "PulseFlow", dependencies: ["PulseText", "CPulseKernels"], swiftSettings: deferred),
-  .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "COpenSSL"], swiftSettings: deferred),
+  .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "CPulseKernels", "COpenSSL"], swiftSettings: deferred),
   .target(
-    name: "PulseClient", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
+    name: "PulseClient", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys", "CPulseKernels"],
     swiftSettings: deferred),
   .target(
     name: "PulseABI", dependencies: ["CPulseWS", "CPulseSys", "PulseText", "PulseClient"], exclude: ["exports.map"],

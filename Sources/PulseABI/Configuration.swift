@@ -13,6 +13,7 @@ public func pulsews_config_set(
   guard let config = config(handle) else { return fail(.invalidArgument, "config is NULL", error, errorSize) }
   guard name != nil else { return fail(.invalidArgument, "name is NULL", error, errorSize) }
   guard value != nil else { return fail(.invalidArgument, "value is NULL", error, errorSize) }
+  guard fits(name), fits(value) else { return fail(.noMemory, "there is no memory for the option", error, errorSize) }
   guard let name = string(name) else { return fail(.unknownOption, "the option's name is not UTF-8", error, errorSize) }
   guard let value = string(value) else { return fail(.badValue, "the option's value is not UTF-8", error, errorSize) }
   switch config.options.set(name, value) {

@@ -89,6 +89,9 @@ public func pulsews_subscribe(
   switch client(handle) {
   case .client(let client):
     guard key != nil else { return fail(.invalidArgument, "key is NULL", error, errorSize) }
+    guard fits(key), fits(message), fits(unsubscribe) else {
+      return fail(.noMemory, "there is no memory for the subscription", error, errorSize)
+    }
     guard let keyText = string(key), message == nil || string(message) != nil,
       unsubscribe == nil || string(unsubscribe) != nil
     else { return fail(.notUTF8, "key, message or unsubscribe is not UTF-8", error, errorSize) }

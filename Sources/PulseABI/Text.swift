@@ -46,6 +46,12 @@ func string(_ pointer: UnsafePointer<CChar>?) -> String? {
   return isUTF8 ? text : nil
 }
 
+/// Whether there is memory for copies of a caller's text, however long it is.
+func fits(_ text: UnsafePointer<CChar>?) -> Bool {
+  guard let text else { return true }
+  return Client.hasMemory(for: psys_strlen(text))
+}
+
 func fail(
   _ code: StatusCode, _ sentence: String, _ error: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> Int32 {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseKernels
 import CPulseSys
 
 /// A mutual exclusion lock at a stable address. Not recursive.
@@ -51,4 +52,4 @@ package final class Condition: @unchecked Sendable {  // made for use by many th
 }
 
 /// A process that has no 40 bytes left for a lock can't go on; Swift's own allocations end it in the same way.
-func outOfMemory() -> Never { fatalError("pulsews: no memory") }
+func outOfMemory() -> Never { pulse_out_of_memory() }

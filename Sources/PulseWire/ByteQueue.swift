@@ -56,7 +56,7 @@ package struct ByteQueue: ~Copyable {
   @inline(__always)
   package mutating func reserve(_ n: Int) -> UnsafeMutableRawPointer {
     if let base, capacity &- tail >= n { return base + tail }
-    guard let place = grow(n, limit: .max) else { fatalError("out of memory") }
+    guard let place = grow(n, limit: .max) else { pulse_out_of_memory() }
     return place
   }
 

@@ -328,7 +328,7 @@ extension WireFailure {
   static var messageTooBig: WireFailure {
     WireFailure(.tooBig, "a message is larger than the limit (RFC 6455 §10.4)")
   }
-  static var noMemory: WireFailure {
-    WireFailure(.tooBig, "there is no memory for a message")
+  package static var noMemory: WireFailure {
+    WireFailure(.noMemory, "there is no memory for a message")
   }
 }

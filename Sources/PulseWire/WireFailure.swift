@@ -2,7 +2,7 @@
 import PulseText
 
 package enum WireFailureKind: UInt8, Sendable {
-  case protocolError, invalidPayload, deflateError, tooBig
+  case protocolError, invalidPayload, deflateError, tooBig, noMemory
 }
 
 /// Why a connection has to be failed (RFC 6455 §7.1.7).
@@ -21,7 +21,7 @@ package struct WireFailure: Sendable {
     switch kind {
     case .protocolError: return 1002
     case .invalidPayload, .deflateError: return 1007
-    case .tooBig: return 1009
+    case .tooBig, .noMemory: return 1009
     }
   }
 }

@@ -47,6 +47,11 @@
  *   nothing else; freeing NULL does nothing. Memory that a function returns belongs to the handle it came from, and
  *   the function says how long it lives. Constant texts (versions, names, error texts) live as long as the process.
  *
+ * MEMORY
+ *   What the caller or the peer makes large, a message, a batch or a text of 1 MiB and more, fails with PULSEWS_ENOMEM
+ *   when there is no memory for it, before anything has changed. When a small piece can't be had the process ends by
+ *   abort(), after a line on standard error: "pulsews: out of memory".
+ *
  * ERRORS
  *   Functions return an int32_t: PULSEWS_OK (0) or a positive count is success, a negative value is one of the
  *   codes below. Where a sentence helps, the function takes a buffer `error` of `error_size` bytes (NULL and 0 if you

@@ -79,8 +79,13 @@ bool pulse_utf8_feed(pulse_utf8_state *state, const void *bytes, size_t count);
 
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
+/* Ends the process with a line on standard error: for memory whose size nobody outside has chosen. */
+_Noreturn void pulse_out_of_memory(void);
 /* NULL when there is none: Swift's own allocation would end the process. */
 static inline void *pulse_memory_resize(void *memory, size_t count) { return realloc(memory, count); }
+/* Whether so much could be had now, for what Swift is to allocate. Not inline: where the compiler puts a C function into
+ * a module of Swift it gives unwind tables to all functions there. */
+bool pulse_memory_fits(size_t count);
 static inline void pulse_memory_free(void *memory) { free(memory); }
 static inline void pulse_memory_copy(void *target, const void *source, size_t count) {
     if (count != 0) memcpy(target, source, count);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseKernels
 import CPulseSys
 import PulseFlow
 import PulseTransport
@@ -57,6 +58,12 @@ extension Client {
   ) -> Int32 {
     guard flags & ~SendFlag.all == 0 else { return StatusCode.invalidArgument.rawValue }
     let deadline = timeout > 0 ? Client.deadline(after: timeout) : 0
+    var size = 0
+    for index in 0..<count {
+      let length = messages.load(fromByteOffset: index &* MemoryLayout<MessageRecord>.size &+ 8, as: Int.self)
+      if length > 0 && length <= Client.largestMessage && size < Int.max / 8 { size &+= length }
+    }
+    if !Client.hasMemory(for: size) { return StatusCode.noMemory.rawValue }
     mutex.lock()
     defer { mutex.unlock() }
     let expiresAt = expiry(ttl)
@@ -91,18 +98,15 @@ extension Client {
 
   private func check(_ kind: UInt32, _ payload: UnsafeRawBufferPointer) -> StatusCode {
     if payload.count > Client.largestMessage { return .tooBig }
-    if payload.count >= Client.largeMessage && !hasMemory(for: payload.count) { return .noMemory }
+    if !Client.hasMemory(for: payload.count) { return .noMemory }
     if kind == MessageCode.text && !isValidUTF8(payload) { return .notUTF8 }
     return .ok
   }
 
-  /// Swift ends the process when an allocation fails. The one that a caller can make fail is that of a large message,
-  /// so that it is tried first: the copy, or the frame, with the growth of the queue it goes into.
-  private func hasMemory(for count: Int) -> Bool {
-    guard let memory = psys_malloc(count &* 3) else { return false }
-    psys_free(memory)
-    return true
-  }
+  /// Swift ends the process when an allocation fails. What the caller or the peer can make fail is that of something
+  /// large, so that it is tried first: the copy, or the frame, with the growth of the queue it goes into.
+  @inline(__always)
+  package static func hasMemory(for count: Int) -> Bool { count < largeMessage || pulse_memory_fits(count &* 3) }
 
   private func expiry(_ ttl: Int64) -> Int64 {
     if ttl < 0 { return .max }

@@ -119,6 +119,11 @@ extension Connection {
       case .needMoreBytes:
         break reading
       case .message(let message):
+        if !Client.hasMemory(for: message.payload.count) {
+          if wasEmpty && !inbox.isEmpty { client.wake() }
+          if !isTail { wireFailed(.noMemory) }
+          return chunk.count
+        }
         if client.closeStarted || discardsRest {
           client.discardReceived()
           continue
@@ -217,6 +222,7 @@ extension Connection {
       case .invalidPayload: .invalidPayload
       case .deflateError: .deflate
       case .tooBig: .tooBig
+      case .noMemory: .noMemory
       }
     var why: Sentence = "\(url.redacted): \(problem.text)"
     if problem.kind == .tooBig { why.add("; max_message_size is \(client.options.maxMessageSize) bytes") }
