@@ -46,6 +46,8 @@ type Conn struct {
 	buffer    []Message // the room for ready
 	pending   []pendingMessage
 	events    []Message // those that were handed out, for Events
+	handed    uint64    // the sequence of the last message that was handed out
+	taken     uint64    // the same, when the application asked for more
 }
 
 type snapshot struct {
@@ -130,6 +132,9 @@ func newConn(url string, options []Option) (*Conn, error) {
 	// The finalizer can't run while a method runs, since that holds c.
 	runtime.SetFinalizer(c, func(c *Conn) { go c.free() })
 	if hooks != nil {
+		if hooks.deliver {
+			c.native.acknowledge(0) // watch reads ahead of the application
+		}
 		go c.watch()
 	}
 	return c, nil
@@ -418,6 +423,19 @@ func (c *Conn) refill() bool {
 	c.pending = c.pending[count:]
 	c.ready, c.position = c.buffer[:count], 0
 	return true
+}
+
+// asked says that the application asks for more: it has taken what was handed out. Only who reads ahead has to say so.
+func (c *Conn) asked() {
+	if c.handed == c.taken || c.hooks == nil || !c.hooks.deliver {
+		return
+	}
+	c.alive.RLock()
+	defer c.alive.RUnlock()
+	if !c.freed {
+		c.taken = c.handed
+		c.native.acknowledge(c.taken)
+	}
 }
 
 // drop lets go of what ready holds, so that its memory can be collected.

@@ -65,7 +65,8 @@
     X(batch_create)                                                                                                    \
     X(recv_batch)                                                                                                      \
     X(batch_free)                                                                                                      \
-    X(wake_fd)
+    X(wake_fd)                                                                                                         \
+    X(acknowledge)
 
 /* The types come from the header's declarations, so that a changed signature does not compile. */
 #define POINTER(name) __typeof__(&pulsews_##name) name;
@@ -289,6 +290,8 @@ int32_t pulsego_receive(uintptr_t handle, size_t max) {
     }
     return count;
 }
+
+int32_t pulsego_acknowledge(pulsego_conn *conn, uint64_t sequence) { return api.acknowledge(conn->client, sequence); }
 
 int32_t pulsego_close(pulsego_conn *conn, int32_t code, const char *reason) {
     return api.close(conn->client, code, reason, 0);

@@ -341,6 +341,8 @@ func (n native) receive(max int) int {
 	return int(C.pulsego_receive(C.uintptr_t(uintptr(unsafe.Pointer(n.conn))), C.size_t(max)))
 }
 
+func (n native) acknowledge(sequence uint64) { C.pulsego_acknowledge(n.conn, C.uint64_t(sequence)) }
+
 // fetched gives the messages of the last receive.
 func (n native) fetched(count int) []pendingMessage {
 	return unsafe.Slice((*C.pulsews_message)(unsafe.Pointer(n.conn.messages)), count)

@@ -77,6 +77,7 @@ int32_t pulsego_flush(pulsego_conn *conn, int64_t timeout_ns);
 int64_t pulsego_purge(pulsego_conn *conn);
 int32_t pulsego_send(uintptr_t conn, uint32_t kind, const void *data, size_t length);
 int32_t pulsego_receive(uintptr_t conn, size_t max);
+int32_t pulsego_acknowledge(pulsego_conn *conn, uint64_t sequence);
 int32_t pulsego_close(pulsego_conn *conn, int32_t code, const char *reason);
 int32_t pulsego_state(pulsego_conn *conn);
 int32_t pulsego_client_retryable(pulsego_conn *conn);

@@ -81,12 +81,14 @@ func (c *Conn) Recv(ctx context.Context) (Message, error) {
 	}
 	for {
 		c.receiving.Lock()
+		c.asked()
 		if c.position < len(c.ready) || c.refill() {
 			message := c.ready[c.position]
 			c.position++
 			if c.position == len(c.ready) {
 				c.drop()
 			}
+			c.handed = message.Sequence
 			if message.Kind == EventMessage {
 				c.keepEvent(message)
 			}
@@ -142,6 +144,7 @@ func (c *Conn) recvBatch(ctx context.Context, max int, room func(available int) 
 	}
 	for {
 		c.receiving.Lock()
+		c.asked()
 		if available := len(c.ready) - c.position + len(c.pending); available > 0 {
 			if available > max {
 				available = max
@@ -155,6 +158,7 @@ func (c *Conn) recvBatch(ctx context.Context, max int, room func(available int) 
 			if n < available {
 				c.pending = c.pending[convert(dst[n:available], c.pending, math.MaxInt):]
 			}
+			c.handed = dst[available-1].Sequence
 			for i := range dst[:available] {
 				if dst[i].Kind == EventMessage {
 					c.keepEvent(dst[i])
