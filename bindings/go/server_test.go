@@ -22,11 +22,12 @@ import (
 // A small WebSocket server (RFC 6455, no extensions), so that the tests need nothing but the standard library.
 
 const (
-	opText   = 1
-	opBinary = 2
-	opClose  = 8
-	opPing   = 9
-	opPong   = 10
+	opContinuation = 0
+	opText         = 1
+	opBinary       = 2
+	opClose        = 8
+	opPing         = 9
+	opPong         = 10
 )
 
 type frame struct {
@@ -40,16 +41,37 @@ type peer struct {
 	conn    net.Conn
 	reader  *bufio.Reader
 	writing sync.Mutex
+	partial frame // the fragments of a message so far
 }
 
+// read gives the next control frame, or the next message, of its fragments put together.
 func (p *peer) read() (frame, error) {
+	for {
+		var final bool
+		f, err := p.readFrame(&final)
+		switch {
+		case err != nil || f.opcode >= opClose:
+			return f, err
+		case f.opcode == opContinuation:
+			p.partial.payload = append(p.partial.payload, f.payload...)
+		default:
+			p.partial = f
+		}
+		if final {
+			return p.partial, nil
+		}
+	}
+}
+
+func (p *peer) readFrame(final *bool) (frame, error) {
 	var head [14]byte
 	if _, err := io.ReadFull(p.reader, head[:2]); err != nil {
 		return frame{}, err
 	}
-	if head[0]&0xf0 != 0x80 {
-		return frame{}, fmt.Errorf("first byte %#x: only whole frames without reserved bits were expected", head[0])
+	if head[0]&0x70 != 0 {
+		return frame{}, fmt.Errorf("first byte %#x: no reserved bits were expected", head[0])
 	}
+	*final = head[0]&0x80 != 0
 	if head[1]&0x80 == 0 {
 		return frame{}, errors.New("a client's frame is not masked (RFC 6455 §5.1)")
 	}

@@ -142,8 +142,13 @@ type JournalReport struct {
 	InDoubt      int         // messages that had begun to leave, and are not sent again
 	FirstInDoubt uint64      // the id of the first of them; 0 if there is none
 	InDoubtIDs   [][2]uint64 // the ids of all: rows that follow each other, each as its first and last id
-	CutBytes     int64       // damaged bytes that were cut off
-	CutMessages  int         // at most so many messages were in them; -1 where that can't be known
+	RecoveredIDs [][2]uint64 // those that are queued again
+	ExpiredIDs   [][2]uint64
+	Dropped      int // messages that the process before dropped, and did not tell
+	DroppedIDs   [][2]uint64
+	Unlisted     int   // ids of those that were discarded and not told, for which the file had no room
+	CutBytes     int64 // damaged bytes that were cut off
+	CutMessages  int   // at most so many messages were in them; -1 where that can't be known
 }
 
 // A Rotation is a step on the way from one connection to the next.
@@ -210,19 +215,29 @@ func (e *Event) addReport() {
 			FirstInDoubt: uint64(integer(fields["first_in_doubt"])),
 			CutBytes:     integer(fields["cut_bytes"]),
 			CutMessages:  int(unknown(fields, "cut_messages")),
-		}
-		rows, _ := fields["in_doubt_ids"].([]any)
-		for _, row := range rows {
-			if ends, _ := row.([]any); len(ends) == 2 {
-				e.Journal.InDoubtIDs = append(e.Journal.InDoubtIDs,
-					[2]uint64{uint64(integer(ends[0])), uint64(integer(ends[1]))})
-			}
+			InDoubtIDs:   rows(fields["in_doubt_ids"]),
+			RecoveredIDs: rows(fields["recovered_ids"]),
+			ExpiredIDs:   rows(fields["expired_ids"]),
+			Dropped:      int(integer(fields["dropped"])),
+			DroppedIDs:   rows(fields["dropped_ids"]),
+			Unlisted:     int(integer(fields["unlisted"])),
 		}
 	case "rotation":
 		problem, _ := fields["problem"].(string)
 		step, _ := fields["step"].(string)
 		e.Rotation = &Rotation{step, problem, int(integer(fields["duplicates"])), seconds(fields["overlap"])}
 	}
+}
+
+// rows reads ids as events list them.
+func rows(value any) (ids [][2]uint64) {
+	list, _ := value.([]any)
+	for _, row := range list {
+		if ends, _ := row.([]any); len(ends) == 2 {
+			ids = append(ids, [2]uint64{uint64(integer(ends[0])), uint64(integer(ends[1]))})
+		}
+	}
+	return ids
 }
 
 // unknown reads a number that is -1 where it is null.
