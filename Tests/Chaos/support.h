@@ -73,5 +73,6 @@ void run_books(double seconds, int clients);
 void run_limits(void);
 void run_storm(int clients, int restarts);
 void run_weeks(int weeks, double day);
+void run_tails(double seconds);
 
 #endif
