@@ -89,6 +89,9 @@ private final class ClientRun {
         for byte in (header.name + header.value).utf8 { fuzzRequire(byte == 9 || (byte >= 32 && byte != 127), "header") }
       }
       fuzzRequirePlain(refusal.text)
+      let excerpt = refusal.excerpt(sent: refusal.body, shown: []).bytes + refusal.excerpt(sent: [], shown: []).bytes
+      fuzzRequire(excerpt.count <= 320, "excerpt")
+      for byte in excerpt { fuzzRequire(byte >= 32 && byte != 127, "excerpt") }
     case .failed(let failure):
       fuzzRequirePlain(failure.text)
     }
