@@ -45,6 +45,8 @@ struct HTTPHeadParser {
   private var nameEnd = 0
   /// The end of the value without the blanks that follow it.
   private var valueEnd = 0
+  /// Where the line of the last header ended.
+  private var lineEnd = 0
 
   static let maxTargetSize = 16 << 10
   private static let maxMethodSize = 32
@@ -153,6 +155,7 @@ struct HTTPHeadParser {
       if byte == 0x0D || (isRefusal && byte == 0x0A) {
         if state == .beforeValue { (mark, valueEnd) = (at, at) }
         head.fields.append(HTTPHead.Field(name: nameBegin..<nameEnd, value: mark..<valueEnd))
+        lineEnd = at
         state = byte == 0x0D ? .lineFeed : .fieldStart
         return nil
       }
@@ -174,9 +177,9 @@ struct HTTPHeadParser {
     return nil
   }
 
-  /// The line that has just ended goes on: its end becomes blanks. False if it was none of a header.
+  /// The line that has just ended goes on: its end becomes blanks. False if it was none of a header that is kept.
   private mutating func goOnWithValue(_ at: Int) -> Bool {
-    guard let field = head.fields.popLast() else { return false }
+    guard at - lineEnd <= 2, let field = head.fields.popLast() else { return false }
     (nameBegin, nameEnd) = (field.name.lowerBound, field.name.upperBound)
     (mark, valueEnd) = (field.value.lowerBound, field.value.upperBound)
     state = field.value.isEmpty ? .beforeValue : .value

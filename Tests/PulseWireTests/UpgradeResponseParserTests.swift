@@ -195,6 +195,16 @@ struct UpgradeResponseParserTests {
     for header in refusal.headers { #expect(header.value.utf8.allSatisfy { $0 == 9 || ($0 >= 0x20 && $0 != 0x7F) }) }
   }
 
+  /// What continues a line that is dropped goes with it, and does not join what is before that.
+  @Test(arguments: ["\r\n", "\n"]) func aContinuedLineThatIsDropped(_ end: String) {
+    let lines = ["HTTP/1.1 403 x", "X-Why: a", "X,Y: b", " c", "Location", "\t: d", "Content-Length: 0", "", ""]
+    guard case .refused(let refusal) = Self.answer(lines.joined(separator: end)) else {
+      Issue.record("not refused")
+      return
+    }
+    #expect(refusal.headers.map(\.name) == ["X-Why", "Content-Length"] && refusal.headers[0].value == "a")
+  }
+
   /// More headers than are kept cost the rest of them; a head that is too large the rest of it.
   @Test func aRefusalOverTheLimits() {
     let many = (0..<200).map { "X-\($0): y" }.joined(separator: "\r\n")
