@@ -16,18 +16,18 @@ import (
 	"time"
 )
 
-// TestDyingSender is the process that leaves a message in doubt.
-func TestDyingSender(t *testing.T) {
-	url, journal := os.Getenv("PULSEWS_TEST_DYING"), os.Getenv("PULSEWS_TEST_JOURNAL")
-	if url == "" {
-		t.Skip("runs in a process of its own")
+// dyingSender is the process that leaves a message in doubt.
+func dyingSender(url, journal string) {
+	c, err := Dial(context.Background(), url, WithJournal(journal), WithCompression(false))
+	if err == nil {
+		err = c.Send(context.Background(), Binary, make([]byte, 15<<20))
 	}
-	c := dial(t, url, WithJournal(journal), WithCompression(false))
-	if err := c.Send(within(t, soon), Binary, make([]byte, 15<<20)); err != nil {
-		t.Fatal(err)
+	for end := time.Now().Add(soon); err == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if c.Statistics()["bytes_sent"] > 1<<16 {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
 	}
-	eventually(t, "a part has left", func() bool { return c.Statistics()["bytes_sent"] > 1<<16 })
-	syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	fmt.Println("no part has left:", err)
 }
 
 // journalInDoubt makes a journal with a message in doubt.
@@ -37,7 +37,7 @@ func journalInDoubt(t *testing.T) string {
 	ended, end := context.WithCancel(context.Background())
 	url := startServer(t, func(*peer) { <-ended.Done() }) // reads nothing
 	t.Cleanup(end)
-	command := exec.Command(os.Args[0], "-test.run=^TestDyingSender$")
+	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), "PULSEWS_TEST_DYING="+url, "PULSEWS_TEST_JOURNAL="+journal)
 	output, err := command.CombinedOutput()
 	var exit *exec.ExitError

@@ -155,6 +155,10 @@ func TestMain(m *testing.M) {
 		pingingServer()
 		os.Exit(0)
 	}
+	if url := os.Getenv("PULSEWS_TEST_DYING"); url != "" {
+		dyingSender(url, os.Getenv("PULSEWS_TEST_JOURNAL"))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
