@@ -24,7 +24,7 @@ if embedded {
     "-soname=libpulsews.so.0",
     "--version-script=\(Context.packageDirectory)/Sources/PulseABI/exports.map",
     // nodelete: a loop's thread may run when the library is closed with dlclose.
-    "-z", "relro", "-z", "now", "-z", "defs", "-z", "nodelete", "--gc-sections", "--icf=all",
+    "-O2", "-z", "relro", "-z", "now", "-z", "defs", "-z", "nodelete", "--gc-sections", "--icf=all",
     "--no-as-needed", "-l:libpthread.so.0", "--as-needed")
   swift += [
     .enableExperimentalFeature("Embedded"),

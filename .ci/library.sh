@@ -32,7 +32,7 @@ mkdir -p "$dist"
 work=$(mktemp -d "$dist/.new.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 objcopy --only-keep-debug "$scratch/release/libpulsews.so" "$work/$file.debug"
-strip --strip-all -o "$work/$file" "$scratch/release/libpulsews.so"
+strip --strip-all --remove-section=.comment -o "$work/$file" "$scratch/release/libpulsews.so"
 ( cd "$work" && objcopy --add-gnu-debuglink="$file.debug" "$file" )
 chmod 755 "$work/$file"
 chmod 644 "$work/$file.debug"
