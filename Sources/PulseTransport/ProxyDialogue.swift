@@ -111,7 +111,7 @@ struct ProxyDialogue {
       received.append(byte)
       wantedNow &-= 1
       if state == .head, !isMark(byte) {
-        received.append(contentsOf: bytes[(index + 1)...])
+        received.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[(index + 1)...]))
         state = .done
         return notHTTP()
       }

@@ -117,7 +117,7 @@ enum NoProxy {
       let rest = entry[(close + 1)...]
       entry = entry[(entry.startIndex + 1)..<close]
       if rest.first == UInt8(ascii: "/") {
-        entry += rest
+        entry = ([UInt8](entry) + [UInt8](rest))[...]
       } else if !rest.isEmpty {
         guard rest.first == UInt8(ascii: ":"), ProxyText.number(rest.dropFirst(), limit: 65535) == Int(port) else {
           return false

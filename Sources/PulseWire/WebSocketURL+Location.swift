@@ -104,7 +104,7 @@ extension WebSocketURL {
     if reference.first != UInt8(ascii: "?") {
       while end > 0, own[end - 1] != UInt8(ascii: "/") { end -= 1 }
     }
-    return (own[..<end] + reference)[...]
+    return ([UInt8](own[..<end]) + [UInt8](reference))[...]
   }
 
   /// RFC 3986 §5.2.4.
