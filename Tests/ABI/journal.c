@@ -350,7 +350,7 @@ static void send_what_is_discarded(void) {
     IS(pulsews_send_with(client, PULSEWS_TEXT, "short", 5, 0, PULSEWS_MILLISECONDS(20), 0, NULL), PULSEWS_OK); /* 5 goes */
     await_statistic(client, "messages_expired", 1);
     if (takes_events) {
-        EVENT(client, "\"event\":\"dropped\"", "\"last_id\":5");
+        EVENT(client, "\"event\":\"dropped\"", "\"last_id\":5", "5]]}");
         EVENT(client, "\"event\":\"expired\"", "\"first_id\":8,\"last_id\":8");
         take_all(client);
     }

@@ -110,12 +110,13 @@ type Event struct {
 	Breaker       string        // "breaker": "open", "half-open" or "closed"
 	Side          string        // "twin": "url" or "twin"
 
-	Messages int    // "dropped", "expired", "failed", "discarded", "receive_dropped", "journal_kept": how many
-	Events   int    // "events_dropped": how many
-	Bytes    int64  // "receive_dropped": of their payloads
-	ID       uint64 // "fate": of which message; "dropped", "expired", "failed": the first
-	LastID   uint64 // "dropped", "expired", "failed": the last
-	Fate     string // "fate": "sent", "dropped", "expired" or "failed"
+	Messages int         // "dropped", "expired", "failed", "discarded", "receive_dropped", "journal_kept": how many
+	Events   int         // "events_dropped": how many
+	Bytes    int64       // "receive_dropped": of their payloads
+	ID       uint64      // "fate": of which message; "dropped", "expired", "failed": the first
+	LastID   uint64      // "dropped", "expired", "failed": the last
+	IDs      [][2]uint64 // "dropped", "expired", "failed", with WithJournal: all, in rows as in JournalReport
+	Fate     string      // "fate": "sent", "dropped", "expired" or "failed"
 
 	Silence time.Duration // "stale", "fresh", "stale_key", "fresh_key": how long no data came
 	Action  string        // "stale": what follows: "event" or "reconnect"
@@ -189,6 +190,7 @@ func (m Message) Event() (Event, error) {
 	if first, ok := fields["first_id"]; ok {
 		event.ID = uint64(integer(first))
 	}
+	event.IDs = rows(fields["ids"])
 	event.CloseCode = int(integer(fields["close_code"]))
 	event.Subscriptions = int(integer(fields["subscriptions"]))
 	event.SinceOpen = seconds(fields["seconds"])

@@ -127,7 +127,7 @@ extension Client {
   }
 
   @inline(never)
-  private func add(_ ids: Journal.Rows, to json: inout Sentence) {
+  func add(_ ids: Journal.Rows, to json: inout Sentence) {
     var comma: Literal = "["
     for row in ids.rows {
       json.add("\(comma)[\(row.first),\(row.last)]")

@@ -167,9 +167,14 @@ extension Client {
         if why.hasNoBytes { why = "the connection ended before they were written" }
       }
       if reportsEvents {
-        report(
+        var json: Sentence =
           "{\"event\":\"\(news.cause.fate.name)\",\"messages\":\(news.count),\"first_id\":\(news.firstID),"
-            + "\"last_id\":\(news.lastID),\"cause\":\(json: why)}")
+        json.add("\"last_id\":\(news.lastID),\"cause\":\(json: why)")
+        if let journal {
+          json.add(",\"ids\":")
+          add(journal.newsOf(news.cause.fate), to: &json)
+        }
+        report(json + "}")
       }
       log(.warning) { "\(news.count) messages \(news.cause.fate.name): \(why)" }
     }

@@ -223,12 +223,16 @@ package final class Journal {
 
   /// It is not sent any more. If the process ends before the application knows, the next one tells of it.
   package func discarded(_ id: UInt64, _ fate: Fate) {
-    if keepsNews {
-      news.add(
-        id, fate == .failed ? JournalNews.Kind.failed : fate == .dropped ? JournalNews.Kind.dropped : JournalNews.Kind.expired)
-    }
+    if keepsNews { news.add(id, Journal.kind(fate)) }
     done(id)
   }
+
+  private static func kind(_ fate: Fate) -> UInt64 {
+    fate == .failed ? JournalNews.Kind.failed : fate == .dropped ? JournalNews.Kind.dropped : JournalNews.Kind.expired
+  }
+
+  /// The ids with this fate that no event tells of yet.
+  package func newsOf(_ fate: Fate) -> Rows { news.open(Journal.kind(fate)) }
 
   /// An event with all that was discarded so far is on its way to the application.
   package func newsIsQueued() { news.seal() }

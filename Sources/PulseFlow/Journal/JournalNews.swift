@@ -96,6 +96,15 @@ struct JournalNews {
     return true
   }
 
+  /// Those that no event tells of yet.
+  func open(_ kind: UInt64) -> Journal.Rows {
+    var rows = Journal.Rows()
+    for row in 0..<JournalNews.capacity where marks[row] == .open && word(row, 0) == kind {
+      rows.add(word(row, 1), word(row, 2))
+    }
+    return rows
+  }
+
   /// An event that tells of all that came so far is on its way to the application.
   mutating func seal() {
     for row in 0..<JournalNews.capacity where marks[row] == .open { marks[row] = .queued }
