@@ -234,7 +234,7 @@ int32_t pulsews_preset_at(size_t index, const char **name, const char **text, co
 /* A set of options; one may serve any number of clients, also after it was changed or freed. One thread at a time. */
 typedef struct pulsews_config pulsews_config;
 
-/* NULL if there is no memory. */
+/* Never NULL: see MEMORY. */
 pulsews_config *pulsews_config_create(void);
 /* Sets one option from text, e.g. ("heartbeat_interval", "30s"), ("max_message_size", "16MiB"), ("verify", "false").
  * Options of type "header" and "list" take one value a call and add it: `headers` ("Name: value"), `endpoints`,
@@ -458,7 +458,7 @@ int64_t pulsews_log_next(char *buffer, size_t size, int32_t *level, int64_t *tim
 /* Holds the messages of one receive call. One thread at a time; it may serve several clients, one after another. */
 typedef struct pulsews_batch pulsews_batch;
 
-/* NULL if there is no memory. */
+/* Never NULL: see MEMORY. */
 pulsews_batch *pulsews_batch_create(void);
 
 /* Receives up to `max` messages. Returns how many (at least 1), with *messages pointing to the first of as many
