@@ -139,8 +139,6 @@ static void option(int32_t descriptor, int level, int name, int value) {
 
 void psys_tcp_options(int32_t descriptor) {
     option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
-    /* The kernel takes no more than this beyond what is on its way: a ping must not stand behind megabytes. */
-    option(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 << 10);
     option(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
     option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, 30);
     option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, 10);
@@ -243,6 +241,8 @@ int64_t psys_tcp_acknowledged(int32_t descriptor, int32_t *waiting) {
     if (waiting) *waiting = ioctl(descriptor, SIOCOUTQ, &queued) == 0 ? queued : 0;
     return count;
 }
+
+void psys_tcp_limit_unsent(int32_t descriptor) { option(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 << 10); }
 
 int32_t psys_shutdown_write(int32_t descriptor) { return result(shutdown(descriptor, SHUT_WR)); }
 

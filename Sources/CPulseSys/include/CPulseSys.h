@@ -155,6 +155,8 @@ int64_t psys_send(int32_t descriptor, const void *_Nonnull bytes, size_t count);
 /* How many bytes the peer has acknowledged since the connection began; 0 where the kernel does not say. *waiting: those
  * that it has not yet. */
 int64_t psys_tcp_acknowledged(int32_t descriptor, int32_t *_Nullable waiting);
+/* From now on the kernel takes no more than 128 KiB beyond what is on its way. */
+void psys_tcp_limit_unsent(int32_t descriptor);
 int32_t psys_shutdown_write(int32_t descriptor);
 /* Closes with a reset instead of a FIN. */
 void psys_close_reset(int32_t descriptor);

@@ -109,6 +109,7 @@ extension Connection {
     var received: UInt64 = 0
     var payloadBytes = 0
     var hasData = false
+    var discards = client.closeStarted || discardsRest
     defer {
       client.statistics.messagesReceived &+= received
       client.statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: payloadBytes)
@@ -124,7 +125,7 @@ extension Connection {
           if !isTail { wireFailed(.noMemory) }
           return chunk.count
         }
-        if client.closeStarted || discardsRest {
+        if discards {
           client.discardReceived()
           continue
         }
@@ -158,6 +159,7 @@ extension Connection {
           if client.boundsQueue { continue }
           if ignoresLimit {
             discardsRest = true
+            discards = true
             continue
           }
           readingPaused = true

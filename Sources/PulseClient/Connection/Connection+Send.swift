@@ -72,6 +72,8 @@ extension Connection {
   @inline(never)
   private func encodeLarge(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ expiresAt: Int64) -> Bool {
     if expiresAt != .max { holdsExpiring = true }
+    // A ping must not stand behind megabytes.
+    if let stream { psys_tcp_limit_unsent(stream.descriptor) }
     let isCompressed = wire?.encodeFragments(
       kind, payload, compresses: !holdsExpiring, into: &output, maskKey: { self.client.random.next32() })
     if isCompressed == true { keepOriginal(kind, payload) }
