@@ -3,6 +3,7 @@
  * A consumer that is slow, and a connection that ends meanwhile: it gets all that had arrived, and learns the true end. */
 #define _GNU_SOURCE
 #include "harness.h"
+#include <poll.h>
 
 #define FAST "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true"
 enum { LIMIT = 64 << 10, LARGE_LIMIT = 4 << 20 };
@@ -170,5 +171,31 @@ TEST(what_a_close_finds_in_the_tail_is_counted) {
     while (pulsews_recv(client, &message, 0) == PULSEWS_OK) taken += message.kind == PULSEWS_TEXT;
     CHECK(taken > 0 && taken < 5000);
     IS(taken + (int64_t)statistic(client, "received_discarded"), 5000);
+    pulsews_client_free(client);
+}
+
+/* The way back to the preferred endpoint waits, too, until all of the other one was taken. */
+TEST(a_change_of_the_endpoint_takes_nothing_away) {
+    server *preferred = scripted(SCRIPTS("accept | text end"));
+    tell_server(preferred, "down");
+    await_record(preferred, 0, "down", "");
+    server *other = scripted(SCRIPTS(FLOOD " | taken"));
+    char endpoint[80];
+    snprintf(endpoint, sizeof endpoint, "endpoints=%s", url_of(other));
+    pulsews_client *client = make_client(port_of(preferred), OPTIONS(FAST, QUEUE, endpoint, "endpoint_return=100ms"));
+    pulsews_message message;
+    int64_t texts = 0;
+    IS(pulsews_start(client), PULSEWS_OK);
+    await_record(other, 1, "taken", "");
+    await_statistic(client, "reading_pauses", 1);
+    tell_server(preferred, "up");
+    await_record(preferred, 0, "up", "");
+    for (;; texts += message.kind == PULSEWS_TEXT) {
+        IS(pulsews_recv(client, &message, SHORT), PULSEWS_OK);
+        if (message.kind == PULSEWS_TEXT && message.length == 3) break;
+        if (texts % 50 == 0) poll(NULL, 0, 30); /* several looks at the preferred one */
+    }
+    IS(texts, TEXTS);
+    IS((int64_t)statistic(client, "received_discarded"), 0);
     pulsews_client_free(client);
 }

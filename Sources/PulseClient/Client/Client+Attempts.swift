@@ -78,6 +78,12 @@ extension Client {
         beginReplacement(opened)
         return
       }
+      if connection?.hasUnread == true {
+        // What it has brought and nobody has taken yet would be lost.
+        leaveSuccessor()
+        scheduleReturn()
+        return
+      }
       changeOver(to: opened)
     }
     statistics.connectTime = now &- opened.startedAt

@@ -64,7 +64,7 @@ extension Client {
 
   /// The present connection goes on serving until the other one is open.
   func returnToPreferred() {
-    guard let connection, stage == .ready, !closeStarted, successor == nil, hold == nil,
+    guard let connection, stage == .ready, !closeStarted, successor == nil, hold == nil, !connection.hasUnread,
       let index = endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: options.endpointReturn)
     else {
       scheduleReturn()
@@ -319,7 +319,7 @@ extension Client {
     guard let successor, successor.session.stage == .ready else { return }
     let now = Clock.monotonic()
     let patience = max(options.openTimeout, options.rotationOverlap)
-    if let connection, connection.readingPaused || connection.heldInput.count > 0 || connection.readsAgain {
+    if connection?.hasUnread == true {
       // What it has brought and nobody has taken yet comes before anything of the successor.
       rotation.overAt = 0
       rotation.proofAt = now

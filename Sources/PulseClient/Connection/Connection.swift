@@ -158,6 +158,9 @@ final class Connection: EventHandler, @unchecked Sendable {
 
   var host: LoopHost { client.host }
 
+  /// Something has arrived that waits for the consumer, or for the loop's next turn.
+  var hasUnread: Bool { readingPaused || heldInput.count > 0 || readsAgain }
+
   // MARK: Entries of the loop
 
   override func handle(readable: Bool, writable: Bool, hangup: Bool) {
