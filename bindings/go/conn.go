@@ -7,6 +7,7 @@ package pulsews
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"strings"
@@ -99,6 +100,10 @@ func Dial(ctx context.Context, url string, options ...Option) (*Conn, error) {
 		return nil, err
 	}
 	if err := c.open(ctx); err != nil {
+		if !c.waits && ctx.Err() == nil {
+			// The library's own line announced another attempt.
+			c.report(slog.LevelWarn, "Dial gives up after its first attempt; WithWait makes it go on")
+		}
 		c.free()
 		return nil, err
 	}

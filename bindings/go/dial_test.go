@@ -131,3 +131,13 @@ func TestManagerWaitsForTheExchange(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Without it the log does not end with the announcement of an attempt that nobody makes.
+func TestDialSaysThatItGivesUp(t *testing.T) {
+	r := &recorder{level: slog.LevelDebug}
+	setLogger(t, slog.New(r), slog.LevelDebug)
+	if _, err := Dial(within(t, soon), down(t).url(), quickly()...); err == nil {
+		t.Fatal("there is nobody to connect to")
+	}
+	eventually(t, "it says so", func() bool { return r.has(slog.LevelWarn, "Dial gives up") })
+}
