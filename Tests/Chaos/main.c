@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- *     chaos FOLDER SEED books SECONDS CLIENTS | limits | storm CLIENTS RESTARTS | weeks WEEKS SECONDS-OF-A-DAY | tails SECONDS
+ *     chaos FOLDER SEED books SECONDS CLIENTS | limits | storm CLIENTS RESTARTS | weeks WEEKS SECONDS-OF-A-DAY | tails SECONDS | names SECONDS
  *
  * FOLDER takes a certificate. The programs server and proxy lie beside this one.
  */
@@ -32,6 +32,7 @@ int main(int argc, char **argv) {
     else if (strcmp(part, "limits") == 0) run_limits();
     else if (strcmp(part, "storm") == 0 && argc == 6) run_storm(atoi(argv[4]), atoi(argv[5]));
     else if (strcmp(part, "weeks") == 0 && argc == 6) run_weeks(atoi(argv[4]), atof(argv[5]));
+    else if (strcmp(part, "names") == 0 && argc == 5) run_names(atof(argv[4]));
     else if (strcmp(part, "tails") == 0 && argc == 5) run_tails(atof(argv[4]));
     else return 2;
     return summary();

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# run.sh short|SECONDS [SEED]: the chaos run: books, storm, and limits and tails beside weeks. Run by make, which passes BUILD and
+# run.sh short|SECONDS [SEED]: the chaos run: books, storm, and limits, tails and names beside weeks. Run by make, which passes BUILD and
 # PULSEWS_LIBRARY. The seed decides what happens when, as far as threads and network allow.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -12,15 +12,15 @@ mkdir -p "$out"
 flags=(-std=gnu11 -O2 -g -Wall -Wextra -Werror)
 gcc "${flags[@]}" server.c wire.c -lssl -lcrypto -lz -o "$out/server"
 gcc "${flags[@]}" proxy.c -o "$out/proxy"
-gcc "${flags[@]}" -I../../include main.c support.c books.c company.c traffic.c check.c limits.c storm.c weeks.c tails.c wire.c \
+gcc "${flags[@]}" -I../../include main.c support.c books.c company.c traffic.c check.c limits.c storm.c weeks.c tails.c names.c wire.c \
   -L"$library" -lpulsews -lcrypto -lz -pthread -o "$out/chaos"
 
 if [ "$length" = short ]; then
   length=0
-  books=(9 32) storm=(200 5) weeks=(4 0.35) tails=8
+  books=(9 32) storm=(200 5) weeks=(4 0.35) tails=8 names=8
 else
   # The other parts take some 160 s.
-  books=($((length > 220 ? length - 160 : 60)) 48) storm=(500 20) weeks=(26 0.5) tails=40
+  books=($((length > 220 ? length - 160 : 60)) 48) storm=(500 20) weeks=(26 0.5) tails=40 names=20
 fi
 
 failed=0
@@ -35,8 +35,11 @@ part storm "${storm[@]}" || failed=1
 part limits >"$out/limits.log" 2>&1 &
 limits=$!
 part tails "$tails" >"$out/tails.log" 2>&1 &
+tails_part=$!
+part names "$names" >"$out/names.log" 2>&1 &
 part weeks "${weeks[@]}" || failed=1
 wait $! || failed=1
+wait "$tails_part" || failed=1
 wait "$limits" || failed=1
-cat "$out/limits.log" "$out/tails.log"
+cat "$out/limits.log" "$out/tails.log" "$out/names.log"
 exit "$failed"

@@ -74,5 +74,6 @@ void run_limits(void);
 void run_storm(int clients, int restarts);
 void run_weeks(int weeks, double day);
 void run_tails(double seconds);
+void run_names(double seconds);
 
 #endif
