@@ -58,8 +58,7 @@ extension Connection {
     }
     var headers = headersToSend
     if let credentials = credentialsToSend, !hasHeader("authorization") {
-      let login = Base64.encode(("\(credentials.user):\(credentials.password)" as Sentence).bytes)
-      headers.append(HTTPHeader(name: "Authorization", value: sentence("Basic \(String(bytes: login))")))
+      headers.append(HTTPHeader(name: "Authorization", value: basic(credentials)))
     }
     if !hasHeader("user-agent") { headers.append(HTTPHeader(name: "User-Agent", value: sentence("pulsews/\(Version.text)"))) }
     let request = UpgradeRequest(
@@ -83,6 +82,11 @@ extension Connection {
     var key = [UInt8](repeating: 0, count: 16)
     key.withUnsafeMutableBytes { client.random.fill($0) }
     return key
+  }
+
+  private func basic(_ credentials: (user: String, password: String)) -> String {
+    let login = Base64.encode(("\(credentials.user):\(credentials.password)" as Sentence).bytes)
+    return sentence("Basic \(String(bytes: login))")
   }
 
   private func hasHeader(_ name: String) -> Bool {
@@ -168,6 +172,7 @@ extension Connection {
     if !refusal.reason.hasNoBytes { why.add(" \(quoted(refusal.reason))") }
     var sent: Sentence = "\(url.target)"
     for header in headersToSend { sent.add(" \(header.value)") }
+    if let login = credentialsToSend { sent.add(" \(login.user) \(login.password) \(basic(login))") }
     let excerpt = refusal.excerpt(sent: sent.bytes, shown: url.redacted.bytes)
     if !excerpt.bytes.isEmpty { why.add(": \(excerpt)") }
     let hint = refusal.hint

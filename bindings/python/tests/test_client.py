@@ -224,6 +224,23 @@ def test_refused_handshake(peer):
     assert not error.retryable and "no entry" in str(error)
 
 
+def test_a_refusal_that_repeats_the_password_is_not_quoted(raw_server):
+    def refuse(connection):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 401 No\r\nConnection: close\r\n\r\nwrong login: " + repeated)
+
+    server = raw_server(refuse)
+    url = server.url.replace("://", "://me:supersecret@")
+    for repeated in (b"supersecret", b"Basic bWU6c3VwZXJzZWNyZXQ="):
+        with pytest.raises(pulsews.HandshakeError) as caught:
+            pulsews.connect(url, reconnect=False)
+        assert caught.value.body.endswith(repeated)
+        assert "wrong login" not in str(caught.value) and "401" in str(caught.value)
+    repeated = b"try another"
+    with pytest.raises(pulsews.HandshakeError, match="wrong login: try another"):
+        pulsews.connect(url, reconnect=False)
+
+
 def test_a_refusal_is_retryable_by_its_status_and_by_the_options(raw_server):
     def refuse(connection):
         connection.recv(65536)
