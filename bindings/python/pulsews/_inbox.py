@@ -172,7 +172,7 @@ class Inbox(Hooked):
         taken = self._event_given
         if self._recv_events:
             # It took those that do not wait here any more.
-            waiting = next((item for item in self._prefetch if item.__class__ is Event), None)
+            waiting = next((item for item in self._prefetch.copy() if item.__class__ is Event), None)
             taken = self._event_fetched if waiting is None else max(taken, waiting["sequence"] - 1)
         if taken > self._event_taken:
             self._event_taken = taken
@@ -208,7 +208,7 @@ class Inbox(Hooked):
 
     def _drop_events(self) -> None:
         """Where nobody receives: events give way, the oldest first, but for the last ones."""
-        events = [item for item in self._prefetch if item.__class__ is Event]
+        events = [item for item in self._prefetch.copy() if item.__class__ is Event]
         for event in events[:-EVENTS_KEPT]:
             try:
                 self._prefetch.remove(event)

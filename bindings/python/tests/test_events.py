@@ -2,6 +2,8 @@
 """Events in their place among the messages."""
 
 import json
+import sys
+import threading
 import time
 
 import pulsews
@@ -284,3 +286,30 @@ def test_a_message_that_was_cut_is_in_doubt_until_its_event_was_taken(python, st
     error = process.communicate(timeout=30)[1]
     assert process.returncode == -9, error
     assert told_by_the_next(python, path, station) == ([] if takes == "yes" else [1])
+
+
+def test_threads_that_receive_while_events_are_looked_through():
+    """What was fetched ahead is taken by other threads meanwhile."""
+    ws = pulsews.Client("ws://127.0.0.1:1/", {}, recv_events=True)
+    over = threading.Event()
+
+    def take():
+        while not over.is_set():
+            try:
+                ws._prefetch.popleft()
+            except IndexError:
+                time.sleep(0)
+
+    thread = threading.Thread(target=take)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(3000):
+            ws._prefetch.extend(["x"] * 300)
+            ws._acknowledge()
+            ws._drop_events()
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(interval)
