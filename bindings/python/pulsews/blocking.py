@@ -91,6 +91,7 @@ class BlockingManager(Managing):
         has ended. Ctrl-C closes the connection and is raised. May be called again."""
         if not self._running.acquire(False):
             raise RuntimeError("run_forever() is running already")
+        client: Optional[Client] = None
         try:
             client = self._current()
             if not self._started:
@@ -100,8 +101,9 @@ class BlockingManager(Managing):
                 client.reconnect()
             self._run(client)
         except KeyboardInterrupt:
-            with suppress(MessagesUnsent):
-                client._close(1000, b"", _HURRY)
+            if client is not None:
+                with suppress(MessagesUnsent):
+                    client._close(1000, b"", _HURRY)
             raise
         finally:
             self._running.release()

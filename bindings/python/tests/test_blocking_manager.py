@@ -138,3 +138,11 @@ def test_a_failing_login_function_is_told_to_on_error(station):
     )
     manager.run_forever()
     assert isinstance(errors[0], KeyError) and manager.status()["callback_errors"] == 1
+
+
+def test_ctrl_c_in_the_function_for_the_url():
+    def url():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pulsews.BlockingManager(url).run_forever()
