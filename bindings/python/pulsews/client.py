@@ -265,7 +265,10 @@ class Client(Opening):
             outcome.append(call())
             done.set()
 
-        threading.Thread(target=work, name="pulsews-close", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="pulsews-close", daemon=True).start()
+        except RuntimeError:  # the interpreter is about to end, or there are too many threads
+            return self._ended(call())
         if done.wait(patience):
             self._ended(outcome[0])
 

@@ -184,3 +184,21 @@ def test_the_end_of_a_block_says_what_was_not_sent(raw_server):
                         raise error  # it is not hidden by what the end of the block would raise
     finally:
         release.set()
+
+
+def test_close_at_exit(peer, python):
+    """From Python 3.12 on no thread can be started any more by then."""
+    program = """
+import atexit, sys, threading, pulsews
+ws = pulsews.connect(sys.argv[1])
+def refuse(self):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+def end():
+    threading.Thread.start = refuse
+    ws.close()
+    print(ws.state)
+atexit.register(end)
+"""
+    process = python(program, peer.url("/wait"))
+    out, errors = process.communicate(timeout=20)
+    assert out.split() == ["disconnected"] and errors == ""
