@@ -409,6 +409,23 @@ private func drain(_ set: SubscriptionSet, batch: Int = 10) -> [String] {
     #expect(send(set, id: &id) == ["+a,b,c"])
   }
 
+  /// One that is never answered must not keep all those behind it.
+  @Test func whatIsAnsweredIsForgottenBehindOneThatWaits() {
+    let set = SubscriptionSet()
+    var id = 0
+    var blamed: [String] = []
+    add(set, "first", "s")
+    _ = send(set, id: &id)
+    for number in 0..<10_000 {
+      add(set, "k\(number)", "s")
+      _ = send(set, id: &id)
+      #expect(answer(set, id: "\(id)", blamed: &blamed))
+    }
+    #expect(set.waiting == 1 && set.requests.count < 2000 && set.waitingSince == 1)
+    #expect(answer(set, id: "1", rejects: true, blamed: &blamed) && blamed == ["first"])
+    #expect(set.waiting == 0 && set.waitingSince == nil)
+  }
+
   @Test func whoOnlyRefusesHasATime() {
     let set = SubscriptionSet()
     var id = 0

@@ -119,8 +119,12 @@ extension Client {
           "\(connection.url.redacted): no message confirmed the login within login_timeout (\(seconds: options.loginTimeout) s)"
         ))
     case .subscribing, .ready:
+      endWaiting(on: connection)
+      guard let oldest = subscriptions(of: connection)?.waitingSince else { return }
+      let left = Clock.deadline(oldest, after: options.subscribeTimeout) &- Clock.monotonic()
+      if left > 0 { return watchSession(connection, left) }
       let awaited = confirmsAwaited(on: connection)
-      if awaited == 0 { return endWaiting(on: connection) }
+      if awaited == 0 { return }
       connection.leave(
         Failure(
           .subscribe,
@@ -229,7 +233,8 @@ extension Client {
       if !subscribed.isEmpty && !(options.subscribeConfirm.isEmpty && options.subscribeReject.isEmpty) {
         subscriptions.awaitAnswer(
           subscribed, id: requestID(text, options.subscribeConfirm, options.subscribeReject), now: now)
-        watchSession(connection, options.subscribeTimeout)
+        // It looks after all that follow, too.
+        if subscriptions.waiting == 1 { watchSession(connection, options.subscribeTimeout) }
       }
       if subscriptions.pending == 0 { return true }
     }

@@ -26,7 +26,7 @@ package final class SubscriptionSet {
   private var subscribes = Ends()
   private var unsubscribes = Ends()
   /// In the order in which they were sent. Those before `answered` have no keys left.
-  private var requests: [SubscriptionRequest] = []
+  private(set) var requests: [SubscriptionRequest] = []
   private var answered = 0
   /// The last number of a request, and of a group.
   private var number = 0
@@ -227,6 +227,9 @@ package final class SubscriptionSet {
     return nil
   }
 
+  /// When the oldest of those that wait was sent.
+  package var waitingSince: Int64? { answered < requests.count ? requests[answered].sentAt : nil }
+
   /// Of a peer that only refuses: it has had the time for it.
   package func endWaiting(before time: Int64) {
     while answered < requests.count, requests[answered].sentAt <= time { _ = take(requests[answered], nil) }
@@ -259,9 +262,10 @@ package final class SubscriptionSet {
   private func close() {
     waiting &-= 1
     while answered < requests.count, requests[answered].keys.isEmpty { answered &+= 1 }
-    if waiting > 0 && answered < 1000 { return }
+    // The first may wait while all that follow are answered.
+    if waiting > 0 && requests.count &- waiting < 1000 &+ waiting { return }
     var open: [SubscriptionRequest] = []
-    for index in answered..<requests.count { open.append(requests[index]) }
+    for index in answered..<requests.count where !requests[index].keys.isEmpty { open.append(requests[index]) }
     requests = open
     answered = 0
   }
