@@ -265,7 +265,11 @@ extension Client {
       _ = successor?.session.subscriptions?.add(key: key, subscribe: message, unsubscribe: ending)
       subscriptionsChanged()
     case .unchanged:
-      break
+      // A successor may have dropped what its server has rejected.
+      if let made = successor?.session.subscriptions, !made.contains(key) {
+        _ = made.add(key: key, subscribe: message, unsubscribe: ending)
+        subscriptionsChanged()
+      }
     case .keyNotAllowed:
       return Failure(.invalidArgument, "key has \(key.count) bytes; allowed: 1 to \(SubscriptionSet.longestKey)")
     case .textTooLong:

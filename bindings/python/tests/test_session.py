@@ -364,6 +364,49 @@ def test_a_rejected_key_among_good_ones(dial, station):
         assert ws.statistics()["subscriptions"] == 3 and ws.statistics()["connections"] == 1
 
 
+def test_each_message_that_subscribes_has_its_time(dial, station):
+    """One that is never answered is noticed, however often others are sent meanwhile."""
+    def answers(session, message):
+        request = json.loads(message)
+        return None if "first" in request["keys"] else {"id": request["id"], "ok": 1}
+
+    station.answers = answers
+    with dial(station.url(), subscribe_message='{"keys":[${keys}],"id":${id}}', subscribe_confirm='{"ok":1,"id":${id}}',
+              subscribe_timeout="300ms", reconnect=False) as ws:
+        ws.subscribe("first")
+        end = time.monotonic() + 10
+        with pytest.raises(pulsews.SubscribeError, match="1 messages that subscribe were not confirmed within subscribe_timeout"):
+            for number in itertools.count():
+                assert time.monotonic() < end
+                ws.recv_batch(timeout=0.05)
+                time.sleep(0.05)
+                ws.subscribe(str(number))
+
+
+def test_a_key_that_a_successor_has_dropped_is_asked_for_again(dial, station):
+    def answers(session, message):
+        if message == "end":
+            return {"bye": 1}
+        number = station.sessions.index(session)
+        if number == 1 and message == "sub c":
+            return None  # so that it does not take over
+        return {"error": message} if number == 1 and message == "sub b" else {"ok": message}
+
+    station.answers = answers
+    with dial(station.url(), rotate_on={"bye": 1}, subscribe_confirm={"ok": "*"},
+              subscribe_reject={"error": "*"}, **FAST) as ws:
+        ws.subscribe("a", "sub a")
+        ws.subscribe("b", "sub b")
+        ws.subscribe("c", "sub c")
+        ws.wait_ready(timeout=20)
+        ws.send("end")
+        while "subscription_rejected" not in {event["event"] for event in ws.events()}:
+            ws.recv_batch(timeout=0.05)
+        ws.subscribe("b", "sub b")
+        session = station.session(1)
+        station.wait(lambda: session.texts.count("sub b") == 2)
+
+
 def test_a_close_code_that_ends_the_trying(dial, station):
     with dial(station.url(), fatal_close_codes=[4001, "1008"], **FAST) as ws:
         station.session(0).close(1008, "key revoked")
