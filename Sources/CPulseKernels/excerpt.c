@@ -51,13 +51,20 @@ static int is_word(uint8_t byte) {
     return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') || byte == '-' || byte == '_' || byte == '.';
 }
 
+/* Of a JSON member, at whose end `at` is. */
+static int is_name(const uint8_t *text, size_t count, size_t at) {
+    if (at >= count || text[at++] != '"') return 0;
+    while (at < count && text[at] == ' ') at++;
+    return at < count && text[at] == ':';
+}
+
 __attribute__((cold)) int32_t pulse_repeats(const void *text, size_t count, const uint8_t *sent, size_t sent_count, const void *shown,
                       size_t shown_count) {
     enum { SHORTEST = 8 };
     size_t start = 0;
     for (size_t end = 0; end <= sent_count; end++) {
         if (end < sent_count && is_word(sent[end])) continue;
-        if (end - start >= SHORTEST && pulse_contains(text, count, sent + start, end - start) &&
+        if (end - start >= SHORTEST && !is_name(sent, sent_count, end) && pulse_contains(text, count, sent + start, end - start) &&
             !pulse_contains(shown, shown_count, sent + start, end - start))
             return 1;
         start = end + 1;

@@ -127,7 +127,7 @@ int32_t pulse_contains_byte(const void *bytes, size_t count, uint8_t byte);
  * and what breaks lines or turns the direction of writing one blank; "..." where it is cut. Returns how much it is: nothing of
  * what looks like markup or is no text. */
 size_t pulse_excerpt(const uint8_t *text, size_t count, uint8_t *out, size_t size);
-/* 1 if `text` has a word of 8 bytes or more that is in `sent`, and not in `shown`. */
+/* 1 if `text` has a word of 8 bytes or more that is in `sent`, there no name of a JSON member, and not in `shown`. */
 int32_t pulse_repeats(const void *text, size_t count, const uint8_t *sent, size_t sent_count, const void *shown,
                       size_t shown_count);
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseKernels
 import PulseFlow
 import PulseText
 import PulseTransport
@@ -135,11 +136,21 @@ extension Client {
   private func leave(_ connection: Connection, because message: WireMessage, _ code: StatusCode, _ what: Literal) {
     deliver(message)
     let said = excerpt(message)
-    var failure = Failure(code, "\(connection.url.redacted): the server rejected \(what): \(json: said)")
+    var text: Sentence = "\(connection.url.redacted): the server rejected \(what)"
+    if !repeatsLogin(message, on: connection) { text.add(": \(json: said)") }
+    var failure = Failure(code, text)
     failure.isFinal = code == .login && options.loginRejectStops
     failure.isRejection = true
     if connection === self.connection { serverMessage = said }
     connection.leave(failure)
+  }
+
+  /// Servers repeat what they reject, and with it the keys of a login, which must not get into the log.
+  private func repeatsLogin(_ message: WireMessage, on connection: Connection) -> Bool {
+    let words: Literal = "authenticate authentication authorization client_credentials client_signature subscribe"
+    let sent = connection.session.loginTexts
+    let text = message.payload
+    return pulse_repeats(text.baseAddress, text.count, sent, sent.count, words.start, words.count) != 0
   }
 
   /// The begin of a message, to whole characters, short enough for a sentence.

@@ -173,6 +173,10 @@ extension Client {
   func noteLogin(_ text: [UInt8], on connection: Connection) {
     let id = requestID(text, options.loginConfirm, options.loginReject)
     if !id.isEmpty { connection.session.loginIDs.append(id) }
+    if !options.loginReject.isEmpty && connection.session.loginTexts.count < 16 << 10 {
+      for byte in text { connection.session.loginTexts.append(byte) }
+      connection.session.loginTexts.append(0x20)
+    }
   }
 
   // MARK: Texts of the library's own

@@ -11,6 +11,8 @@ struct Session {
   var loginIsConfirmed = false
   /// Of the messages of the login, as their answers will have them; empty if no id is known.
   var loginIDs: [[UInt8]] = []
+  /// What the login has sent, up to a size: it has the keys.
+  var loginTexts: [UInt8] = []
   /// Without `login_confirm`: until then the server may still reject it.
   var loginUntil: Int64 = 0
   var nextSubscribeAt: Int64 = 0

@@ -56,6 +56,22 @@ def test_connect_raises_when_the_login_is_rejected(dial, station):
     assert caught.value.server_message == ""
 
 
+def test_a_rejection_that_repeats_the_keys_is_not_quoted(dial, station, caplog):
+    login = {"op": "authenticate", "signature": "5ec2e7ab", "args": ["k", "a1b2c3d4e5f6"]}
+    for said, quoted in [
+        ({"ok": False, "request": login}, False), ({"ok": False, "op": "authenticate", "why": "wrong signature"}, True),
+        ({"ok": False, "why": "a1b2c3d4e5f6?"}, False), ({"ok": False, "why": "k is no key"}, True)
+    ]:
+        station.answers = lambda session, message: said
+        caplog.clear()
+        with pytest.raises(pulsews.LoginError) as caught:
+            dial(station.url(), login=login, login_confirm={"ok": True}, login_reject={"ok": False}, reconnect=False)
+        assert json.loads(caught.value.server_message) == said
+        assert ('"ok' in str(caught.value).replace("\\", "")) == quoted, str(caught.value)
+        assert "the server rejected the login" in caplog.text
+        assert "5ec2e7ab" not in caplog.text and "a1b2c3d4e5f6" not in caplog.text
+
+
 def test_a_login_that_is_rejected_once_later_on(dial, station):
     verdicts = itertools.chain([True, False], itertools.repeat(True))
     station.answers = lambda session, message: {"ok": next(verdicts)} if "auth" in message else None
