@@ -41,10 +41,10 @@ var logging struct {
 
 // SetLogger sends what the library has to say from level on to logger, for all connections of the process:
 // slog.LevelError when trying to connect has ended, LevelWarn when a connection is lost, LevelInfo when it is there,
-// LevelDebug for each step. A nil logger turns it off, which it is at first. URLs stand without user and query; headers
-// and messages are never logged. One goroutine reads the library's queue; the record's time is that of the event. Its
-// attribute "client" is what WithName has set, or else the URL; a panic has "function" and "stack", too. The error is a
-// *LibraryError.
+// LevelDebug for each step. A nil logger turns it off, which it is at first. URLs stand without user and query, headers
+// by name only, messages not at all; a text that a server refuses with is quoted, unless it repeats what may be a key.
+// One goroutine reads the library's queue; the record's time is that of the event. Its attribute "client" is what
+// WithName has set, or else the URL; a panic has "function" and "stack", too. The error is a *LibraryError.
 func SetLogger(logger *slog.Logger, level slog.Level) error {
 	if logger == nil && !isLoaded() {
 		return nil

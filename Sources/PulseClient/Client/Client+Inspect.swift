@@ -125,8 +125,9 @@ extension Client {
   }
 
   private func tellRejected(_ key: [UInt8], _ message: WireMessage, on connection: Connection) {
+    let said = repeatsLogin(message, on: connection) ? "" : excerpt(message)
     let event: Sentence =
-      "{\"event\":\"subscription_rejected\",\"key\":\(json: String(bytes: key)),\"text\":\(json: excerpt(message)),\"endpoint\":\(json: connection.url.redacted)}"
+      "{\"event\":\"subscription_rejected\",\"key\":\(json: String(bytes: key)),\"text\":\(json: said),\"endpoint\":\(json: connection.url.redacted)}"
     log(.warning) { event }
     guard let primary else { return report(event) }
     primary.mutex.withLock { primary.report(event) }

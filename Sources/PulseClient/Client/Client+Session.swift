@@ -238,7 +238,7 @@ extension Client {
         subscriptions.awaitAnswer(
           subscribed, id: requestID(text, options.subscribeConfirm, options.subscribeReject), now: now)
         // It looks after all that follow, too.
-        if subscriptions.waiting == 1 { watchSession(connection, options.subscribeTimeout) }
+        if subscriptions.waiting == 1 || connection.session.timer == nil { watchSession(connection, options.subscribeTimeout) }
       }
       if subscriptions.pending == 0 { return true }
     }
