@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseKernels
 import CPulseSys
 import PulseFlow
 import PulseText
@@ -169,10 +170,13 @@ extension Connection {
       return
     }
     var why: Sentence = "\(url.redacted): the server refused the WebSocket handshake with status \(refusal.status)"
-    if !refusal.reason.hasNoBytes { why.add(" \(quoted(refusal.reason))") }
     var sent: Sentence = "\(url.target)"
     for header in headersToSend { sent.add(" \(header.value)") }
     if let login = credentialsToSend { sent.add(" \(login.user) \(login.password) \(basic(login))") }
+    let reason = refusal.reason.bytes
+    if !reason.isEmpty && pulse_repeats(reason, reason.count, sent.bytes, sent.bytes.count, nil, 0) == 0 {
+      why.add(" \(quoted(refusal.reason))")
+    }
     let excerpt = refusal.excerpt(sent: sent.bytes, shown: url.redacted.bytes)
     if !excerpt.bytes.isEmpty { why.add(": \(excerpt)") }
     let hint = refusal.hint

@@ -227,17 +227,21 @@ def test_refused_handshake(peer):
 def test_a_refusal_that_repeats_the_password_is_not_quoted(raw_server):
     def refuse(connection):
         connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 401 No\r\nConnection: close\r\n\r\nwrong login: " + repeated)
+        connection.sendall(b"HTTP/1.1 401 " + reason + b"\r\nConnection: close\r\n\r\nwrong login: " + repeated)
 
     server = raw_server(refuse)
     url = server.url.replace("://", "://me:supersecret@")
+    reason = b"No"
     for repeated in (b"supersecret", b"Basic bWU6c3VwZXJzZWNyZXQ="):
         with pytest.raises(pulsews.HandshakeError) as caught:
             pulsews.connect(url, reconnect=False)
         assert caught.value.body.endswith(repeated)
         assert "wrong login" not in str(caught.value) and "401" in str(caught.value)
     repeated = b"try another"
-    with pytest.raises(pulsews.HandshakeError, match="wrong login: try another"):
+    with pytest.raises(pulsews.HandshakeError, match="401 No: wrong login: try another"):
+        pulsews.connect(url, reconnect=False)
+    reason = b"No supersecret here"
+    with pytest.raises(pulsews.HandshakeError, match="401: wrong login: try another"):
         pulsews.connect(url, reconnect=False)
 
 
