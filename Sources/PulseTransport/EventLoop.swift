@@ -324,6 +324,8 @@ extension EventLoop {
       calls &+= deliverAll(count)
       if count < Self.batch { break }
     }
+    // It may have been among those events, and the next turn is still to be asked for.
+    if wakeRequested { interrupt() }
     return calls
   }
 
@@ -343,6 +345,8 @@ extension EventLoop {
   private func deliver(_ data: UInt64, _ flags: UInt32) -> Bool {
     // What the timerfd was set to is over, whatever the clock says: the timers are looked at, and it is set again.
     if data == Self.timerData { armedFor = .min }
+    // What comes from here on has to be shown anew.
+    if data == Self.wakeData { wakeShown = false }
     guard data < Self.timerData, let slot = live(data), let handler = slots[slot].handler else { return false }
     mutex.unlock()
     handler.handle(

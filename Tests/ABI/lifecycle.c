@@ -473,3 +473,34 @@ TEST(what_a_close_discards_is_reported) {
     IS(delivered + discarded, SENT);
     pulsews_client_free(client);
 }
+
+/* A turn with a timer fetches twice: what is posted between the two has its event then, and later posts need another. */
+TEST(a_loop_shows_posts_behind_a_timer) {
+    char why[PULSEWS_ERROR_SIZE];
+    server *s = scripted(SCRIPTS("accept | flood 6000 1000 | go | flood 500 1000 | taken"));
+    pulsews_loop *loop = NULL;
+    pulsews_client *client = NULL, *other = NULL;
+    pulsews_config *config = pulsews_config_create();
+    IS(pulsews_config_set(config, "receive_queue_bytes", "64MiB", why, sizeof why), PULSEWS_OK);
+    IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, why, sizeof why), PULSEWS_OK);
+    IS(pulsews_client_create(url_of(s), config, loop, &client, why, sizeof why), PULSEWS_OK);
+    IS(pulsews_client_create(url_of(s), config, loop, &other, why, sizeof why), PULSEWS_OK);
+    pulsews_config_free(config);
+    struct pollfd look = {pulsews_loop_fd(loop), POLLIN, 0};
+    IS(pulsews_start(client), PULSEWS_OK);
+    int64_t end = now_ns() + SHORT;
+    while (statistic(client, "messages_received") < 6000 && now_ns() < end)
+        IS(pulsews_loop_run_once(loop, PULSEWS_MILLISECONDS(20)), PULSEWS_OK);
+    IS(pulsews_send_with(other, PULSEWS_TEXT, "late", 4, 0, PULSEWS_MILLISECONDS(20), 0, NULL), PULSEWS_OK);
+    tell_server(s, "go");
+    await_record(s, 1, "taken", "");
+    usleep(50000);
+    do {
+        IS(pulsews_loop_run_once(loop, 0), PULSEWS_OK);
+        if (statistic(client, "messages_received") >= 6500) break;
+    } while (poll(&look, 1, 1000) == 1);
+    IS((int64_t)statistic(client, "messages_received"), 6500);
+    pulsews_client_free(client);
+    pulsews_client_free(other);
+    pulsews_loop_free(loop);
+}
