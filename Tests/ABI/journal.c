@@ -777,3 +777,40 @@ TEST(a_truncated_journal_keeps_what_is_whole) {
     expect_refusal(file, "is not a journal");
     remove_journal();
 }
+
+/* Each event has the ids of its own cause. */
+TEST(events_of_two_causes_share_no_ids) {
+    new_journal();
+    pulsews_client *client = make_client(
+        refusing_port(), OPTIONS("reconnect_base_delay=20s", "events=true", option, "message_queue_size=2"));
+    IS(pulsews_start(client), PULSEWS_OK);
+    EVENT(client, "\"state\":\"reconnecting\"");
+    for (int i = 0; i < 5; i++) send_text(client, "x");
+    IS(pulsews_purge(client), 2);
+    /* The first was told at once, and the others were not. */
+    EVENT(client, "\"cause\":\"drop_oldest\"", "\"messages\":1,", "\"ids\":[[1,1]]");
+    EVENT(client, "\"cause\":\"drop_oldest\"", "\"messages\":2,", "\"ids\":[[2,3]]");
+    EVENT(client, "\"cause\":\"purge\"", "\"messages\":2,", "\"ids\":[[4,5]]");
+    pulsews_client_free(client);
+    remove_journal();
+}
+
+static void drop_three(void) {
+    pulsews_client *client = make_client(
+        1, OPTIONS(FAST, option, "message_queue_size=2", "message_queue_policy=drop_newest"));
+    for (int i = 1; i <= 5; i++) IS(send_now(client, "x"), i);
+}
+
+/* It is killed when the fifth message is written down as dropped, and its id is not yet as taken. */
+TEST(a_kill_behind_a_dropped_message_loses_no_other) {
+    new_journal();
+    in_killed_process(drop_three);
+    uint64_t words[4] = {4, ~(uint64_t)4, 4, ~(uint64_t)4};
+    int descriptor = open(file, O_WRONLY);
+    IS(pwrite(descriptor, words, sizeof words, 160), sizeof words);
+    close(descriptor);
+    pulsews_client *client = make_client(1, OPTIONS(FAST, option));
+    EVENT(client, "\"event\":\"journal\"", "\"recovered\":2,", "\"dropped\":2,\"dropped_ids\":[[3,4]]");
+    pulsews_client_free(client);
+    remove_journal();
+}

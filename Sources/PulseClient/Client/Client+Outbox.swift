@@ -172,7 +172,7 @@ extension Client {
         json.add("\"last_id\":\(news.lastID),\"cause\":\(json: why)")
         if let journal {
           json.add(",\"ids\":")
-          add(journal.newsOf(news.cause.fate), to: &json)
+          add(journal.newsOf(news.cause.fate, cause: news.cause.rawValue), to: &json)
         }
         report(json + "}")
       }

@@ -222,8 +222,8 @@ package final class Journal {
   }
 
   /// It is not sent any more. If the process ends before the application knows, the next one tells of it.
-  package func discarded(_ id: UInt64, _ fate: Fate) {
-    if keepsNews { news.add(id, Journal.kind(fate)) }
+  package func discarded(_ id: UInt64, _ fate: Fate, cause: UInt8 = 0) {
+    if keepsNews { news.add(id, Journal.kind(fate), cause) }
     done(id)
   }
 
@@ -231,8 +231,8 @@ package final class Journal {
     fate == .failed ? JournalNews.Kind.failed : fate == .dropped ? JournalNews.Kind.dropped : JournalNews.Kind.expired
   }
 
-  /// The ids with this fate that no event tells of yet.
-  package func newsOf(_ fate: Fate) -> Rows { news.open(Journal.kind(fate)) }
+  /// The ids with this fate, of this cause, that no event tells of yet.
+  package func newsOf(_ fate: Fate, cause: UInt8 = 0) -> Rows { news.open(Journal.kind(fate), cause) }
 
   /// An event with all that was discarded so far is on its way to the application.
   package func newsIsQueued() { news.seal() }

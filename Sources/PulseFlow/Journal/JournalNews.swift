@@ -25,6 +25,8 @@ struct JournalNews {
 
   private let memory: UnsafeMutableRawPointer
   private var marks = [Mark](repeating: .free, count: JournalNews.capacity)
+  /// Of open rows: each cause has an event of its own.
+  private var causes = [UInt8](repeating: 0, count: JournalNews.capacity)
   private var latest = 0
 
   /// `memory`: the first page.
@@ -46,8 +48,13 @@ struct JournalNews {
   mutating func inherit(highest: UInt64) -> [Row] {
     var rows: [Row] = []
     for row in 0..<JournalNews.capacity {
-      let found = Row(kind: word(row, 0), first: word(row, 1), last: word(row, 2))
+      var found = Row(kind: word(row, 0), first: word(row, 1), last: word(row, 2))
       guard found.last > 0 else { continue }
+      if found.last == highest &+ 1 && found.first <= highest {
+        // The process ended before it noted that this id is taken; the application did not get it.
+        found.last = highest
+        pulse_publish64(place(row) + 16, highest)
+      }
       guard found.kind >= Kind.failed, found.kind <= Kind.expired, found.first > 0, found.first <= found.last,
         found.last <= highest
       else {
@@ -62,12 +69,12 @@ struct JournalNews {
   }
 
   /// The process may end at any of these writes: a row counts when its last id is there.
-  mutating func add(_ id: UInt64, _ kind: UInt64, isInherited: Bool = false) {
+  mutating func add(_ id: UInt64, _ kind: UInt64, _ cause: UInt8 = 0, isInherited: Bool = false) {
     let mark: Mark = isInherited ? .inherited : .open
-    if extend(latest, id, kind, mark) { return }
+    if extend(latest, id, kind, cause, mark) { return }
     var free: Int?
     for row in 0..<JournalNews.capacity {
-      if extend(row, id, kind, mark) {
+      if extend(row, id, kind, cause, mark) {
         latest = row
         return
       }
@@ -81,11 +88,12 @@ struct JournalNews {
     pulse_publish64(place(free) + 8, id)
     pulse_publish64(place(free) + 16, id)
     marks[free] = mark
+    causes[free] = cause
     latest = free
   }
 
-  private func extend(_ row: Int, _ id: UInt64, _ kind: UInt64, _ mark: Mark) -> Bool {
-    guard marks[row] == mark, word(row, 0) == kind else { return false }
+  private func extend(_ row: Int, _ id: UInt64, _ kind: UInt64, _ cause: UInt8, _ mark: Mark) -> Bool {
+    guard marks[row] == mark, causes[row] == cause, word(row, 0) == kind else { return false }
     if word(row, 2) &+ 1 == id {
       pulse_publish64(place(row) + 16, id)
     } else if word(row, 1) == id &+ 1 {
@@ -97,9 +105,9 @@ struct JournalNews {
   }
 
   /// Those that no event tells of yet.
-  func open(_ kind: UInt64) -> Journal.Rows {
+  func open(_ kind: UInt64, _ cause: UInt8) -> Journal.Rows {
     var rows = Journal.Rows()
-    for row in 0..<JournalNews.capacity where marks[row] == .open && word(row, 0) == kind {
+    for row in 0..<JournalNews.capacity where marks[row] == .open && causes[row] == cause && word(row, 0) == kind {
       rows.add(word(row, 1), word(row, 2))
     }
     return rows

@@ -36,7 +36,7 @@ package struct FateBook {
     case .failed: failed &+= 1
     case .sent: break
     }
-    if flags & (OutboxFlag.report | OutboxFlag.journaled) != 0 { tell(id, flags, fate) }
+    if flags & (OutboxFlag.report | OutboxFlag.journaled) != 0 { tell(id, flags, cause) }
     if recent.isEmpty { makeRecent() }
     hasNews = true
     let place = Int(cause.rawValue)
@@ -45,11 +45,11 @@ package struct FateBook {
     recent[place].count &+= 1
   }
 
-  private mutating func tell(_ id: UInt64, _ flags: UInt32, _ fate: Fate) {
+  private mutating func tell(_ id: UInt64, _ flags: UInt32, _ cause: DiscardCause) {
     if flags & OutboxFlag.journaled != 0 {
-      journal?.discarded(id, fate)
+      journal?.discarded(id, cause.fate, cause: cause.rawValue)
     }
-    if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: fate)) }
+    if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: cause.fate)) }
   }
 
   /// A message of an earlier process, which another event tells of.
