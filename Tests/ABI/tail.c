@@ -3,6 +3,7 @@
  * A consumer that is slow, and a connection that ends meanwhile: it gets all that had arrived, and learns the true end. */
 #define _GNU_SOURCE
 #include "harness.h"
+#include <malloc.h>
 #include <poll.h>
 
 #define FAST "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true"
@@ -198,4 +199,46 @@ TEST(a_change_of_the_endpoint_takes_nothing_away) {
     IS(texts, TEXTS);
     IS((int64_t)statistic(client, "received_discarded"), 0);
     pulsews_client_free(client);
+
+/* The end has its one event together with what fills the queue: the process did not run meanwhile. */
+TEST(the_tail_waits_when_its_end_came_along) {
+    char why[PULSEWS_ERROR_SIZE];
+    server *s = scripted(SCRIPTS("deflate | go | flood 5000 200 | close 1000 bye | taken | cut", "accept | text end"));
+    pulsews_loop *loop = NULL;
+    pulsews_client *client = NULL;
+    pulsews_config *config = pulsews_config_create();
+    const char *const options[] = {"receive_queue_bytes", "64KiB", "compression", "true", "reconnect_base_delay", "10ms"};
+    for (int i = 0; i < 6; i += 2) IS(pulsews_config_set(config, options[i], options[i + 1], why, sizeof why), PULSEWS_OK);
+    IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, why, sizeof why), PULSEWS_OK);
+    IS(pulsews_client_create(url_of(s), config, loop, &client, why, sizeof why), PULSEWS_OK);
+    pulsews_config_free(config);
+    IS(pulsews_start(client), PULSEWS_OK);
+    int64_t end = now_ns() + SHORT;
+    while (statistic(client, "connections") < 1 && now_ns() < end)
+        IS(pulsews_loop_run_once(loop, PULSEWS_MILLISECONDS(20)), PULSEWS_OK);
+    tell_server(s, "go");
+    await_record(s, 1, "end", "");
+    while (statistic(client, "connections") < 2 && now_ns() < end)
+        IS(pulsews_loop_run_once(loop, PULSEWS_MILLISECONDS(20)), PULSEWS_OK);
+    IS((int64_t)statistic(client, "connections"), 2);
+    struct taken t = {0};
+    take_slowly(client, &t, 200);
+    IS(t.texts, 5000);
+    pulsews_client_free(client);
+    pulsews_loop_free(loop);
+}
+
+TEST(a_client_with_a_tail_is_freed) {
+    size_t first = 0, last = 0;
+    for (int i = 0; i < 8; i++) {
+        server *s = scripted(SCRIPTS("deflate | flood 1000 16000 | taken | cut", "accept"));
+        pulsews_client *client = connected(s, "ws", QUEUE, "compression=true");
+        await_statistic(client, "connections", 2);
+        pulsews_client_free(client);
+        struct mallinfo2 now = mallinfo2();
+        last = now.uordblks + now.hblkhd;
+        if (i == 1) first = last;
+    }
+    fprintf(stderr, "%zu bytes after two clients, %zu after eight\n", first, last);
+    CHECK(last < first + 400000);
 }

@@ -206,6 +206,8 @@ extension Client {
     mutex.lock()
     closeStarted = true
     isClosedForGood = true
+    // It holds this client.
+    tail = nil
     leaveSuccessor()
     connection?.lingers = false
     connection?.end(closedByCaller())

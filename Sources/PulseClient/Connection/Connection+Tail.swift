@@ -23,6 +23,11 @@ extension Connection {
     becomeTail()
   }
 
+  /// The end had its event before reading paused: there will be no other.
+  func pauseAtEnd() {
+    if readingPaused && phase == .open && (inputIsEnding || brokenWrite != nil) { becomeTail() }
+  }
+
   /// Nothing happens if the client has no place for it, or the end has not arrived.
   func becomeTail() {
     guard client.takesTail(of: self) else { return }

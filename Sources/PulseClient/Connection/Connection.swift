@@ -178,7 +178,10 @@ final class Connection: EventHandler, @unchecked Sendable {
         if holdsExpired { return leaveLate() }
         flush()
       }
-      if (readable || hangup || overTLS) && !readsAgain { readInput() }
+      if (readable || hangup || overTLS) && !readsAgain {
+        readInput()
+        pauseAtEnd()
+      }
     case .resolving, .connecting, .ended:
       break
     }
@@ -229,6 +232,7 @@ final class Connection: EventHandler, @unchecked Sendable {
         readsAgain = false
         if readingPaused && brokenWrite != nil { return becomeTail() }
         readInput()
+        pauseAtEnd()
         if let brokenWrite, stream != nil, !readingPaused, !readsAgain { readingIsOver(Failure(brokenWrite)) }
       }
     default:
