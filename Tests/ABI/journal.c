@@ -814,3 +814,29 @@ TEST(a_kill_behind_a_dropped_message_loses_no_other) {
     pulsews_client_free(client);
     remove_journal();
 }
+
+/* The file has room for some 160 rows; the event has all. Once it is taken the file has none of them to tell. */
+TEST(an_event_lists_more_ids_than_the_file) {
+    new_journal();
+    pulsews_client *client = make_client(
+        refusing_port(), OPTIONS("reconnect_base_delay=20s", "events=true", option, "message_queue_size=1000"));
+    pulsews_message message;
+    uint64_t unlisted = 1;
+    int64_t rows = 0;
+    for (int i = 0; i < 600; i++)
+        IS(pulsews_send_with(client, PULSEWS_TEXT, "x", 1, 0, i % 2 ? PULSEWS_MILLISECONDS(200) : -1, 0, NULL), PULSEWS_OK);
+    IS(pulsews_start(client), PULSEWS_OK);
+    while (rows < 300) {
+        const char *at = strstr(EVENT(client, "\"event\":\"expired\""), "\"ids\":[");
+        CHECK(at != NULL);
+        for (at += 7; (at = strchr(at, '[')) != NULL; at++) rows++; /* the events have no other lists */
+    }
+    IS(rows, 300);
+    IS(pulsews_recv(client, &message, 0), PULSEWS_ETIMEOUT);
+    int descriptor = open(file, O_RDONLY);
+    IS(pread(descriptor, &unlisted, sizeof unlisted, 192), sizeof unlisted);
+    close(descriptor);
+    IS((int64_t)unlisted, 0);
+    pulsews_client_free(client);
+    remove_journal();
+}

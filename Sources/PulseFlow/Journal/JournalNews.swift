@@ -28,6 +28,12 @@ struct JournalNews {
   /// Of open rows: each cause has an event of its own.
   private var causes = [UInt8](repeating: 0, count: JournalNews.capacity)
   private var latest = 0
+  /// Open ones that found no row, for the event: the file has their number only, in `unlisted`. Three numbers for each:
+  /// kind and cause, first, last.
+  private var spilled: [UInt64] = []
+  private static let mostSpilled = 4096
+  private var openUnlisted: UInt64 = 0
+  private var queuedUnlisted: UInt64 = 0
 
   /// `memory`: the first page.
   init(_ memory: UnsafeMutableRawPointer) { self.memory = memory + JournalNews.start }
@@ -82,6 +88,7 @@ struct JournalNews {
     }
     guard let free else {
       unlisted &+= 1
+      if !isInherited { spill(id, kind, cause) }
       return
     }
     pulse_publish64(place(free), kind)
@@ -90,6 +97,19 @@ struct JournalNews {
     marks[free] = mark
     causes[free] = cause
     latest = free
+  }
+
+  @inline(never)
+  private mutating func spill(_ id: UInt64, _ kind: UInt64, _ cause: UInt8) {
+    openUnlisted &+= 1
+    let count = spilled.count
+    if count > 0, spilled[count - 3] == kind << 8 | UInt64(cause), spilled[count - 1] &+ 1 == id {
+      spilled[count - 1] = id
+    } else if count < JournalNews.mostSpilled * 3 {
+      spilled.append(kind << 8 | UInt64(cause))
+      spilled.append(id)
+      spilled.append(id)
+    }
   }
 
   private func extend(_ row: Int, _ id: UInt64, _ kind: UInt64, _ cause: UInt8, _ mark: Mark) -> Bool {
@@ -110,19 +130,32 @@ struct JournalNews {
     for row in 0..<JournalNews.capacity where marks[row] == .open && causes[row] == cause && word(row, 0) == kind {
       rows.add(word(row, 1), word(row, 2))
     }
+    var place = 0
+    while place < spilled.count {
+      if spilled[place] == kind << 8 | UInt64(cause) { rows.add(spilled[place + 1], spilled[place + 2]) }
+      place += 3
+    }
     return rows
   }
 
   /// An event that tells of all that came so far is on its way to the application.
   mutating func seal() {
     for row in 0..<JournalNews.capacity where marks[row] == .open { marks[row] = .queued }
+    queuedUnlisted &+= openUnlisted
+    openUnlisted = 0
+    spilled = []
   }
 
-  mutating func forgetQueued() { forget(.queued) }
+  mutating func forgetQueued() {
+    forget(.queued)
+    if queuedUnlisted > 0 { unlisted = unlisted > queuedUnlisted ? unlisted &- queuedUnlisted : 0 }
+    queuedUnlisted = 0
+  }
 
   mutating func forgetInherited() {
     forget(.inherited)
-    unlisted = 0
+    let own = openUnlisted &+ queuedUnlisted
+    if unlisted != own { unlisted = own }
   }
 
   private mutating func forget(_ mark: Mark) {
