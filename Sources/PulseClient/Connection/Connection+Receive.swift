@@ -171,7 +171,7 @@ extension Connection {
         answerPing(payload)
         if stream == nil { break reading }
       case .pong(let payload):
-        pongArrived(payload)
+        if !isTail { pongArrived(payload) }
       case .close(let code, let reason):
         if wasEmpty && !inbox.isEmpty { client.wake() }
         if !isTail { peerClosed(code, reason) }
