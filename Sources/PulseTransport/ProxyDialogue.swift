@@ -101,7 +101,7 @@ struct ProxyDialogue {
 
   var isReadingBody: Bool { state == .body }
 
-  mutating func sent(_ count: Int) { outgoing.removeFirst(min(max(count, 0), outgoing.count)) }
+  mutating func sent(_ count: Int) { outgoing = [UInt8](outgoing[min(max(count, 0), outgoing.count)...]) }
 
   /// At most `wanted` bytes.
   mutating func receive(_ bytes: UnsafeRawBufferPointer) -> Progress {

@@ -199,6 +199,7 @@ TEST(a_change_of_the_endpoint_takes_nothing_away) {
     IS(texts, TEXTS);
     IS((int64_t)statistic(client, "received_discarded"), 0);
     pulsews_client_free(client);
+}
 
 /* The end has its one event together with what fills the queue: the process did not run meanwhile. */
 TEST(the_tail_waits_when_its_end_came_along) {

@@ -147,6 +147,14 @@ extension Client {
       kind == MessageCode.text ? .text : .binary, payload, id: lastID, flags: flags, expiresAt: expiresAt)
   }
 
+  /// The same where one more call does not count.
+  @inline(never)
+  private func frameSlowly(
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, on connection: Connection
+  ) {
+    frame(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
+  }
+
   /// `following`: only if no other message was accepted since that one, which may happen while the call waits.
   @inline(never)
   private func acceptSlowly(
@@ -165,7 +173,7 @@ extension Client {
       else { return .notConnected }
       if connection.session.stage == .login { noteLogin([UInt8](payload), on: connection) }
       journal?.skip(lastID &+ 1)
-      frame(kind, payload, flags: kept | OutboxFlag.liveOnly | SendFlag.first, expiresAt: .max, on: connection)
+      frameSlowly(kind, payload, flags: kept | OutboxFlag.liveOnly | SendFlag.first, expiresAt: .max, on: connection)
       noteMessage()
       connection.flushSoon()
       return .ok
@@ -184,7 +192,7 @@ extension Client {
     if isDirect, overtakes, let connection, connection.takesNow(expiresAt: expiresAt),
       keep(kind, payload, flags: kept, expiresAt: expiresAt)
     {
-      frame(kind, payload, flags: kept, expiresAt: expiresAt, on: connection)
+      frameSlowly(kind, payload, flags: kept, expiresAt: expiresAt, on: connection)
       connection.flushSoon()
       return .ok
     }
@@ -212,7 +220,7 @@ extension Client {
       let isNext = outbox.isEmpty || flags & OutboxFlag.liveOnly != 0
       if isNext && connection.takesNow(expiresAt: expiresAt) && limiter?.admit(now) != false {
         _ = keep(kind, payload, flags: flags, expiresAt: expiresAt)
-        frame(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
+        frameSlowly(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
         connection.flushSoon()
         return .ok
       }

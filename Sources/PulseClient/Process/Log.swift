@@ -95,7 +95,9 @@ package enum Log {
 
   private static func compact(_ shared: Shared) {
     if shared.first < 64 || shared.first * 2 < shared.lines.count { return }
-    shared.lines.removeFirst(shared.first)
+    var kept: [Line] = []
+    for index in shared.first..<shared.lines.count { kept.append(shared.lines[index]) }
+    shared.lines = kept
     shared.first = 0
   }
 

@@ -118,7 +118,9 @@ package final class LoopHost: @unchecked Sendable {
 
   func remove(_ linger: Linger) {
     mutex.lock()
-    lingering.removeAll { $0 === linger }
+    var index = 0
+    while index < lingering.count && lingering[index] !== linger { index += 1 }
+    if index < lingering.count, let last = lingering.popLast(), last !== linger { lingering[index] = last }
     mutex.unlock()
   }
 

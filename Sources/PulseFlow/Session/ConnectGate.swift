@@ -171,7 +171,9 @@ package final class ConnectGate {
 
   /// Also forgets the hosts about which nothing needs to be known any more: names change over a month.
   private func hostForRequest(_ key: [UInt8], _ now: Int64) -> Host {
-    hosts.removeAll { $0.isIdle(now) }
+    var known: [Host] = []
+    for host in hosts where !host.isIdle(now) { known.append(host) }
+    hosts = known
     for host in hosts where host.key == key { return host }
     let host = Host(key)
     hosts.append(host)
