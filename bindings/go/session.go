@@ -62,20 +62,18 @@ func (c *Conn) Disconnect(ctx context.Context) error {
 		}
 		<-ctx.Done() // its deadline is over, though that may not be noticed yet
 	case <-ctx.Done():
+		if ctx.Err() == context.DeadlineExceeded {
+			// The library's call has the same deadline, and gives up by itself what waits.
+			if err := <-result; err != errLate {
+				return err
+			}
+			return ctx.Err()
+		}
 		c.turning.Lock()
-		var unsent error
 		if c.turns == turn {
-			unsent = c.disconnect(0)
+			c.disconnect(0)
 		}
 		c.turning.Unlock()
-		select {
-		case err := <-result: // the other call may have learned it
-			unsent = errors.Join(unsent, err)
-		default:
-		}
-		if errors.Is(unsent, ErrUnsent) && ctx.Err() == context.DeadlineExceeded {
-			return errors.Join(ctx.Err(), ErrUnsent)
-		}
 	}
 	return ctx.Err()
 }
