@@ -121,8 +121,12 @@ extension Connection {
         break reading
       case .message(let message):
         if !Client.hasMemory(for: message.payload.count) {
+          if isTail {
+            client.discardReceived()
+            continue
+          }
           if wasEmpty && !inbox.isEmpty { client.wake() }
-          if !isTail { wireFailed(.noMemory) }
+          wireFailed(.noMemory)
           return chunk.count
         }
         if discards {

@@ -63,6 +63,8 @@ extension Connection {
     if let problem = wire?.failure {
       client.log(.error) { "\(self.url.redacted): what came before the end can't be read any further: \(problem.text)" }
     }
+    // Those for which there was no memory.
+    if !client.closeStarted { client.reportDiscarded() }
     addCompression()
     wire = nil
     client.tail = nil
