@@ -124,3 +124,41 @@ TEST(busy_peers_outlive_a_loop_that_was_not_driven) {
     pulsews_loop_free(loop);
     pulsews_config_free(config);
 }
+
+/* Reading had paused, goes on, and the process stops before it has read: what waits there is a sign of life. */
+TEST(what_waited_in_a_pause_is_read_before_a_deadline) {
+    enum { TEXTS = 3000 };
+    pulsews_loop *loop = NULL;
+    pulsews_client *client = NULL;
+    pulsews_config *config = pulsews_config_create();
+    pulsews_message m;
+    server *s = scripted(SCRIPTS("accept | mute | flood 3000 200"));
+    IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0), PULSEWS_OK);
+    static const char *const options[][2] = {{"receive_queue_bytes", "64KiB"}, {"heartbeat_interval", "100ms"},
+                                             {"heartbeat_timeout", "500ms"}, {"reconnect_base_delay", "10s"}};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        IS(pulsews_config_set(config, options[i][0], options[i][1], NULL, 0), PULSEWS_OK);
+    IS(pulsews_client_create(url_of(s), config, loop, &client, NULL, 0), PULSEWS_OK);
+    IS(pulsews_start(client), PULSEWS_OK);
+    double pings = 0;
+    while (statistic(client, "reading_pauses") == 0 || statistic(client, "pings_sent") < pings + 2) {
+        if (statistic(client, "reading_pauses") == 0) pings = statistic(client, "pings_sent");
+        IS(pulsews_loop_run_once(loop, PULSEWS_MILLISECONDS(10)), PULSEWS_OK);
+    }
+    int taken = 0;
+    /* Until there is room again, and not one more: the next call would read itself. */
+    for (char status[16384] = ""; !strstr(status, "\"reading_paused\":false"); taken++) {
+        CHECK(taken < TEXTS && pulsews_recv(client, &m, 0) == PULSEWS_OK);
+        CHECK(pulsews_status_json(client, status, sizeof status) > 0);
+    }
+    poll(NULL, 0, 1000);
+    for (int64_t end = now_ns() + SHORT; taken < TEXTS;) {
+        CHECK(now_ns() < end);
+        IS(pulsews_loop_run_once(loop, 0), PULSEWS_OK);
+        IS(pulsews_client_state(client), PULSEWS_CONNECTED);
+        while (pulsews_recv(client, &m, 0) == PULSEWS_OK) taken++;
+    }
+    pulsews_client_free(client);
+    pulsews_loop_free(loop);
+    pulsews_config_free(config);
+}

@@ -31,8 +31,8 @@ extension Connection {
     let options = client.options
     // What had arrived by then was read, however long this process did not run.
     let now = host.loop.turnTime
-    // While the consumer makes reading pause, silence says nothing about the peer.
-    if readingPaused {
+    // While the consumer makes reading pause, and until what came meanwhile was read, silence says nothing about the peer.
+    if hasUnread {
       lastReceivedAt = now
       serverHeartbeatAt = now
     }
@@ -46,7 +46,7 @@ extension Connection {
       return
     }
     if options.serverHeartbeatTimeout > 0 && now &- serverHeartbeatAt >= options.serverHeartbeatTimeout
-      && phase == .open && !readsAgain
+      && phase == .open
     {
       leave(
         Failure(

@@ -25,7 +25,7 @@ extension Connection {
       var wasFull = false
       switch stream.read(into: host.readBuffer) {
       case .bytes(let count):
-        lastReceivedAt = host.loop.turnTime
+        lastReceivedAt = max(lastReceivedAt, host.loop.turnTime)
         client.statistics.bytesReceived &+= UInt64(count)
         wasFull = count == host.readBuffer.count
         let chunk = UnsafeMutableRawBufferPointer(rebasing: host.readBuffer[0..<count])
