@@ -6,6 +6,7 @@
 #include "support.h"
 #include "wire.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -47,7 +48,7 @@ static int is_there(int descriptor) {
     char bytes[4096];
     ssize_t got;
     while ((got = recv(descriptor, bytes, sizeof bytes, MSG_DONTWAIT)) > 0) {}
-    return got < 0;
+    return got < 0 && errno == EAGAIN;
 }
 
 static int write_all(int descriptor, struct bytes *out) {
@@ -101,7 +102,9 @@ static void serve(struct consumer *c, int descriptor) {
     if (way == 0) add_frame(&w, 8, "\x03\xe8" "bye", 5, &out);
     write_all(descriptor, &out);
     if (way == 2) {
-        while (ioctl(descriptor, TIOCOUTQ, &waiting) == 0 && waiting > 0) nap(1);
+        /* What a connection that was reset did not take stays in the count. */
+        while (is_there(descriptor) && ioctl(descriptor, TIOCOUTQ, &waiting) == 0 && waiting > 0) nap(1);
+        if (waiting > 0) c->left++;
         struct linger now = {1, 0};
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     } else {
