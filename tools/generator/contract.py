@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads contract/, checks it, and adds what follows from it: names in other languages, numbers, ranges in words."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import sys
+from decimal import Decimal
+from typing import Any, NoReturn
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Row = dict[str, Any]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "contract"
+
+# Column -> type, and those that every row must have.
+COLUMNS: dict[str, tuple[dict[str, type], str]] = {
+    "option": (
+        dict(name=str, group=str, kind=str, form=str, default=str, minimum=str, maximum=str, zero=str, words=list,
+             words_of=str, allowed=str, length=int, most=int, places=list, secret=bool, example=str, swift=str, python=str, go=str,
+             go_words=list, go_meanings=list, param=str, go_note=str, meaning=str),
+        "name group kind meaning"),
+    "hundred": (dict(code=int, meaning=str, **{"class": str}), "code meaning"),
+    "error": (
+        dict(name=str, code=int, text=str, detail=str, retryable=bool, ends=bool, final=bool, swift=str, go=str,
+             **{"class": str}),
+        "name code text retryable swift go"),
+    "statistic": (dict(name=str, kind=str, unit=str, meaning=str, value=str), "name kind unit meaning"),
+    "state": (dict(name=str, number=int, meaning=str), "name number meaning"),
+    "transition": (dict(event=str, to=str, meaning=str, **{"from": str}), "from event to meaning"),
+    "event": (dict(name=str, meaning=str, note=str, like=str, keys=list), "name meaning keys"),
+    "key": (dict(name=str, type=str, meaning=str, null=bool, when=str), "name type meaning"),
+    "function": (dict(name=str, since=str, result=str, arguments=list, quick=bool), "name since result arguments"),
+    "group": (dict(name=str, comment=str, constants=list), "name comment constants"),
+    "constant": (dict(name=str, value=int, meaning=str), "name value meaning"),
+    "preset": (dict(text=str, base=str, options=dict), "options"),
+}
+KINDS = ("duration", "size", "integer", "number", "boolean", "choice", "text", "header", "list")
+FORMS = {"text": ("path", "text", "template", "json_path", "own"), "list": ("template", "pattern", "json_path", "own"),
+         "header": ("own",)}
+KEY_TYPES = ("word", "text", "integer", "id", "ids", "seconds", "boolean")
+UNITS = {"": 1_000_000_000, "ns": 1, "us": 1000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000,
+         "h": 3_600_000_000_000, "d": 86_400_000_000_000}
+SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+ACRONYMS = {"ttl": "TTL", "ca": "CA", "sha256": "SHA256", "tls": "TLS", "url": "URL", "id": "ID"}
+
+
+def fail(text: str) -> NoReturn:
+    sys.exit(f"contract: {text}")
+
+
+def camel(name: str) -> str:
+    """close_timeout -> closeTimeout."""
+    first, *rest = re.split(r"[_.-]", name)
+    return first + "".join(ACRONYMS.get(part, part[:1].upper() + part[1:]) for part in rest)
+
+
+def pascal(name: str) -> str:
+    """ca_file -> CAFile."""
+    return "".join(ACRONYMS.get(part, part[:1].upper() + part[1:]) for part in re.split(r"[_.-]", name))
+
+
+def number(kind: str, text: str, where: str) -> int:
+    """As the library keeps it: nanoseconds, bytes, a whole number, or thousandths."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", text)
+    if not match:
+        fail(f"{where}: {text!r} is not a number with a unit")
+    digits, unit = match.groups()
+    unit = "d" if unit in ("day", "days") else unit
+    units = {"duration": UNITS, "size": SIZES}.get(kind, {"": 1000 if kind == "number" else 1})
+    if unit not in units:
+        fail(f"{where}: {kind} has no unit {unit!r}")
+    value = Decimal(digits) * units[unit]
+    if value != int(value):
+        fail(f"{where}: {text!r} is not whole")
+    return int(value)
+
+
+def check_row(kind: str, row: Row, where: str) -> None:
+    types, needed = COLUMNS[kind]
+    for name, value in row.items():
+        if name not in types:
+            fail(f"{where}: there is no column {name!r}; there are {', '.join(types)}")
+        if not isinstance(value, types[name]) or (types[name] is int and isinstance(value, bool)):
+            fail(f"{where}: {name} is of type {type(value).__name__}, not {types[name].__name__}")
+    for name in needed.split():
+        if name not in row:
+            fail(f"{where}: column {name} is missing")
+
+
+def read(name: str, *kinds: str) -> list[list[Row]]:
+    path = FOLDER / name
+    try:
+        data = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as problem:
+        fail(f"{path}: {problem}")
+    if unknown := set(data) - set(kinds):
+        fail(f"{path}: unknown table {', '.join(sorted(unknown))}")
+    for kind in kinds:
+        seen = set()
+        for row in data.get(kind, []):
+            where = f"{name}: {kind} {row.get('name', row.get('code', ''))}"
+            check_row(kind, row, where)
+            mark = row.get("name", row.get("code", repr(row)))
+            if mark in seen:
+                fail(f"{where} stands twice")
+            seen.add(mark)
+    return [data.get(kind, []) for kind in kinds]
+
+
+class Contract:
+    """All tables, each a list of rows."""
+
+    def __init__(self) -> None:
+        self.version = self._version()
+        self.presets = self._presets()
+        self.options, = read("options.toml", "option")
+        for row in self.options:
+            self._complete(row)
+        self.known = {row["name"]: row for row in self.options}
+        self._check_presets()
+        self.hundreds, self.errors = read("errors.toml", "hundred", "error")
+        self._check_errors()
+        self.statistics, = read("statistics.toml", "statistic")
+        for row in self.statistics:
+            if row["kind"] not in ("counter", "gauge"):
+                fail(f"statistics.toml: {row['name']}: kind is counter or gauge")
+            if row["kind"] == "gauge" and "value" not in row:
+                fail(f"statistics.toml: {row['name']}: a gauge needs a value")
+        self.states, self.transitions = read("states.toml", "state", "transition")
+        self.events, = read("events.toml", "event")
+        self._check_events()
+        self.functions, = read("functions.toml", "function")
+        self.groups, = read("constants.toml", "group")
+        for group in self.groups:
+            for row in group["constants"]:
+                check_row("constant", row, f"constants.toml: {group['name']}")
+                row["meaning"] = row["meaning"].replace("${events}", ", ".join(one["name"] for one in self.events))
+
+    @staticmethod
+    def _version() -> tuple[int, int, int]:
+        head = (ROOT / "include" / "pulsews.h").read_text()
+        major, minor, patch = (re.search(rf"^#define PULSEWS_VERSION_{part} (\d+)$", head, re.M)
+                               for part in ("MAJOR", "MINOR", "PATCH"))
+        if not major or not minor or not patch:
+            fail("include/pulsews.h does not state the version")
+        return int(major[1]), int(minor[1]), int(patch[1])
+
+    # ---- Options
+
+    def _complete(self, row: Row) -> None:
+        name, kind = row["name"], row["kind"]
+        where = f"options.toml: {name}"
+        if kind not in KINDS:
+            fail(f"{where}: kind {kind!r} is none of {', '.join(KINDS)}")
+        forms = FORMS.get(kind, ())
+        if row.setdefault("form", "") not in (forms or ("",)):
+            fail(f"{where}: form of a {kind} is one of {', '.join(forms) or 'none'}")
+        row.setdefault("default", "")
+        row.setdefault("places", [])
+        row["key"] = camel(name)
+        row["least"] = row["greatest"] = 0
+        if kind in UNITS_OF or "minimum" in row:
+            self._complete_number(row, where)
+        if kind == "boolean":
+            row["allowed"] = "true or false"
+        if row.get("words_of") == "presets":
+            row["words"] = [preset["name"] for preset in self.presets]
+        if "words" in row:
+            *most, last = row["words"]
+            row["allowed"] = f"{', '.join(most)} or {last}" if most else last
+        if kind == "choice" and row["default"] not in row.get("words", ()):
+            fail(f"{where}: the default is none of the words")
+        if len(row.get("go_words", row.get("words", ()))) != len(row.get("words", ())):
+            fail(f"{where}: as many go_words as words")
+        if "allowed" not in row:
+            fail(f"{where}: column allowed is missing")
+        if row["form"] in ("own", "text") and "example" not in row:
+            fail(f"{where}: column example is missing")
+        if "length" in row:
+            row["greatest"] = row["length"]
+
+    def _complete_number(self, row: Row, where: str) -> None:
+        kind, zero = row["kind"], row.get("zero")
+        if "minimum" not in row or "maximum" not in row:
+            fail(f"{where}: a {kind} has a minimum and a maximum")
+        row["least"], row["greatest"] = (number(kind, row[side], where) for side in ("minimum", "maximum"))
+        row["zero_is_off"] = zero is not None and row["least"] > 0
+        if kind not in UNITS_OF:
+            return
+        if zero is None:
+            row["allowed"] = f"{row['minimum']} to {row['maximum']}"
+        elif row["zero_is_off"]:
+            row["allowed"] = f"0 ({zero}), or {row['minimum']} to {row['maximum']}"
+        else:
+            row["allowed"] = f"0 ({zero}) to {row['maximum']}"
+        value = number(kind, row["default"], where)
+        if not (row["least"] <= value <= row["greatest"] or (value == 0 and row["zero_is_off"])):
+            fail(f"{where}: the default {row['default']} is not allowed")
+        row["value"] = value
+
+    # ---- Presets
+
+    @staticmethod
+    def _presets() -> list[Row]:
+        files: dict[str, Row] = {}
+        for path in sorted((FOLDER / "presets").glob("*.toml"), key=lambda path: path.stem):
+            try:
+                files[path.stem] = tomllib.loads(path.read_text())
+            except tomllib.TOMLDecodeError as problem:
+                fail(f"{path}: {problem}")
+            check_row("preset", files[path.stem], f"presets/{path.name}")
+        found = []
+        for name, row in files.items():
+            if name.startswith("_"):
+                continue
+            if "text" not in row:
+                fail(f"presets/{name}.toml: column text is missing")
+            base = row.get("base")
+            if base is not None and base not in files:
+                fail(f"presets/{name}.toml: there is no {base}.toml")
+            options = {**(files[base]["options"] if base else {}), **row["options"]}
+            found.append({"name": name, "text": row["text"], "options": [
+                (option, value) for option, values in options.items()
+                for value in (values if isinstance(values, list) else [values])]})
+        return found
+
+    def _check_presets(self) -> None:
+        for preset in self.presets:
+            for option, value in preset["options"]:
+                if option not in self.known or option == "preset":
+                    fail(f"preset {preset['name']}: there is no option {option}")
+                if not isinstance(value, str) or "\n" in value:
+                    fail(f"preset {preset['name']}: {option} takes a text of one line")
+
+    # ---- Errors and events
+
+    def _check_errors(self) -> None:
+        hundreds = {row["code"] for row in self.hundreds}
+        codes = [row["code"] for row in self.errors]
+        if codes != sorted(set(codes), reverse=True):
+            fail("errors.toml: codes go down, each once")
+        for row in self.errors:
+            if int(row["code"] / 100) * 100 not in hundreds:
+                fail(f"errors.toml: {row['name']} is of no hundred")
+
+    def _check_events(self) -> None:
+        named = {row["name"]: row for row in self.events}
+        for row in self.events:
+            for key in row["keys"]:
+                check_row("key", key, f"events.toml: {row['name']}")
+                if key["type"] not in KEY_TYPES:
+                    fail(f"events.toml: {row['name']}: {key['name']}: type is one of {', '.join(KEY_TYPES)}")
+            if "like" in row:
+                shape = [(key["name"], key["type"]) for key in row["keys"]]
+                other = named.get(row["like"])
+                if other is None or shape != [(key["name"], key["type"]) for key in other["keys"]]:
+                    fail(f"events.toml: {row['name']} has other keys than {row['like']}")
+
+
+UNITS_OF = ("duration", "size", "integer", "number")

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors, statistics, events, states, presets and the version in Swift."""
+
+from __future__ import annotations
+
+from .contract import Contract, Row, camel
+from .text import Files, cases, swift_head, swift_table
+
+CLIENT = "Sources/PulseClient/Generated"
+FLOW = "Sources/PulseFlow/Generated"
+
+
+def errors(contract: Contract) -> str:
+    rows = contract.errors
+    text = swift_head("PulseText")
+    text += "/// The status codes of the ABI. Values are pinned: they never change and are never used again.\n"
+    text += "package enum StatusCode: Int32, Sendable {\n  case ok = 0\n"
+    text += "".join(f"  case {row['swift']} = {row['code']}\n" for row in rows)
+    text += "}\n\nextension StatusCode {\n"
+    text += "  /// In the order of the header; nil behind the last.\n  package static func at(_ index: Int) -> StatusCode? {\n"
+    text += "    switch index {\n"
+    text += "".join(f"    case {index}: .{row['swift']}\n" for index, row in enumerate(rows))
+    text += "    default: nil\n    }\n  }\n\n"
+    for name, column, doc in (("isRetryable", "retryable", "Trying again, with nothing else changed, can help."),
+                              ("isFinal", "final", "A client does not try again after it, but for option retry_fatal.")):
+        text += f"  /// {doc}\n  package var {name}: Bool {{\n    switch self {{\n"
+        text += f"    case {cases([row['swift'] for row in rows if row.get(column)], '      ')}: true\n"
+        text += "    default: false\n    }\n  }\n\n"
+    text += "  /// Name and text of each.\n  static var texts: TextTable { TextTable(tableText, columns: 2) }\n\n"
+    text += "  @inline(never) private static var tableText: Literal {\n    "
+    text += swift_table(([f"PULSEWS_{row['name']}", row["text"]] for row in rows), "    ") + "\n  }\n}\n"
+    return text
+
+
+def is_kept(row: Row) -> bool:
+    """ClientStatistics has a counter of its own for it."""
+    return "value" not in row or f"statistics.{camel(row['name'])} " in row["value"]
+
+
+def statistics(contract: Contract) -> str:
+    rows = contract.statistics
+    text = swift_head("PulseFlow", "PulseText", "PulseTransport", "PulseWire")
+    text += "/// Counters of a client that are kept nowhere else; the table says what they mean.\nstruct ClientStatistics {\n"
+    text += "".join(f"  var {camel(row['name'])}: UInt64 = 0\n" for row in rows if is_kept(row))
+    text += "}\n\nextension StatisticTable {\n"
+    text += f"  package static var count: Int {{ {len(rows)} }}\n\n"
+    text += "  static func isCounter(_ index: Int) -> Bool {\n    switch index {\n"
+    text += f"    case {', '.join(ranges([index for index, row in enumerate(rows) if row['kind'] == 'counter']))}: true\n"
+    text += "    default: false\n    }\n  }\n\n"
+    text += "  /// Name, unit, meaning.\n  static var texts: TextTable { TextTable(tableText, columns: 3) }\n\n"
+    text += "  @inline(never) private static var tableText: Literal {\n    "
+    text += swift_table(([row["name"], row["unit"], row["meaning"]] for row in rows), "    ") + "\n  }\n}\n\n"
+    text += "extension Client {\n  /// The value of a statistic; NaN if it is not known. `mutex` is held.\n"
+    text += "  func value(_ index: Int, now: Int64) -> Double {\n    switch index {\n"
+    for index, row in enumerate(rows):
+        value = row.get("value", f"Double(statistics.{camel(row['name'])})")
+        text += f"    case {index}: {value}\n"
+    text += "    default: .nan\n    }\n  }\n}\n"
+    return text
+
+
+def ranges(numbers: list[int]) -> list[str]:
+    """1, 2, 3, 7 -> 1...3, 7."""
+    found: list[list[int]] = []
+    for one in numbers:
+        if found and found[-1][1] == one - 1:
+            found[-1][1] = one
+        else:
+            found.append([one, one])
+    return [str(first) if first == last else f"{first}...{last}" for first, last in found]
+
+
+PARAMETERS = {"word": "Literal", "text": "String", "integer": "Int", "id": "UInt64", "ids": "Journal.Rows",
+              "seconds": "Int64", "boolean": "Bool"}
+PARTS = {"word": '"\\#({})"', "text": "\\#(json: {})", "integer": "\\#({})", "id": "\\#({})", "ids": "\\#(rows: {})",
+         "seconds": "\\#(seconds: {})", "boolean": "\\#(boolean: {})"}
+
+
+def method(name: str) -> str:
+    """Some are words of the language."""
+    return f"`{camel(name)}`" if name in ("repeat",) else camel(name)
+
+
+def builder(row: Row, likes: list[str]) -> str:
+    parameters = [f"_ event: Literal = \"{row['name']}\""] if likes else []
+    named = "\\#(event)" if likes else row["name"]
+    steady, more = f'{{"event":"{named}"', ""
+    for key in row["keys"]:
+        name = camel(key["name"])
+        optional = key.get("null") or key.get("when")
+        parameters.append(f"{name}: {PARAMETERS[key['type']]}{'?' if optional else ''}{' = nil' if key.get('when') else ''}")
+        part = f'"{key["name"]}":' + PARTS[key["type"]].format(name)
+        if not optional:
+            if more:
+                more += f'    text.add(#",{part}"#)\n'
+            else:
+                steady += f",{part}"
+            continue
+        more += f'    if let {name} {{ text.add(#",{part}"#) }}'
+        more += f' else {{ text.add(#","{key["name"]}":null"#) }}\n' if key.get("null") else "\n"
+    doc = f"/// Of `{row['name']}`" + (f", and with its name of {', '.join(f'`{name}`' for name in likes)}" if likes else "") + ".\n"
+    text = f"  {doc}  static func {method(row['name'])}(\n    {', '.join(parameters)}\n  ) -> Sentence {{\n"
+    if not more:
+        return text + f'    #"{steady}}}"#\n  }}\n'
+    return text + f'    var text: Sentence = #"{steady}"#\n{more}    text.add("}}")\n    return text\n  }}\n'
+
+
+def events(contract: Contract) -> str:
+    text = swift_head("PulseFlow", "PulseText")
+    text += "/// The events as JSON: one builder each, with a parameter for each key. Times in nanoseconds.\nenum Event {\n"
+    text += "\n".join(builder(row, [other["name"] for other in contract.events if other.get("like") == row["name"]])
+                      for row in contract.events if "like" not in row)
+    return text + "}\n"
+
+
+def states(contract: Contract) -> str:
+    names = [row["name"] for row in contract.states]
+    triggers = list(dict.fromkeys(row["event"] for row in contract.transitions))
+    text = swift_head("PulseText")
+    text += "/// What the application sees of a connection. The values are those of the ABI.\n"
+    text += f"package enum SessionState: Int32, Sendable {{\n  case {', '.join(camel(name) for name in names)}\n\n"
+    text += "  package var name: Literal {\n    switch self {\n"
+    text += "".join(f'    case .{camel(name)}: "{name}"\n' for name in names) + "    }\n  }\n}\n\n"
+    text += "/// What may change a state.\n"
+    text += f"package enum SessionEvent: Int32, Sendable {{\n  case {', '.join(camel(name) for name in triggers)}\n\n"
+    text += "  package var name: Literal {\n    switch self {\n"
+    text += "".join(f'    case .{camel(name)}: "{name}"\n' for name in triggers) + "    }\n  }\n}\n\n"
+    text += "extension StateTable {\n  /// Every transition, in reading order; nil behind the last.\n"
+    text += "  package static func entry(_ index: Int) -> Transition? {\n    switch index {\n"
+    for index, row in enumerate(contract.transitions):
+        start, event, end = (camel(row[column]) for column in ("from", "event", "to"))
+        text += f'    case {index}: Transition(.{start}, .{event}, .{end}, "{row["meaning"]}")\n'
+    return text + "    default: nil\n    }\n  }\n}\n"
+
+
+def presets(contract: Contract) -> str:
+    rows = contract.presets
+    text = swift_head("PulseText")
+    text += f"extension PresetTable {{\n  package static var count: Int {{ {len(rows)} }}\n\n"
+    text += "  /// Name, text, options.\n  static var texts: TextTable { TextTable(tableText, columns: 3) }\n\n"
+    text += "  @inline(never) private static var tableText: Literal {\n    "
+    text += swift_table(([row["name"], row["text"], "".join(f"{name}={value}\n" for name, value in row["options"])]
+                         for row in rows), "    ") + "\n  }\n}\n"
+    return text
+
+
+def version(contract: Contract) -> str:
+    major, minor, patch = contract.version
+    return (swift_head("PulseText") + "/// As include/pulsews.h states it.\npackage enum Version {\n"
+            f'  package static var text: Literal {{ "{major}.{minor}.{patch}" }}\n'
+            f"  package static var number: UInt32 {{ 0x{major:02x}{minor:02x}{patch:02x} }}\n}}\n")
+
+
+def files(contract: Contract) -> Files:
+    yield f"{CLIENT}/StatusCode.swift", errors(contract)
+    yield f"{CLIENT}/Statistics.swift", statistics(contract)
+    yield f"{CLIENT}/Event.swift", events(contract)
+    yield f"{CLIENT}/PresetTable.swift", presets(contract)
+    yield f"{CLIENT}/Version.swift", version(contract)
+    yield f"{FLOW}/Transitions.swift", states(contract)
