@@ -13,24 +13,22 @@ public func pulsews_version_number() -> UInt32 { Version.number }
 
 @c @implementation
 public func pulsews_error_at(_ index: Int) -> Int32 {
-  index < 0 ? 0 : StatusCode.entry(index)?.code.rawValue ?? 0
+  StatusCode.at(index)?.rawValue ?? 0
 }
 
 @c @implementation
 public func pulsews_error_name(_ code: Int32) -> UnsafePointer<CChar>? {
-  if code == 0 { return constant("PULSEWS_OK") }
-  return constant(StatusCode.entry(code: code)?.name ?? "PULSEWS_UNKNOWN")
+  constant(StatusCode.name(code))
 }
 
 @c @implementation
 public func pulsews_error_text(_ code: Int32) -> UnsafePointer<CChar>? {
-  if code == 0 { return constant("success") }
-  return constant(StatusCode.entry(code: code)?.text ?? "not a status code of this library")
+  constant(StatusCode.text(code))
 }
 
 @c @implementation
 public func pulsews_error_retryable(_ code: Int32) -> Int32 {
-  StatusCode.entry(code: code)?.isRetryable == true ? 1 : 0
+  StatusCode(rawValue: code)?.isRetryable == true ? 1 : 0
 }
 
 @c @implementation
@@ -41,11 +39,11 @@ public func pulsews_option_at(
   _ range: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
   _ meaning: UnsafeMutablePointer<UnsafePointer<CChar>?>?
 ) -> Int32 {
-  guard index >= 0, let entry = OptionTable.entry(index) else { return StatusCode.invalidArgument.rawValue }
+  guard let entry = OptionTable.entry(index) else { return StatusCode.invalidArgument.rawValue }
   name?.pointee = constant(entry.name)
-  type?.pointee = constant(entry.kindName)
+  type?.pointee = constant(entry.kind.name)
   defaultValue?.pointee = constant(entry.defaultValue)
-  range?.pointee = constant(entry.range)
+  range?.pointee = constant(entry.allowed)
   meaning?.pointee = constant(entry.meaning)
   return StatusCode.ok.rawValue
 }
@@ -69,11 +67,11 @@ public func pulsews_statistic_at(
   _ type: UnsafeMutablePointer<UnsafePointer<CChar>?>?, _ unit: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
   _ meaning: UnsafeMutablePointer<UnsafePointer<CChar>?>?
 ) -> Int32 {
-  guard let entry = StatisticTable.entry(index) else { return StatusCode.invalidArgument.rawValue }
-  name?.pointee = constant(entry.name)
-  type?.pointee = constant(entry.isCounter ? "counter" : "gauge")
-  unit?.pointee = constant(entry.unit)
-  meaning?.pointee = constant(entry.meaning)
+  guard index >= 0, index < StatisticTable.count else { return StatusCode.invalidArgument.rawValue }
+  name?.pointee = constant(StatisticTable.name(index))
+  type?.pointee = constant(StatisticTable.counts(index) ? "counter" : "gauge")
+  unit?.pointee = constant(StatisticTable.unit(index))
+  meaning?.pointee = constant(StatisticTable.meaning(index))
   return StatusCode.ok.rawValue
 }
 
@@ -82,9 +80,9 @@ public func pulsews_preset_at(
   _ index: Int, _ name: UnsafeMutablePointer<UnsafePointer<CChar>?>?,
   _ text: UnsafeMutablePointer<UnsafePointer<CChar>?>?, _ options: UnsafeMutablePointer<UnsafePointer<CChar>?>?
 ) -> Int32 {
-  guard index >= 0, let entry = PresetTable.entry(index) else { return StatusCode.invalidArgument.rawValue }
-  name?.pointee = constant(entry.name)
-  text?.pointee = constant(entry.text)
-  options?.pointee = constant(entry.options)
+  guard index >= 0, index < PresetTable.count else { return StatusCode.invalidArgument.rawValue }
+  name?.pointee = constant(PresetTable.name(index))
+  text?.pointee = constant(PresetTable.text(index))
+  options?.pointee = constant(PresetTable.options(index))
   return StatusCode.ok.rawValue
 }

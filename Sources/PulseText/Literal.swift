@@ -10,6 +10,9 @@ package struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
   /// For a literal that the language hands over as a StaticString.
   @inline(__always) package init(_ literal: StaticString) { start = literal.utf8Start }
 
+  /// UTF-8 that ends with NUL and lives as long as the process.
+  @inline(__always) init(start: UnsafePointer<UInt8>) { self.start = start }
+
   /// Counted anew each time.
   @inline(never) package var count: Int {
     var count = 0

@@ -42,6 +42,8 @@ package struct Sentence: ExpressibleByStringInterpolation {
 
     @inline(never) package mutating func appendInterpolation(_ number: Int32) { appendInterpolation(Int(number)) }
 
+    package mutating func appendInterpolation(boolean: Bool) { appendInterpolation(boolean ? Literal("true") : Literal("false")) }
+
     /// A duration in ns, as seconds with microseconds.
     @inline(never) package mutating func appendInterpolation(seconds nanoseconds: Int64) {
       let micros = nanoseconds < 0 ? 0 : nanoseconds / 1000

@@ -38,7 +38,17 @@ import Testing
       if value.isEmpty { continue }
       #expect(options.set(name, value) == nil, "\(name)")
     }
-    #expect(index == 88)
+    #expect(index == OptionTable.count && index > 80)
+  }
+
+  @Test(arguments: ["stale_action", "message_queue_policy", "receive_queue_policy", "tls_min_version"])
+  func onlyWholeWordsAreChoices(name: String) throws {
+    let key = try #require(OptionTable.find(name))
+    let first = PulseClient.text(key.defaultValue)
+    #expect(key.place(of: first) == 0)
+    for wrong in ["", " ", first + " ", String(first.dropLast()), first + "x", first.uppercased() + "_", "a b"] {
+      #expect(key.place(of: wrong) == nil, "\(wrong)")
+    }
   }
 
   @Test func defaultsOfTheTableAreThoseOfTheCode() {
@@ -67,7 +77,7 @@ import Testing
     #expect(set.breakerTimeout == plain.breakerTimeout && set.hostConnects == plain.hostConnects)
     #expect(set.hostConnectRate == plain.hostConnectRate)
     #expect(set.serverHeartbeatTimeout == plain.serverHeartbeatTimeout && set.staleTimeout == plain.staleTimeout)
-    #expect(set.deliverHeartbeats == plain.deliverHeartbeats && set.staleReconnects == plain.staleReconnects)
+    #expect(set.deliverHeartbeats == plain.deliverHeartbeats && set.staleAction == plain.staleAction)
     #expect(set.messageQueuePolicy == plain.messageQueuePolicy && set.messageTTL == plain.messageTTL)
     #expect(set.backlogInterval == plain.backlogInterval && set.rateLimitControl == plain.rateLimitControl)
     #expect(set.loginTimeout == plain.loginTimeout && set.holdLogin == plain.holdLogin)
@@ -119,12 +129,13 @@ import Testing
   @Test func statusCodesAreUniqueAndNamed() {
     var seen: Set<Int32> = []
     var index = 0
-    while let entry = StatusCode.entry(index) {
-      #expect(seen.insert(entry.code.rawValue).inserted)
-      #expect(PulseClient.text(entry.name).hasPrefix("PULSEWS_E"))
-      #expect(StatusCode.entry(code: entry.code.rawValue)?.code == entry.code)
+    while let code = StatusCode.at(index) {
+      #expect(seen.insert(code.rawValue).inserted)
+      #expect(PulseClient.text(StatusCode.name(code.rawValue)).hasPrefix("PULSEWS_E"))
+      #expect(!StatusCode.text(code.rawValue).isEmpty)
       index += 1
     }
-    #expect(StatusCode.entry(code: 1) == nil)
+    #expect(index > 50 && StatusCode.at(-1) == nil)
+    #expect(PulseClient.text(StatusCode.name(1)) == "PULSEWS_UNKNOWN")
   }
 }

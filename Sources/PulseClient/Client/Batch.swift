@@ -80,8 +80,3 @@ package enum MessageCode {
   package static var isASCII: UInt32 { 1 }
   package static var wasCompressed: UInt32 { 2 }
 }
-
-package enum Version {
-  package static var text: Literal { "0.1.0" }
-  package static var number: UInt32 { 0x000100 }
-}

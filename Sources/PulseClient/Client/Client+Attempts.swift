@@ -73,7 +73,7 @@ extension Client {
     endpoints.succeeded(opened.endpoint, now)
     statistics.connections &+= 1
     if opened === successor {
-      statistics.successors &+= 1
+      marks.successors &+= 1
       if rotation.purpose == .replacement {
         beginReplacement(opened)
         return
@@ -86,14 +86,14 @@ extension Client {
       }
       changeOver(to: opened)
     }
-    statistics.connectTime = now &- opened.startedAt
-    statistics.firstMessageTime = -1
-    statistics.awaitsFirstMessage = true
+    marks.connectTime = now &- opened.startedAt
+    marks.firstMessageTime = -1
+    marks.awaitsFirstMessage = true
     toldAttempts = failedAttempts
     lastDataAt = now
     isStale = false
     move(.opened, cause: "connected")
-    log(.info) { "connected to \(opened.url.redacted) in \(seconds: self.statistics.connectTime) s" }
+    log(.info) { "connected to \(opened.url.redacted) in \(seconds: self.marks.connectTime) s" }
     scheduleStale()
     if twin?.state != .connected { restartKeys() }
     scheduleReturn()
@@ -113,7 +113,7 @@ extension Client {
   func connectionEnded(_ ended: Connection, _ failure: Failure) {
     giveBackTicket(of: ended)
     let now = Clock.monotonic()
-    if ended.openedAt > 0 { statistics.connectedTime &+= now &- ended.openedAt }
+    if ended.openedAt > 0 { marks.connectedTime &+= now &- ended.openedAt }
     if ended === connection && ended.openedAt > 0 {
       lastCloseCode = failure.closeCode
       lastCloseReason = failure.closeReason
@@ -269,8 +269,9 @@ extension Client {
     holdTimer = host.loop.schedule(
       self, tag: Signal.hold, deadline: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
     report(
-      "{\"event\":\"hold\",\"at\":\"\(kind == .connect ? "connect" : "login")\",\"attempt\":\(attemptNumber),"
-        + "\"endpoint\":\(json: endpoint.redacted),\"successor\":\(isForSuccessor(kind) ? "true" : "false")}")
+      Event.hold(
+        at: kind == .connect ? "connect" : "login", attempt: attemptNumber, endpoint: endpoint.redacted,
+        successor: isForSuccessor(kind)))
   }
 
   /// Another connection serves meanwhile.

@@ -27,7 +27,7 @@ extension Client {
     guard let feed else { return }
     feed.read(payload)
     if feed.isFull { tellKeysAreFull() }
-    guard options.sequenceOfConnection, let number = feed.number else { return }
+    guard options.sequenceScope == .connection, let number = feed.number else { return }
     if connection.sequences == nil { connection.sequences = SequenceCheck(rule: feed.rule) }
     if let verdict = connection.sequences?.judge(
       number.key, first: number.first, last: number.last, previous: number.previous)
@@ -38,7 +38,7 @@ extension Client {
 
   /// The library has used it up; its number counts all the same.
   func passOver(on connection: Connection) {
-    guard let feed, twin == nil, connection !== successor, !options.sequenceOfConnection, let number = feed.number,
+    guard let feed, twin == nil, connection !== successor, options.sequenceScope != .connection, let number = feed.number,
       let next = feed.admit(number, now: arrivedAt)
     else { return }
     judge(next)
@@ -81,7 +81,7 @@ extension Client {
   func deliver(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64) {
     var key = -1
     if let feed {
-      if !options.sequenceOfConnection, let number = feed.number {
+      if options.sequenceScope != .connection, let number = feed.number {
         guard let next = feed.admit(number, now: arrivedAt) else {
           statistics.duplicatesDiscarded &+= 1
           return
@@ -133,21 +133,20 @@ extension Client {
   func tellDropped() {
     let count = inbox.droppedCount &+ inbox.conflatedCount
     let bytes = inbox.droppedBytes &+ inbox.conflatedBytes
-    if count == statistics.receiveDiscardTold { return }
+    if count == marks.receiveDropsEmitted { return }
     let now = Clock.monotonic()
-    if now < statistics.nextReceiveTelling {
-      scheduleFlow(at: statistics.nextReceiveTelling)
+    if now < marks.nextReceiveDrop {
+      scheduleFlow(at: marks.nextReceiveDrop)
       return
     }
-    statistics.nextReceiveTelling = now &+ Client.tellingPause
-    let messages = count &- statistics.receiveDiscardTold
-    let size = bytes &- statistics.receiveDiscardBytesTold
-    statistics.receiveDiscardTold = count
-    statistics.receiveDiscardBytesTold = bytes
+    marks.nextReceiveDrop = now &+ Client.tellingPause
+    let messages = count &- marks.receiveDropsEmitted
+    let size = bytes &- marks.receiveDropBytesEmitted
+    marks.receiveDropsEmitted = count
+    marks.receiveDropBytesEmitted = bytes
     let policy: Literal = options.receiveQueuePolicy == .conflate ? "conflate" : "drop_oldest"
     log(.warning) { "the queue of received messages is full: \(messages) messages dropped (\(policy))" }
-    report(
-      "{\"event\":\"receive_dropped\",\"messages\":\(messages),\"bytes\":\(size),\"cause\":\"\(policy)\"}")
+    report(Event.receiveDropped(messages: Int(truncatingIfNeeded: messages), bytes: Int(truncatingIfNeeded: size), cause: policy))
     wake()
   }
 
@@ -181,7 +180,7 @@ extension Client {
   @inline(never)
   private func tell(_ verdict: SequenceCheck.Verdict, _ number: FeedNumber) {
     guard let feed else { return }
-    var text: Sentence
+    let text: Sentence
     let key = String(bytes: feed.sequenceKey(number.key))
     switch verdict {
     case .first, .fine:
@@ -189,22 +188,22 @@ extension Client {
     case .gap(let expected, let missing):
       statistics.sequenceGaps &+= 1
       if missing > 0 { statistics.sequenceMissing &+= UInt64(missing) }
-      text = "{\"event\":\"gap\",\"key\":\(json: key),\"expected\":\(Int(expected)),\"received\":\(Int(number.first)),\"missing\":"
-      if missing < 0 { text.add("null}") } else { text.add("\(Int(missing))}") }
+      text = Event.gap(
+        key: key, expected: Int(expected), received: Int(number.first), missing: missing < 0 ? nil : Int(missing))
     case .repeated:
       statistics.sequenceRepeats &+= 1
-      text = "{\"event\":\"repeat\",\"key\":\(json: key),\"received\":\(Int(number.last))}"
+      text = Event.repeat(key: key, received: Int(number.last))
     case .stepBack(let last):
       statistics.sequenceStepsBack &+= 1
-      text = "{\"event\":\"step_back\",\"key\":\(json: key),\"received\":\(Int(number.first)),\"last\":\(Int(last))}"
+      text = Event.stepBack(key: key, received: Int(number.first), last: Int(last))
     }
     if reportsEvents { report(text) }
     log(.debug) { text }
   }
 
   private func tellKeysAreFull() {
-    guard let feed, feed.isFull, !statistics.keysAreFullTold else { return }
-    statistics.keysAreFullTold = true
+    guard let feed, feed.isFull, !marks.keysAreFullEmitted else { return }
+    marks.keysAreFullEmitted = true
     log(.warning) { "there are more than \(KeyTable.maxKeys) keys, or longer ones than \(KeyTable.maxKeySize) bytes: those are not tracked" }
   }
 
@@ -253,7 +252,7 @@ extension Client {
   private func tellKey(_ event: Literal, _ index: Int, _ silence: Int64) {
     guard let keys = feed?.keys else { return }
     let key = String(bytes: keys.key(index))
-    report("{\"event\":\"\(event)\",\"key\":\(json: key),\"silence\":\(seconds: silence)}", isKept: false)
+    report(Event.staleKey(event, key: key, silence: silence), isKept: false)
     log(.info) { "\(event) \(key)" }
   }
 }

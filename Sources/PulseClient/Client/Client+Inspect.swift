@@ -89,7 +89,7 @@ extension Client {
     if let request = answered(options.subscribeReject, message.payload, subscriptions, &answer) {
       // Of several, without answers to the good ones, nobody knows which is rejected.
       let isNobody = answer.id == nil && answer.key == nil && options.subscribeConfirm.isEmpty && subscriptions.waiting > 1
-      if options.subscribeRejectReconnects || isNobody {
+      if options.subscribeRejectAction == .reconnect || isNobody {
         leave(connection, because: message, .subscribe, "a subscription")
         return true
       }
@@ -126,8 +126,7 @@ extension Client {
 
   private func tellRejected(_ key: [UInt8], _ message: WireMessage, on connection: Connection) {
     let said = repeatsLogin(message, on: connection) ? "" : excerpt(message)
-    let event: Sentence =
-      "{\"event\":\"subscription_rejected\",\"key\":\(json: String(bytes: key)),\"text\":\(json: said),\"endpoint\":\(json: connection.url.redacted)}"
+    let event = Event.subscriptionRejected(key: String(bytes: key), text: said, endpoint: connection.url.redacted)
     log(.warning) { event }
     guard let primary else { return report(event) }
     primary.mutex.withLock { primary.report(event) }
@@ -140,7 +139,7 @@ extension Client {
     var text: Sentence = "\(connection.url.redacted): the server rejected \(what)"
     if !repeatsLogin(message, on: connection) { text.add(": \(json: said)") }
     var failure = Failure(code, text)
-    failure.isFinal = code == .login && options.loginRejectStops
+    failure.isFinal = code == .login && options.loginRejectAction == .stop
     failure.isRejection = true
     if connection === self.connection { serverMessage = said }
     connection.leave(failure)
@@ -168,16 +167,16 @@ extension Client {
   func dataArrived(at time: Int64, on connection: Connection) {
     if connection === successor { return }
     lastDataAt = time
-    if statistics.awaitsFirstMessage {
-      statistics.awaitsFirstMessage = false
-      statistics.firstMessageTime = Clock.monotonic() &- connection.openedAt
+    if marks.awaitsFirstMessage {
+      marks.awaitsFirstMessage = false
+      marks.firstMessageTime = Clock.monotonic() &- connection.openedAt
     }
     if isStale { becomeFresh() }
   }
 
   private func becomeFresh() {
     isStale = false
-    report("{\"event\":\"fresh\",\"silence\":\(seconds: Clock.monotonic() &- statistics.staleSince)}")
+    report(Event.fresh(silence: Clock.monotonic() &- marks.staleSince))
     log(.info) { "data comes again" }
     scheduleStale()
   }
@@ -205,11 +204,11 @@ extension Client {
       return
     }
     statistics.staleEpisodes &+= 1
-    statistics.staleSince = lastDataAt
-    let action: Literal = options.staleReconnects ? "reconnect" : "event"
-    report("{\"event\":\"stale\",\"silence\":\(seconds: silence),\"action\":\"\(action)\"}")
+    marks.staleSince = lastDataAt
+    let reconnects = options.staleAction == .reconnect
+    report(Event.stale(silence: silence, action: reconnects ? "reconnect" : "event"))
     log(.warning) { "\(self.url.redacted): no data for \(seconds: silence) s" }
-    if options.staleReconnects {
+    if reconnects {
       connection.leave(
         Failure(.stale, "\(url.redacted): no data within stale_timeout (\(seconds: options.staleTimeout) s)"))
     } else {

@@ -102,17 +102,14 @@ extension Client {
   private func tell(_ found: Journal.Recovery, _ queued: Journal.Rows, _ expired: Journal.Rows) {
     var most: Sentence = "null"
     if let messages = found.cutMessages { most = "\(messages)" }
-    var json: Sentence =
-      "{\"event\":\"journal\",\"recovered\":\(outbox.count),\"expired\":\(expired.count),\"in_doubt\":\(found.inDoubt.count),"
-    json.add("\"first_in_doubt\":\(found.inDoubt.rows.first?.first ?? 0),\"in_doubt_ids\":")
-    add(found.inDoubt, to: &json)
-    json.add(",\"cut_bytes\":\(found.cutBytes),\"cut_messages\":\(most),\"recovered_ids\":")
-    add(queued, to: &json)
-    json.add(",\"expired_ids\":")
-    add(expired, to: &json)
-    json.add(",\"dropped\":\(found.dropped.count),\"dropped_ids\":")
-    add(found.dropped, to: &json)
-    report(json + ",\"unlisted\":\(found.unlisted)}")
+    report(
+      Event.journal(
+        recovered: outbox.count, expired: Int(truncatingIfNeeded: expired.count),
+        inDoubt: Int(truncatingIfNeeded: found.inDoubt.count), firstInDoubt: found.inDoubt.rows.first?.first ?? 0,
+        inDoubtIds: found.inDoubt, cutBytes: Int(truncatingIfNeeded: found.cutBytes),
+        cutMessages: found.cutMessages.map { Int(truncatingIfNeeded: $0) }, recoveredIds: queued, expiredIds: expired,
+        dropped: Int(truncatingIfNeeded: found.dropped.count), droppedIds: found.dropped,
+        unlisted: Int(truncatingIfNeeded: found.unlisted)))
     let isBad = found.inDoubt.count > 0 || found.cutBytes > 0
     // Once the application has accepted a message and taken this, the file forgets it.
     if reportsEvents && journal?.hasNews == true {
@@ -124,16 +121,6 @@ extension Client {
         + "\(found.inDoubt.count) in doubt, \(found.cutBytes) damaged bytes cut off"
         + (found.cutMessages == 0 ? "" : found.cutMessages == nil ? " with messages" : " with at most \(most) messages")
     }
-  }
-
-  @inline(never)
-  func add(_ ids: Journal.Rows, to json: inout Sentence) {
-    var comma: Literal = "["
-    for row in ids.rows {
-      json.add("\(comma)[\(row.first),\(row.last)]")
-      comma = ","
-    }
-    json.add(ids.rows.isEmpty ? "[]" : "]")
   }
 
   // MARK: What the application has to hear
@@ -246,7 +233,7 @@ extension Client {
     outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .connection)
     tellDiscarded("the client has ended")
     if !keepsQueued && !outbox.isEmpty {
-      report("{\"event\":\"journal_kept\",\"messages\":\(outbox.count)}")
+      report(Event.journalKept(messages: outbox.count))
       log(.info) { "\(self.outbox.count) messages stay in the journal" }
     }
     keepsQueued = true
@@ -261,5 +248,18 @@ extension Client {
     journal = nil
     journalFile?.close()
     journalFile = nil
+  }
+}
+
+extension Sentence.StringInterpolation {
+  /// Ids in rows that follow each other, as events have them: [[1,3],[7,7]].
+  @inline(never)
+  mutating func appendInterpolation(rows ids: Journal.Rows) {
+    var comma: Literal = "["
+    for row in ids.rows {
+      appendInterpolation("\(comma)[\(row.first),\(row.last)]" as Sentence)
+      comma = ","
+    }
+    appendInterpolation(ids.rows.isEmpty ? Literal("[]") : Literal("]"))
   }
 }

@@ -127,7 +127,7 @@ extension Client {
 
   private func tellFates() {
     for fate in outbox.book.takeReports() {
-      report("{\"event\":\"fate\",\"id\":\(fate.id),\"fate\":\"\(fate.fate.name)\"}", isKept: false)
+      report(Event.fate(id: fate.id, fate: fate.fate.name), isKept: false)
     }
     wake()
   }
@@ -167,14 +167,10 @@ extension Client {
         if why.hasNoBytes { why = "the connection ended before they were written" }
       }
       if reportsEvents {
-        var json: Sentence =
-          "{\"event\":\"\(news.cause.fate.name)\",\"messages\":\(news.count),\"first_id\":\(news.firstID),"
-        json.add("\"last_id\":\(news.lastID),\"cause\":\(json: why)")
-        if let journal {
-          json.add(",\"ids\":")
-          add(journal.newsOf(news.cause.fate, cause: news.cause.rawValue), to: &json)
-        }
-        report(json + "}")
+        report(
+          Event.dropped(
+            news.cause.fate.name, messages: Int(truncatingIfNeeded: news.count), firstID: news.firstID, lastID: news.lastID,
+            ids: journal?.newsOf(news.cause.fate, cause: news.cause.rawValue), cause: why))
       }
       log(.warning) { "\(news.count) messages \(news.cause.fate.name): \(why)" }
     }
@@ -205,12 +201,12 @@ extension Client {
   }
 
   func reportDiscarded() {
-    let count = statistics.receivedDiscarded &- statistics.discardedTold
+    let count = statistics.receivedDiscarded &- marks.discardedEmitted
     if count == 0 { return }
-    statistics.discardedTold = statistics.receivedDiscarded
+    marks.discardedEmitted = statistics.receivedDiscarded
     let when: Literal = closeStarted ? "began to close" : "left the connection with a full queue"
     log(.warning) { "\(count) messages discarded: they arrived after this side \(when)" }
     report(
-      "{\"event\":\"discarded\",\"messages\":\(count),\"cause\":\"they arrived after this side \(when)\"}")
+      Event.discarded(messages: Int(truncatingIfNeeded: count), cause: sentence("they arrived after this side \(when)")))
   }
 }

@@ -45,7 +45,7 @@ extension Client {
       if hasRoom, let connection, connection.readingPaused { connection.resumeReading() }
       if hasRoom { consumerCaughtUp() }
       if handles { tellDropped() }
-      if statistics.eventsDropped != statistics.eventsDroppedTold && reportsEvents { reportMissed() }
+      if statistics.eventsDropped != marks.eventsDroppedEmitted && reportsEvents { reportMissed() }
       if outbox.book.hasNews { tellDiscarded("") }
       return Int32(truncatingIfNeeded: batch.count)
     }

@@ -223,7 +223,7 @@ extension Client {
 
   private func rotationFailed(_ failure: Failure) {
     statistics.rotationsFailed &+= 1
-    tellRotation("failed", ",\"problem\":\(json: failure.text)")
+    tellRotation("failed", problem: failure.text)
     log(.warning) { "the connection can't be replaced yet: \(failure.text)" }
     // No other would do better. The present one serves on; what follows its end meets the same.
     if failure.isFinal && rotation.endpoint == connection?.endpoint { return }
@@ -237,10 +237,11 @@ extension Client {
     rotation.held = MessageQueue()
   }
 
-  private func tellRotation(_ step: Literal, _ more: Sentence = "") {
+  private func tellRotation(_ step: Literal, problem: String? = nil, duplicates: Int? = nil, overlap: Int64? = nil) {
     report(
-      "{\"event\":\"rotation\",\"step\":\"\(step)\",\"cause\":\"\(rotation.cause)\","
-        + "\"endpoint\":\(json: urls[rotation.endpoint < urls.count ? rotation.endpoint : 0].redacted)" + more + "}")
+      Event.rotation(
+        step: step, cause: rotation.cause, endpoint: urls[rotation.endpoint < urls.count ? rotation.endpoint : 0].redacted,
+        problem: problem, duplicates: duplicates, overlap: overlap))
     wake()
   }
 
@@ -313,7 +314,7 @@ extension Client {
   }
 
   /// By their numbers; those of a twin the client does that has the other one, too.
-  var tellsCopies: Bool { primary != nil || (!options.sequencePath.isEmpty && !options.sequenceOfConnection) }
+  var tellsCopies: Bool { primary != nil || (!options.sequencePath.isEmpty && options.sequenceScope != .connection) }
 
   private func overlapIsOver() {
     guard let successor, successor.session.stage == .ready else { return }
@@ -380,9 +381,7 @@ extension Client {
     outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
     tellDiscarded("left for the preferred endpoint")
     endpoints.began(opened.endpoint, Clock.monotonic())
-    report(
-      "{\"event\":\"endpoint\",\"endpoint\":\(json: opened.url.redacted),"
-        + "\"cause\":\"back to the preferred endpoint\"}")
+    report(Event.endpoint(endpoint: opened.url.redacted, cause: "back to the preferred endpoint"))
     log(.info) { "back to the preferred endpoint \(opened.url.redacted)" }
   }
 
@@ -424,7 +423,7 @@ extension Client {
     deliverHeld()
     let overlap = rotation.readyAt > 0 ? now &- rotation.readyAt : 0
     tellRotation(
-      "done", ",\"duplicates\":\(statistics.duplicatesDiscarded &- before),\"overlap\":\(seconds: overlap)")
+      "done", duplicates: Int(truncatingIfNeeded: statistics.duplicatesDiscarded &- before), overlap: overlap)
     log(.info) { "the connection was replaced (\(self.rotation.cause))" }
     if opened.session.stage == .ready { serve(opened) }
     scheduleStale()

@@ -66,8 +66,9 @@ extension Client {
   private func becomeServing(_ connection: Connection) {
     serve(connection)
     report(
-      "{\"event\":\"ready\",\"endpoint\":\(json: connection.url.redacted),\"attempt\":\(attemptNumber),"
-        + "\"subscriptions\":\(subscriptions?.count ?? 0),\"seconds\":\(seconds: readyAt &- connection.openedAt)}")
+      Event.ready(
+        endpoint: connection.url.redacted, attempt: attemptNumber, subscriptions: subscriptions?.count ?? 0,
+        seconds: readyAt &- connection.openedAt))
     log(.info) { "ready" }
     wake()
   }

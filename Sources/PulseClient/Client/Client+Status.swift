@@ -18,7 +18,7 @@ extension Client {
     defer { mutex.unlock() }
     guard let failure else { return false }
     if failure.isFatal || failure.isFinal { return !isFinal(failure) }
-    return StatusCode.entry(code: failure.code.rawValue)?.isRetryable == true
+    return failure.code.isRetryable
   }
 
   /// The peer's close code: 1006 without a close frame, 0 while a connection is open or none was.
@@ -73,10 +73,10 @@ extension Client {
 
   /// The events that found no room.
   func reportMissed() {
-    let missed = statistics.eventsDropped &- statistics.eventsDroppedTold
+    let missed = statistics.eventsDropped &- marks.eventsDroppedEmitted
     if missed == 0 { return }
-    statistics.eventsDroppedTold = statistics.eventsDropped
-    append("{\"event\":\"events_dropped\",\"events\":\(missed)}", isKept: true)
+    marks.eventsDroppedEmitted = statistics.eventsDropped
+    append(Event.eventsDropped(events: Int(truncatingIfNeeded: missed)), isKept: true)
   }
 
   private func append(_ json: Sentence, isKept: Bool) {
@@ -92,20 +92,11 @@ extension Client {
 
   func reportState(_ event: SessionEvent, from previous: SessionState, cause: String, code: StatusCode) {
     guard reportsEvents else { return }
-    var error = ""
-    if code != .ok, let entry = StatusCode.entry(code: code.rawValue) { error = text(entry.name) }
-    var json = JSONObject()
-    json.add("event", string: "state")
-    json.add("state", string: text(shownState.name))
-    json.add("previous", string: text(previous.name))
-    json.add("trigger", string: text(event.name))
-    json.add("cause", string: cause)
-    json.add("error", string: error)
-    json.add("attempt", attemptNumber)
-    json.add("next_delay", raw: jsonSeconds(nextDelay))
-    json.add("endpoint", string: url.redacted)
-    json.add("close_code", Int(peerCloseCode))
-    report(json.sentence)
+    report(
+      Event.state(
+        state: shownState.name, previous: previous.name, trigger: event.name, cause: cause,
+        error: code == .ok ? "" : StatusCode.name(code.rawValue), attempt: attemptNumber, nextDelay: nextDelay,
+        endpoint: url.redacted, closeCode: Int(peerCloseCode)))
   }
 
   func reportBreaker(_ endpoint: Int, _ now: Int64) {
@@ -114,8 +105,7 @@ extension Client {
     if after == toldBreakers[endpoint] { return }
     toldBreakers[endpoint] = after
     log(.info) { "the circuit breaker of \(self.urls[endpoint].redacted) is \(after.name)" }
-    report(
-      "{\"event\":\"breaker\",\"endpoint\":\(json: urls[endpoint].redacted),\"breaker\":\"\(after.name)\"}")
+    report(Event.breaker(endpoint: urls[endpoint].redacted, breaker: after.name))
   }
 
   // MARK: Status
@@ -145,10 +135,8 @@ extension Client {
     json.add("compression", raw: acceptance?.deflate != nil ? "true" : "false")
     json.add("close_code", Int(peerCloseCode))
     var numbers = JSONObject()
-    var index = 0
-    while let entry = StatisticTable.entry(index) {
-      numbers.add(entry.name, raw: number(value(index, now: now), "null"))
-      index += 1
+    for index in 0..<StatisticTable.count {
+      numbers.add(StatisticTable.name(index), raw: number(value(index, now: now), "null"))
     }
     numbers.add("last_error", string: failure.map { $0.code == .closed ? "" : $0.text } ?? "")
     json.add("stats", raw: numbers.text)
@@ -205,18 +193,18 @@ extension Client {
           "{client=\(labelText(client.options.name)),endpoint=\(labelText(endpoint)),id=\"\(client.serial)\"} "))
     }
     var out: [UInt8] = []
-    var index = 0
-    while let entry = StatisticTable.entry(index) {
-      let unit: Literal = equal(entry.unit, "seconds") ? "_seconds" : ""
-      let name: Sentence = "pulsews_\(entry.name)\(unit)\(entry.isCounter ? Literal("_total") : "")"
-      let kind: Literal = entry.isCounter ? "counter" : "gauge"
+    for index in 0..<StatisticTable.count {
+      let unit = StatisticTable.unit(index)
+      let counts = StatisticTable.counts(index)
+      let suffix: Literal = equal(unit, "seconds") ? "_seconds" : ""
+      let name: Sentence = "pulsews_\(StatisticTable.name(index))\(suffix)\(counts ? Literal("_total") : "")"
+      let kind: Literal = counts ? "counter" : "gauge"
       out.append(
-        contentsOf: ("# HELP \(name) \(entry.meaning) (\(entry.unit))\n# TYPE \(name) \(kind)\n" as Sentence).bytes)
+        contentsOf: ("# HELP \(name) \(StatisticTable.meaning(index)) (\(unit))\n# TYPE \(name) \(kind)\n" as Sentence).bytes)
       for place in 0..<clients.count {
         let value = values[place][index]
         out.append(contentsOf: ("\(name)\(labels[place])\(number(value, "NaN"))\n" as Sentence).bytes)
       }
-      index += 1
     }
     return String(bytes: out)
   }

@@ -50,7 +50,7 @@ extension Client {
     if url.isSecure != isSecure {
       return Failure(.badURL, "option twin is \(url.redacted); allowed: \(isSecure ? "wss" : "ws"), as the client's URL")
     }
-    if options.sequencePath.isEmpty || options.sequenceOfConnection {
+    if options.sequencePath.isEmpty || options.sequenceScope == .connection {
       return Failure(.badValue, "option twin needs sequence_path, with numbers that go on from one connection to the next")
     }
     if options.holdLogin || options.holdConnect {
@@ -136,8 +136,7 @@ extension Client {
   }
 
   func tellSide(_ side: Side, _ state: SessionState, _ cause: String) {
-    report(
-      "{\"event\":\"twin\",\"side\":\"\(side.name)\",\"state\":\"\(state.name)\",\"cause\":\(json: cause)}")
+    report(Event.twin(side: side.name, state: state.name, cause: cause))
     log(.info) { "\(side.name): \(state.name): \(cause)" }
   }
 

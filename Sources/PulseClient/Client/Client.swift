@@ -178,6 +178,7 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // Statistics
   var statistics = ClientStatistics()
+  var marks = ClientMarks()
   /// Tells it from all other clients of the process; 0 until it is registered.
   var serial = 0
   /// Its place in `ClientRegistry`, which guards it.

@@ -58,7 +58,7 @@ final class Feed {
     hasNumbers = !numbers.isEmpty
     hasLast = options.sequencePath.count > 1
     hasPrevious = hasNumbers && options.sequencePrevious != nil
-    rule = hasPrevious ? .previous : options.sequenceIncreases ? .increasing : .consecutive
+    rule = hasPrevious ? .previous : options.sequenceRule == .increasing ? .increasing : .consecutive
     check = SequenceCheck(rule: rule)
     copiesTime = max(options.rotationOverlap, FeedMerge.restartTime)
     isOfTwins = options.twin != nil

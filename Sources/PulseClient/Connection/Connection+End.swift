@@ -130,10 +130,10 @@ extension Connection {
   /// The wire's part in the statistics.
   func addCompression() {
     guard let wire else { return }
-    client.statistics.compressedIn &+= wire.compressedBytesIn
-    client.statistics.inflated &+= wire.inflatedBytes
-    client.statistics.plainOut &+= wire.plainBytesOut
-    client.statistics.compressedOut &+= wire.compressedBytesOut
+    client.marks.compressedIn &+= wire.compressedBytesIn
+    client.marks.inflated &+= wire.inflatedBytes
+    client.marks.plainOut &+= wire.plainBytesOut
+    client.marks.compressedOut &+= wire.compressedBytesOut
   }
 
   /// Messages of which no byte was written go back to the client. What is left of `output` is the rest of a frame that

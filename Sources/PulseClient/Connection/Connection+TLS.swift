@@ -28,7 +28,7 @@ extension Connection {
     guard let tls else { return }
     client.statistics.tlsHandshakes &+= 1
     if tls.isResumed { client.statistics.tlsResumed &+= 1 }
-    client.statistics.tlsTime = tls.handshakeTime
+    client.marks.tlsTime = tls.handshakeTime
     client.log(.debug) {
       "\(tls.version) is open after \(seconds: tls.handshakeTime) s\(tls.isResumed ? ", resumed" : "")"
     }

@@ -104,7 +104,7 @@ extension ClientOptions {
     settings.keyFile = clientKey
     settings.keyPassword = clientKeyPassword
     for pin in pins { settings.pins.append(contentsOf: pin) }
-    settings.requires13 = requiresTLS13
+    settings.requires13 = tlsMinVersion == .v1_3
     settings.resumes = tlsResumption
     return settings
   }
