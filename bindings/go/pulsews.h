@@ -93,6 +93,7 @@ extern "C" {
 
 /* Status codes. A value never changes its meaning and is never used again; new ones are added in the gaps. The same
  * table, with texts, comes from pulsews_error_at(). */
+/* generated: status codes (tools/generate.py) */
 enum {
     PULSEWS_OK = 0,
 
@@ -107,13 +108,13 @@ enum {
 
     /* -200: the state does not allow it, or did not change in time. */
     PULSEWS_ETIMEOUT = -200,     /* the time of this call is over; the client lives on */
-    PULSEWS_ENOTCONNECTED = -201,/* there is no open connection to send on */
+    PULSEWS_ENOTCONNECTED = -201, /* there is no open connection to send on */
     PULSEWS_ECLOSED = -202,      /* this side closed the client */
     PULSEWS_EPEERCLOSED = -203,  /* the peer closed the connection with a close frame */
     PULSEWS_EQUEUEFULL = -204,   /* the outbox is full */
     PULSEWS_ERATE = -205,        /* the rate limits left no room in time */
-    PULSEWS_EMOVED = -206,       /* this side left the connection for a new one: pulsews_reconnect,
-                                    endpoint_return, max_age, a redirect */
+    PULSEWS_EMOVED = -206,       /* this side left the connection for a new one: pulsews_reconnect, endpoint_return,
+                                    max_age, a redirect */
     PULSEWS_EJOURNAL = -207,     /* the journal can't be used */
     PULSEWS_EUNSENT = -208,      /* the close came before accepted messages were sent: they have failed */
 
@@ -163,34 +164,41 @@ enum {
     PULSEWS_ENOMEM = -701,       /* no memory */
     PULSEWS_EFILES = -702        /* no file descriptor or thread */
 };
+/* end of status codes */
 
+/* generated: kinds (tools/generate.py) */
 /* What a message is. */
 enum {
     PULSEWS_TEXT = 1,            /* UTF-8 text, checked */
-    PULSEWS_BINARY = 2,
+    PULSEWS_BINARY = 2,          /* any bytes */
     PULSEWS_PING = 9,            /* only to send; at most 125 bytes */
     PULSEWS_PONG = 10,           /* only to send; at most 125 bytes; pings are answered without it */
     PULSEWS_EVENT = 256          /* only received, and only with option events: JSON about the connection, in order
-                                    with the data. Its member "event" is one of: state, ready, subscription_rejected, hold,
-                                    dropped, expired, failed, fate, discarded, stale, fresh, breaker, endpoint, journal,
-                                    journal_kept, receive_dropped, gap, repeat, step_back, stale_key, fresh_key,
-                                    rotation, twin, events_dropped; more may come. docs/EVENTS.md */
+                                    with the data. Its member "event" is one of: state, ready, subscription_rejected,
+                                    hold, dropped, expired, failed, fate, discarded, stale, fresh, breaker, endpoint,
+                                    journal, journal_kept, receive_dropped, gap, repeat, step_back, stale_key,
+                                    fresh_key, rotation, twin, events_dropped; more may come. docs/EVENTS.md */
 };
+/* end of kinds */
 
+/* generated: flags (tools/generate.py) */
 /* Message flags. */
 enum {
     PULSEWS_ASCII = 1,           /* a text of ASCII only: bytes and characters count the same */
     PULSEWS_COMPRESSED = 2       /* it arrived compressed */
 };
+/* end of flags */
 
+/* generated: states (tools/generate.py) */
 /* States of a client. */
 enum {
     PULSEWS_DISCONNECTED = 0,    /* not started, or closed by this side */
     PULSEWS_CONNECTING = 1,      /* the first attempt */
-    PULSEWS_CONNECTED = 2,
+    PULSEWS_CONNECTED = 2,       /* the connection is open */
     PULSEWS_RECONNECTING = 3,    /* waiting for, or making, a later attempt */
     PULSEWS_ERROR = 4            /* stopped trying; pulsews_client_error() says why, pulsews_reconnect() tries anew */
 };
+/* end of states */
 
 /* ---- Versions, and tables of errors, options, transitions and statistics ----------------------------------------- */
 
@@ -352,17 +360,20 @@ int32_t pulsews_unsubscribe(pulsews_client *client, const char *key);
 
 /* ---- Sending with more to say ------------------------------------------------------------------------------------ */
 
+/* generated: send_flags (tools/generate.py) */
+/* How a message is sent: pulsews_send_with, pulsews_send_batch. */
 enum {
-    PULSEWS_LIVE_ONLY = 1,       /* only over the connection that is open and ready now: PULSEWS_ENOTCONNECTED if none
-                                    is, or if it goes while the call waits; never kept for the next one; goes ahead of
-                                    a backlog that is being paced; waits for rate limits as IN_LIMIT does */
+    PULSEWS_LIVE_ONLY = 1,       /* only over the connection that is open and ready now: PULSEWS_ENOTCONNECTED if
+                                    none is, or if it goes while the call waits; never kept for the next one; goes
+                                    ahead of a backlog that is being paced; waits for rate limits as IN_LIMIT does */
     PULSEWS_REPORT = 2,          /* an event "fate" will tell what became of it (with option events) */
-    PULSEWS_FIRST = 4,           /* a login message, for the open connection only, without a time to live: goes before
-                                    everything else; with hold_login only during the hold, else ENOTCONNECTED */
-    PULSEWS_IN_LIMIT = 8         /* waits up to the call's time-out for room in the rate limits, behind what the outbox
-                                    holds, then PULSEWS_ERATE: time-out 0 tries; PULSEWS_ENOTCONNECTED if the
+    PULSEWS_FIRST = 4,           /* a login message, for the open connection only, without a time to live: goes
+                                    before everything else; with hold_login only during the hold, else ENOTCONNECTED */
+    PULSEWS_IN_LIMIT = 8         /* waits up to the call's time-out for room in the rate limits, behind what the
+                                    outbox holds, then PULSEWS_ERATE: time-out 0 tries; PULSEWS_ENOTCONNECTED if the
                                     connection goes meanwhile. Without it a message waits in the outbox */
 };
+/* end of send_flags */
 
 /* pulsews_send with flags, and a time to live: a message that is not written `ttl_ns` after the call expires, unsent
  * (0: option message_ttl; PULSEWS_FOREVER: never). *id (unless NULL) is the message's number, 1, 2, 3 ... in the order
@@ -434,13 +445,16 @@ int64_t pulsews_prometheus(const pulsews_client *client, char *buffer, size_t si
  * to standard error before the first client. The last of the three calls below wins. Credentials are never logged:
  * URLs stand without user and query, headers by name only, messages not at all. A text that a server refuses with is
  * quoted, unless it repeats a part of the request that may be a key. */
+/* generated: log_levels (tools/generate.py) */
+/* Levels of the log. */
 enum {
-    PULSEWS_LOG_OFF = 0,
+    PULSEWS_LOG_OFF = 0,         /* nothing */
     PULSEWS_LOG_ERROR = 1,       /* stopped trying, messages lost */
     PULSEWS_LOG_WARNING = 2,     /* a connection lost, an attempt failed, a mute feed, a full outbox */
     PULSEWS_LOG_INFO = 3,        /* connected, ready, closed */
     PULSEWS_LOG_DEBUG = 4        /* each step of an attempt: addresses, proxy, TLS, names of headers, status */
 };
+/* end of log_levels */
 /* To standard error, or to the end of a file (made with mode 0600, and brought to it if others may read it; a call with
  * the same path opens it anew, for log rotation). PULSEWS_EINVAL; PULSEWS_EIO with a sentence, also for what is no
  * regular file: a symbolic link, a pipe, a device. */
@@ -468,12 +482,14 @@ pulsews_batch *pulsews_batch_create(void);
 int32_t pulsews_recv_batch(pulsews_client *client, pulsews_batch *batch, size_t max, int64_t timeout_ns,
                            const pulsews_message **messages);
 
-/* What holds for all messages of the batch, for bindings that convert a whole batch at once. */
+/* generated: traits (tools/generate.py) */
+/* What holds for all messages of a batch, for bindings that convert a whole batch at once. */
 enum {
     PULSEWS_ALL_TEXT = 1,        /* all are PULSEWS_TEXT */
     PULSEWS_ALL_ASCII = 2,       /* all have the flag PULSEWS_ASCII */
     PULSEWS_ALL_BINARY = 4       /* all are PULSEWS_BINARY */
 };
+/* end of traits */
 /* The traits of the batch's present messages as a set of the bits above; 0 for an empty batch, or a negative code. */
 int32_t pulsews_batch_traits(const pulsews_batch *batch);
 
@@ -500,11 +516,13 @@ int32_t pulsews_wake_clear(pulsews_client *client);
 
 /* ---- Loops ----------------------------------------------------------------------------------------------------- */
 
+/* generated: loop_flags (tools/generate.py) */
 /* Loop flags. */
 enum {
     PULSEWS_LOOP_NO_THREAD = 1   /* the application drives the loop with pulsews_loop_run_once, and nobody else does,
                                     but for calls that block on a client of this loop */
 };
+/* end of loop_flags */
 
 /* Makes a loop of its own, for clients that should not share a thread with others. PULSEWS_EINVAL, PULSEWS_EFILES. */
 int32_t pulsews_loop_create(uint32_t flags, pulsews_loop **loop, char *error, size_t error_size);
