@@ -16,6 +16,7 @@ whatever the interpreter is busy with; what happens is told by ``events()`` and 
 import importlib
 from typing import TYPE_CHECKING, Any, List
 
+from ._contract import VERSION
 from ._errors import (
     CallTimeout,
     ConnectError,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from . import aio
     from .manager import WebSocketManager
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "BlockingManager",

@@ -12,7 +12,7 @@ import weakref
 from collections import deque
 from typing import Any, Callable, Deque, Mapping, Optional
 
-from . import _native
+from . import _contract, _native
 from ._core import Core
 from ._errors import CallTimeout
 from ._hooks import Over
@@ -161,7 +161,7 @@ class AsyncCore(Core):
         while True:
             rest = 0.25 if deadline is None else max(0.0, min(0.25, deadline - self._now()))
             status = await self._loop.run_in_executor(None, function, self._handle, int(rest * 1e9))
-            if status != _native.ETIMEOUT or (deadline is not None and self._now() >= deadline):
+            if status != _contract.ETIMEOUT or (deadline is not None and self._now() >= deadline):
                 return int(status)
 
     # ---- opening
@@ -177,7 +177,7 @@ class AsyncCore(Core):
                 status = _lib.pulsews_open(self._handle, 0, why, _native.ERROR_SIZE)
                 if self._opened(status):
                     break
-                if status != _native.ETIMEOUT and not (wait and self._is_trying()):
+                if status != _contract.ETIMEOUT and not (wait and self._is_trying()):
                     self._tell_of_the_end()
                     raise self._error(status, why.value.decode("utf-8", "replace"))
                 await self._wait_for_attempt(wait, deadline, timeout)
@@ -202,7 +202,7 @@ class AsyncCore(Core):
                 raise problem
         if deadline is not None and self._now() >= deadline:
             sentence = f"no connection within {span(timeout)}" + (f": {problem}" if problem else "")
-            raise CallTimeout(sentence, _native.ETIMEOUT, "PULSEWS_ETIMEOUT")
+            raise CallTimeout(sentence, _contract.ETIMEOUT, "PULSEWS_ETIMEOUT")
         if opened or problem is not None:
             await self._wait_a_little(deadline)
         else:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 from typing import Iterable, Optional
 
-from . import _native
+from . import _contract, _native
 from ._aio_core import AsyncCore
 from ._errors import CallTimeout
 from ._values import (
@@ -53,20 +53,20 @@ class AsyncSending(AsyncCore):
 
         Raises :class:`NotConnected` without an open connection: pings do not wait for one.
         """
-        await self._transmit(_native.PING, control_payload(data), timeout)
+        await self._transmit(_contract.PING, control_payload(data), timeout)
 
     async def _transmit(self, kind: int, body: bytes, timeout: Optional[Seconds]) -> None:
         ns = nanoseconds(timeout)
         status = _lib.pulsews_send(self._handle, kind, body, len(body), 0)
-        if status == _native.OK:
+        if status == _contract.OK:
             return
-        if self._blocks and kind != _native.PING:
+        if self._blocks and kind != _contract.PING:
             deadline = self._deadline(ns)
-            while status == _native.EQUEUEFULL and ns != 0:
+            while status == _contract.EQUEUEFULL and ns != 0:
                 if not await self._wait(deadline):
                     break
                 status = _lib.pulsews_send(self._handle, kind, body, len(body), 0)
-        if status != _native.OK:
+        if status != _contract.OK:
             raise self._error(status)
 
     async def _transmit_with(
@@ -82,7 +82,7 @@ class AsyncSending(AsyncCore):
             status = _lib.pulsews_send_with(
                 self._handle, kind, body, len(body), flags, rest, 0, ctypes.byref(number)
             )
-            if status == _native.OK:
+            if status == _contract.OK:
                 return number.value
             if ns == 0 or not await self._room(status, deadline):
                 raise self._error(status)
@@ -91,9 +91,9 @@ class AsyncSending(AsyncCore):
 
     async def _room(self, status: int, deadline: Optional[float]) -> bool:
         """Waits for room in the outbox or the rate limits; false when there will be none in time."""
-        if status == _native.ERATE:
+        if status == _contract.ERATE:
             return await self._wait_a_little(deadline)
-        return status == _native.EQUEUEFULL and self._blocks and await self._wait(deadline)
+        return status == _contract.EQUEUEFULL and self._blocks and await self._wait(deadline)
 
     async def send_many(
         self,
@@ -136,9 +136,9 @@ class AsyncSending(AsyncCore):
         connect has ended with messages still queued. It waits in a thread of the loop's executor."""
         ns = nanoseconds(timeout)
         status = _lib.pulsews_flush(self._handle, 0)
-        if status == _native.ETIMEOUT and ns != 0:
+        if status == _contract.ETIMEOUT and ns != 0:
             status = await self._in_thread(_lib.pulsews_flush, ns)
-        if status == _native.ETIMEOUT:
+        if status == _contract.ETIMEOUT:
             raise CallTimeout(f"messages still wait in the outbox after {span(timeout)}", status, "PULSEWS_ETIMEOUT")
-        if status != _native.OK:
+        if status != _contract.OK:
             raise self._error(status)

@@ -7,7 +7,7 @@ import inspect
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, Dict, Generator, Iterator, Mapping, Optional, Tuple
 
-from . import _native
+from . import _contract
 from ._errors import ConnectionClosed, PulseError
 from ._items import Event
 from ._json import Loads
@@ -181,4 +181,4 @@ class Steps:
 
 
 def by_this_side(end: Exception) -> bool:
-    return isinstance(end, PulseError) and end.error_code == _native.ECLOSED
+    return isinstance(end, PulseError) and end.error_code == _contract.ECLOSED

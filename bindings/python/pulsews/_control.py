@@ -7,7 +7,7 @@ import ctypes
 import math
 from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Union
 
-from . import _native
+from . import _contract, _native
 from ._errors import PulseError
 from ._json import Dumps, json_text
 from ._options import c_text
@@ -119,7 +119,7 @@ class Control:
         state = _lib.pulsews_client_state(self._handle)
         self._check(state)
         # In any other state the second call would begin to connect.
-        return bool(state == 2 and _lib.pulsews_wait_ready(self._handle, 0, None, 0) == _native.OK)
+        return bool(state == 2 and _lib.pulsews_wait_ready(self._handle, 0, None, 0) == _contract.OK)
 
     def _numbers(self) -> List[float]:
         values = _Doubles()

@@ -16,7 +16,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Tuple
 
-from . import _log, _native
+from . import _contract, _log, _native
 from ._errors import (
     ConnectError, ConnectionClosed, HandshakeError, Headers, LoginError, OpenTimeout, PulseError, SubscribeError, class_of,
 )
@@ -81,13 +81,13 @@ class Core(Inbox):
             status = _lib.pulsews_client_create(
                 text, configuration, None, ctypes.byref(handle), why, _native.ERROR_SIZE
             )
-        if status != _native.OK or not handle.value:
+        if status != _contract.OK or not handle.value:
             raise class_of(status)(why.value.decode("utf-8", "replace"), status, status_name(status))
         self._handle = handle.value
         self._client_arg.value = handle.value
         self._batch = _lib.pulsews_batch_create() or 0
         if not self._batch:
-            raise PulseError("there is no memory for a batch", -701, "PULSEWS_ENOMEM")
+            raise PulseError("there is no memory for a batch", _contract.ENOMEM)
         self._batch_arg.value = self._batch
         if given.get("journal") is not None:
             self._acknowledges = self._prepares = True
@@ -205,7 +205,7 @@ class Core(Inbox):
         if kind is OpenTimeout and not self._connecting:
             # Who receives with a time-out takes a TimeoutError for "nothing yet", and this is the end.
             kind = ConnectError
-        if status == _native.ENOTCONNECTED and _lib.pulsews_client_state(self._handle) == 4:
+        if status == _contract.ENOTCONNECTED and _lib.pulsews_client_state(self._handle) == 4:
             last, cause = self._last_error()
             if self._was_open and not self._comes_back and class_of(last, True) is ConnectionClosed:
                 # It was not to come back: its one connection has ended.
@@ -230,14 +230,14 @@ class Core(Inbox):
     def _opened(self, status: int) -> bool:
         """Whether an open call that gave this status found an open connection, or one that was open and has ended
         since: what it brought can be received, and tells of the end."""
-        self._was_open = status == _native.OK or (status != _native.EFORK and self._mark() > 0)
+        self._was_open = status == _contract.OK or (status != _contract.EFORK and self._mark() > 0)
         return self._was_open
 
     def _failed_attempt(self) -> Optional[PulseError]:
         """Why the attempt that connect() waits for has failed; ``None`` while it may succeed. The library may be at the
         next attempt by now, which connect() does not wait for."""
         status, sentence = self._last_error()
-        return None if status == _native.OK else self._error(status, sentence)
+        return None if status == _contract.OK else self._error(status, sentence)
 
     def _is_trying(self) -> bool:
         return _lib.pulsews_client_state(self._handle) in (1, 2, 3)
@@ -249,8 +249,8 @@ class Core(Inbox):
 
     def _orderly(self, end: ConnectionClosed) -> bool:
         """Whether iterating just ends there. A peer's close is the end of trying when the client was to come back."""
-        return end.error_code == _native.ECLOSED or (
-            end.error_code == _native.EPEERCLOSED and end.code in ORDERLY and not self._comes_back
+        return end.error_code == _contract.ECLOSED or (
+            end.error_code == _contract.EPEERCLOSED and end.code in ORDERLY and not self._comes_back
         )
 
     def _forked(self) -> None:

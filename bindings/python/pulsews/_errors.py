@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Type
 
+from . import _contract
+
 
 class Headers(Mapping[str, str]):
     """The header lines of an HTTP answer: a mapping whose keys ignore case.
@@ -59,11 +61,11 @@ class PulseError(Exception):
     name: str
     """The name of the status code, for example ``"PULSEWS_ETIMEOUT"``."""
 
-    def __init__(self, message: str = "", code: int = -100, name: str = "PULSEWS_EINVAL") -> None:
+    def __init__(self, message: str = "", code: int = _contract.EINVAL, name: Optional[str] = None) -> None:
         super().__init__(message)
         self.code = code
         self.error_code = code
-        self.name = name
+        self.name = _contract.NAMES.get(code, "PULSEWS_UNKNOWN") if name is None else name
         self._retryable: Optional[bool] = None
 
     @property
@@ -119,8 +121,8 @@ class HandshakeError(PulseError):
     def __init__(
         self,
         message: str = "",
-        code: int = -600,
-        name: str = "PULSEWS_EHANDSHAKE",
+        code: int = _contract.EHANDSHAKE,
+        name: Optional[str] = None,
         status: int = 0,
         headers: Optional[Headers] = None,
         body: bytes = b"",
@@ -144,8 +146,8 @@ class ConnectionClosed(PulseError):
         message: str = "",
         code: int = 1006,
         reason: str = "",
-        error_code: int = -202,
-        name: str = "PULSEWS_ECLOSED",
+        error_code: int = _contract.ECLOSED,
+        name: Optional[str] = None,
     ) -> None:
         super().__init__(message, error_code, name)
         self.code = code
@@ -172,36 +174,41 @@ class CallTimeout(PulseError, TimeoutError):
     """The time of one call was over; the connection lives on. Catch it as ``TimeoutError``."""
 
 
+# generated: classes (tools/generate.py)
 _CLASSES: Dict[int, Type[PulseError]] = {
-    -100: InvalidArgument,
-    -101: InvalidArgument,
-    -102: InvalidArgument,
-    -103: InvalidArgument,
-    -104: InvalidArgument,
-    -105: PulseError,
-    -106: PulseError,
-    -200: CallTimeout,
-    -201: NotConnected,
-    -202: ConnectionClosed,
-    -203: ConnectionClosed,
-    -204: QueueFull,
-    -205: RateLimited,
-    -206: ConnectionClosed,
-    -208: MessagesUnsent,
-    -405: OpenTimeout,
-    -603: LoginError,
-    -604: SubscribeError,
+    _contract.EINVAL: InvalidArgument,
+    _contract.EOPTION: InvalidArgument,
+    _contract.EVALUE: InvalidArgument,
+    _contract.EURL: InvalidArgument,
+    _contract.EUTF8: InvalidArgument,
+    _contract.EFORK: PulseError,
+    _contract.EBUSY: PulseError,
+    _contract.ETIMEOUT: CallTimeout,
+    _contract.ENOTCONNECTED: NotConnected,
+    _contract.ECLOSED: ConnectionClosed,
+    _contract.EPEERCLOSED: ConnectionClosed,
+    _contract.EQUEUEFULL: QueueFull,
+    _contract.ERATE: RateLimited,
+    _contract.EMOVED: ConnectionClosed,
+    _contract.EUNSENT: MessagesUnsent,
+    _contract.EOPENTIMEOUT: OpenTimeout,
+    _contract.ELOGIN: LoginError,
+    _contract.ESUBSCRIBE: SubscribeError,
 }
 # By hundreds, for what is not above, so that a library with newer codes still gives a fitting exception.
-_BLOCKS: Dict[int, Type[PulseError]] = {
+_HUNDREDS: Dict[int, Type[PulseError]] = {
     1: InvalidArgument,
     3: ConnectionClosed,
     4: ConnectError,
     5: ConnectError,
     6: HandshakeError,
 }
-# What can end a connection that was open. The others of their blocks come from attempts to connect only.
-_ENDINGS = frozenset((-402, -403, -404, -406, -407, -408, -411, -500, -510, -700))
+# What can end a connection that was open. The others of their hundreds come from attempts to connect only.
+_ENDINGS = frozenset((
+    _contract.EUNREACHABLE, _contract.ERESET, _contract.EEOF, _contract.EDEAD, _contract.EIO, _contract.ESTALE,
+    _contract.ESLOW, _contract.ETLS, _contract.ETRUNCATED, _contract.ETOOBIG,
+))
+# end of classes
 
 
 def class_of(status: int, was_open: bool = False) -> Type[PulseError]:
@@ -209,4 +216,4 @@ def class_of(status: int, was_open: bool = False) -> Type[PulseError]:
     if was_open and status in _ENDINGS:
         return ConnectionClosed
     found = _CLASSES.get(status)
-    return found if found is not None else _BLOCKS.get(-status // 100, PulseError)
+    return found if found is not None else _HUNDREDS.get(-status // 100, PulseError)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
-from . import _native
+from . import _contract, _native
 from ._control import Control
 from ._errors import ConnectionClosed, InvalidArgument
 from ._log import logger
@@ -79,12 +79,12 @@ class Hooked(Control):
                 raise Over
             for kind, body in messages:
                 self._check(
-                    _lib.pulsews_send_with(self._handle, kind, body, len(body), _native.FIRST, 0, 0, None)
+                    _lib.pulsews_send_with(self._handle, kind, body, len(body), _contract.FIRST, 0, 0, None)
                 )
 
     def _hook_failed(self, event: Mapping[str, Any], problem: Exception) -> None:
         """An exception in such a function that nobody waits for: the attempt ends when the hold times out."""
-        if isinstance(problem, ConnectionClosed) and problem.error_code == _native.ECLOSED:
+        if isinstance(problem, ConnectionClosed) and problem.error_code == _contract.ECLOSED:
             return
         what = " or ".join(name for name, _ in self._hooks.at(event.get("at")))
         logger.error("[%s] the function for %s failed", self._label(), what, exc_info=problem)

@@ -14,7 +14,7 @@ from collections import deque
 from io import BytesIO
 from typing import Any, Deque, List, Mapping, Optional, Tuple
 
-from . import _native
+from . import _contract, _native
 from ._hooks import Hooked
 from ._items import Data, Event, Held, Message
 from ._json import Loads
@@ -121,9 +121,9 @@ class Inbox(Hooked):
         if number == 1:
             block = memoryview(_BYTES.from_address(view[0]))[: view[1]].tobytes()
             kind = view[2] >> KIND_SHIFT & 0xFFFFFFFF
-            if kind == _native.TEXT:
+            if kind == _contract.TEXT:
                 return [block.decode()]
-            if kind == _native.BINARY:
+            if kind == _contract.BINARY:
                 return [block]
             return [self._event(block, view[3], view[4])]
         traits = _traits(self._batch_arg)
@@ -140,18 +140,18 @@ class Inbox(Hooked):
         rows = _native.MESSAGE.iter_unpack(_string_at(self._out.value or 0, number * _native.MESSAGE.size))
         for data, length, kind, flags, received_ns, sequence in rows:
             block = _string_at(data, length)
-            if kind == _native.EVENT:
+            if kind == _contract.EVENT:
                 messages.append(self._event(block, received_ns, sequence, again))
                 continue
-            content: Data = block.decode() if kind == _native.TEXT else block
+            content: Data = block.decode() if kind == _contract.TEXT else block
             messages.append(
                 Message(
                     content,
-                    "text" if kind == _native.TEXT else "binary",
+                    "text" if kind == _contract.TEXT else "binary",
                     received_ns,
                     sequence,
-                    bool(flags & _native.ASCII),
-                    bool(flags & _native.COMPRESSED),
+                    bool(flags & _contract.ASCII),
+                    bool(flags & _contract.COMPRESSED),
                 )
             )
         return messages
@@ -199,7 +199,7 @@ class Inbox(Hooked):
         if len(self._prefetch) >= AHEAD:
             self._drop_events()
             if len(self._prefetch) >= AHEAD:
-                return _native.ETIMEOUT
+                return _contract.ETIMEOUT
         self._with_details()
         status, items = self._fetch(PREFETCH, ns, True)
         self._fetched = max(0, status)

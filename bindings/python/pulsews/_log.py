@@ -19,7 +19,7 @@ import traceback
 import warnings
 from typing import Optional, Union
 
-from . import _native
+from . import _contract, _native
 from ._cooperative import threads_are_green
 from ._errors import InvalidArgument
 
@@ -46,10 +46,10 @@ LINE = 4096
 # A green thread looks for lines so often, in seconds.
 _LOOK = 0.05
 _LEVELS = {
-    _native.LOG_ERROR: logging.ERROR,
-    _native.LOG_WARNING: logging.WARNING,
-    _native.LOG_INFO: logging.INFO,
-    _native.LOG_DEBUG: logging.DEBUG,
+    _contract.LOG_ERROR: logging.ERROR,
+    _contract.LOG_WARNING: logging.WARNING,
+    _contract.LOG_INFO: logging.INFO,
+    _contract.LOG_DEBUG: logging.DEBUG,
 }
 
 
@@ -71,12 +71,12 @@ class _Reader:
 def _native_level(level: int) -> int:
     """The library's level for one of ``logging``: everything from there on up."""
     if level <= logging.DEBUG:
-        return _native.LOG_DEBUG
+        return _contract.LOG_DEBUG
     if level <= logging.INFO:
-        return _native.LOG_INFO
+        return _contract.LOG_INFO
     if level <= logging.WARNING:
-        return _native.LOG_WARNING
-    return _native.LOG_ERROR if level <= logging.ERROR else _native.LOG_OFF
+        return _contract.LOG_WARNING
+    return _contract.LOG_ERROR if level <= logging.ERROR else _contract.LOG_OFF
 
 
 def enable_logging(level: Union[int, str, None] = None) -> None:
@@ -147,7 +147,7 @@ def _has_handler() -> bool:
 
 def _start(level: int) -> None:
     _Reader.lost = False
-    if level == _native.LOG_OFF:
+    if level == _contract.LOG_OFF:
         _stop()
         return
     _lib.pulsews_log_queue(level, CAPACITY)
@@ -163,7 +163,7 @@ def _stop() -> None:
     line = _Line()
     while line.next(0) >= 0:
         line.emit()
-    _lib.pulsews_log_stderr(_native.LOG_OFF)
+    _lib.pulsews_log_stderr(_contract.LOG_OFF)
     if thread is not threading.current_thread():
         thread.join(1)
 
@@ -209,7 +209,7 @@ def _run() -> None:
         status = line.next(0 if green else _native.FOREVER)
         if status >= 0:
             line.emit()
-        elif status != _native.ETIMEOUT:
+        elif status != _contract.ETIMEOUT:
             return
         elif green:
             time.sleep(_LOOK)

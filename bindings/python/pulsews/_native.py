@@ -17,26 +17,10 @@ import struct
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, List, Sequence, Tuple
 
+from . import _contract
+from ._contract import MAJOR, MINOR, SONAME
 from ._errors import LibraryError
 
-MAJOR, MINOR = 0, 1
-SONAME = "libpulsews.so.0"
-
-OK = 0
-EINVAL = -100
-EFORK = -105
-ETIMEOUT = -200
-ENOTCONNECTED = -201
-ECLOSED = -202
-EPEERCLOSED = -203
-EQUEUEFULL = -204
-ERATE = -205
-
-TEXT, BINARY, PING, PONG, EVENT = 1, 2, 9, 10, 256
-ASCII, COMPRESSED = 1, 2
-ALL_TEXT, ALL_ASCII, ALL_BINARY = 1, 2, 4
-LIVE_ONLY, REPORT, FIRST, IN_LIMIT = 1, 2, 4, 8
-LOG_OFF, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG = 0, 1, 2, 3, 4
 FOREVER = -1
 ERROR_SIZE = 512
 
@@ -58,63 +42,65 @@ class NativeMessage(ctypes.Structure):
 MESSAGE = struct.Struct("@PNIIqQ")
 MESSAGE_WORDS = 5
 
-_TEXTS: Sequence[Any] = (c_char_p, c_size_t)
 # name: (result, arguments)
 _FUNCTIONS = {
+    # generated: functions (tools/generate.py)
     "pulsews_version": (c_char_p, ()),
     "pulsews_version_number": (c_uint32, ()),
     "pulsews_error_at": (c_int32, (c_size_t,)),
     "pulsews_error_name": (c_char_p, (c_int32,)),
     "pulsews_error_text": (c_char_p, (c_int32,)),
     "pulsews_error_retryable": (c_int32, (c_int32,)),
-    "pulsews_option_at": (c_int32, (c_size_t, *[POINTER(c_char_p)] * 5)),
+    "pulsews_option_at": (
+        c_int32, (c_size_t, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_char_p), POINTER(c_char_p), POINTER(c_char_p))
+    ),
     "pulsews_transition_at": (
         c_int32, (c_size_t, POINTER(c_int32), POINTER(c_char_p), POINTER(c_int32), POINTER(c_char_p))
     ),
-    "pulsews_statistic_at": (c_int32, (c_size_t, *[POINTER(c_char_p)] * 4)),
-    "pulsews_preset_at": (c_int32, (c_size_t, *[POINTER(c_char_p)] * 3)),
+    "pulsews_statistic_at": (
+        c_int32, (c_size_t, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_char_p), POINTER(c_char_p))
+    ),
+    "pulsews_preset_at": (c_int32, (c_size_t, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_char_p))),
     "pulsews_config_create": (c_void_p, ()),
-    "pulsews_config_set": (c_int32, (c_void_p, c_char_p, c_char_p, *_TEXTS)),
+    "pulsews_config_set": (c_int32, (c_void_p, c_char_p, c_char_p, c_char_p, c_size_t)),
     "pulsews_config_free": (None, (c_void_p,)),
-    "pulsews_client_create": (c_int32, (c_char_p, c_void_p, c_void_p, POINTER(c_void_p), *_TEXTS)),
-    "pulsews_open": (c_int32, (c_void_p, c_int64, *_TEXTS)),
+    "pulsews_client_create": (c_int32, (c_char_p, c_void_p, c_void_p, POINTER(c_void_p), c_char_p, c_size_t)),
+    "pulsews_open": (c_int32, (c_void_p, c_int64, c_char_p, c_size_t)),
     "pulsews_send": (c_int32, (c_void_p, c_uint32, c_void_p, c_size_t, c_int64)),
     "pulsews_recv": (c_int32, (c_void_p, POINTER(NativeMessage), c_int64)),
     "pulsews_close": (c_int32, (c_void_p, c_int32, c_char_p, c_int64)),
     "pulsews_disconnect": (c_int32, (c_void_p, c_int64)),
     "pulsews_client_free": (None, (c_void_p,)),
     "pulsews_reconnect": (c_int32, (c_void_p,)),
-    "pulsews_wait_ready": (c_int32, (c_void_p, c_int64, *_TEXTS)),
-    "pulsews_set_header": (c_int32, (c_void_p, c_char_p, c_char_p, *_TEXTS)),
-    "pulsews_set_url": (c_int32, (c_void_p, c_char_p, *_TEXTS)),
+    "pulsews_wait_ready": (c_int32, (c_void_p, c_int64, c_char_p, c_size_t)),
+    "pulsews_set_header": (c_int32, (c_void_p, c_char_p, c_char_p, c_char_p, c_size_t)),
+    "pulsews_set_url": (c_int32, (c_void_p, c_char_p, c_char_p, c_size_t)),
     "pulsews_release": (c_int32, (c_void_p,)),
-    "pulsews_subscribe": (c_int32, (c_void_p, c_char_p, c_char_p, c_char_p, *_TEXTS)),
+    "pulsews_subscribe": (c_int32, (c_void_p, c_char_p, c_char_p, c_char_p, c_char_p, c_size_t)),
     "pulsews_unsubscribe": (c_int32, (c_void_p, c_char_p)),
     "pulsews_send_with": (
         c_int32, (c_void_p, c_uint32, c_void_p, c_size_t, c_uint32, c_int64, c_int64, POINTER(c_uint64))
     ),
-    "pulsews_send_batch": (
-        c_int32, (c_void_p, c_void_p, c_size_t, c_uint32, c_int64, c_int64, POINTER(c_uint64))
-    ),
+    "pulsews_send_batch": (c_int32, (c_void_p, c_void_p, c_size_t, c_uint32, c_int64, c_int64, POINTER(c_uint64))),
     "pulsews_flush": (c_int32, (c_void_p, c_int64)),
     "pulsews_purge": (c_int64, (c_void_p,)),
     "pulsews_client_state": (c_int32, (c_void_p,)),
-    "pulsews_client_error": (c_int32, (c_void_p, *_TEXTS)),
+    "pulsews_client_error": (c_int32, (c_void_p, c_char_p, c_size_t)),
     "pulsews_client_retryable": (c_int32, (c_void_p,)),
     "pulsews_close_code": (c_int32, (c_void_p,)),
-    "pulsews_close_reason": (c_int64, (c_void_p, *_TEXTS)),
-    "pulsews_server_message": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_close_reason": (c_int64, (c_void_p, c_char_p, c_size_t)),
+    "pulsews_server_message": (c_int64, (c_void_p, c_char_p, c_size_t)),
     "pulsews_handshake_status": (c_int32, (c_void_p,)),
-    "pulsews_handshake_headers": (c_int64, (c_void_p, *_TEXTS)),
-    "pulsews_handshake_body": (c_int64, (c_void_p, *_TEXTS)),
-    "pulsews_subprotocol": (c_int64, (c_void_p, *_TEXTS)),
-    "pulsews_status_json": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_handshake_headers": (c_int64, (c_void_p, c_char_p, c_size_t)),
+    "pulsews_handshake_body": (c_int64, (c_void_p, c_char_p, c_size_t)),
+    "pulsews_subprotocol": (c_int64, (c_void_p, c_char_p, c_size_t)),
+    "pulsews_status_json": (c_int64, (c_void_p, c_char_p, c_size_t)),
     "pulsews_statistics": (c_int32, (c_void_p, POINTER(c_double), c_size_t)),
-    "pulsews_prometheus": (c_int64, (c_void_p, *_TEXTS)),
+    "pulsews_prometheus": (c_int64, (c_void_p, c_char_p, c_size_t)),
     "pulsews_log_stderr": (c_int32, (c_int32,)),
-    "pulsews_log_file": (c_int32, (c_char_p, c_int32, *_TEXTS)),
+    "pulsews_log_file": (c_int32, (c_char_p, c_int32, c_char_p, c_size_t)),
     "pulsews_log_queue": (c_int32, (c_int32, c_size_t)),
-    "pulsews_log_next": (c_int64, (*_TEXTS, POINTER(c_int32), POINTER(c_int64), c_int64)),
+    "pulsews_log_next": (c_int64, (c_char_p, c_size_t, POINTER(c_int32), POINTER(c_int64), c_int64)),
     "pulsews_batch_create": (c_void_p, ()),
     "pulsews_recv_batch": (c_int32, (c_void_p, c_void_p, c_size_t, c_int64, c_void_p)),
     "pulsews_batch_traits": (c_int32, (c_void_p,)),
@@ -123,12 +109,12 @@ _FUNCTIONS = {
     "pulsews_start": (c_int32, (c_void_p,)),
     "pulsews_wake_fd": (c_int32, (c_void_p,)),
     "pulsews_wake_clear": (c_int32, (c_void_p,)),
-    "pulsews_loop_create": (c_int32, (c_uint32, POINTER(c_void_p), *_TEXTS)),
+    "pulsews_loop_create": (c_int32, (c_uint32, POINTER(c_void_p), c_char_p, c_size_t)),
     "pulsews_loop_fd": (c_int32, (c_void_p,)),
     "pulsews_loop_run_once": (c_int32, (c_void_p, c_int64)),
     "pulsews_loop_free": (None, (c_void_p,)),
+    # end of functions
 }
-_QUICK = ("pulsews_batch_traits", "pulsews_wake_clear")
 
 
 def _candidates() -> List[str]:
@@ -156,7 +142,7 @@ def _load() -> Tuple[ctypes.CDLL, ctypes.PyDLL]:
             raise LibraryError(f"{path} is not a usable libpulsews: {problem}") from None
         _check_version(library, path)
         quick = ctypes.PyDLL(path, handle=library._handle)
-        for name in _QUICK:
+        for name in _contract.QUICK:
             _declare_one(quick, name)
         return library, quick
     raise LibraryError(
@@ -181,11 +167,11 @@ def _declare(library: ctypes.CDLL) -> None:
 def _check_version(library: ctypes.CDLL, path: str) -> None:
     number = library.pulsews_version_number()
     major, minor = number >> 16, (number >> 8) & 0xFF
-    # Before 1.0 a new minor version may only add to the header, and this package uses what its own version had.
-    if major != MAJOR or minor < MINOR:
+    # Before 1.0 a minor version may change the interface; from 1.0 on a newer one serves too.
+    if major != MAJOR or (minor != MINOR if MAJOR == 0 else minor < MINOR):
         raise LibraryError(
-            f"{path} is libpulsews {library.pulsews_version().decode()}; this package needs {MAJOR}.{MINOR} or a "
-            f"later {MAJOR}.x"
+            f"{path} is libpulsews {library.pulsews_version().decode()}; this package needs {MAJOR}.{MINOR}"
+            + ("" if MAJOR == 0 else f" or a later {MAJOR}.x")
         )
     if ctypes.sizeof(NativeMessage) != 40 or MESSAGE.size != 40:
         raise LibraryError("this package needs a 64-bit Python")

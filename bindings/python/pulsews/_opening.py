@@ -8,7 +8,7 @@ import inspect
 from collections import deque
 from typing import Any, Deque, Mapping, Optional
 
-from . import _native
+from . import _contract, _native
 from ._errors import CallTimeout, PulseError
 from ._hooks import Over
 from ._inbox import AHEAD
@@ -63,7 +63,7 @@ class Opening(Sending):
     def _not_open_in_time(self, timeout: Optional[Seconds]) -> CallTimeout:
         cause = self._last_error()[1]
         sentence = f"no connection within {span(timeout)}" + (f": {cause}" if cause else "")
-        return CallTimeout(sentence, _native.ETIMEOUT, "PULSEWS_ETIMEOUT")
+        return CallTimeout(sentence, _contract.ETIMEOUT, "PULSEWS_ETIMEOUT")
 
     def _open_plainly(self, left: Wait) -> None:
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
@@ -71,7 +71,7 @@ class Opening(Sending):
             status = _lib.pulsews_open(self._handle, left.ns, why, _native.ERROR_SIZE)
             if self._opened(status):
                 return
-            if status != _native.ETIMEOUT or not left.goes_on():
+            if status != _contract.ETIMEOUT or not left.goes_on():
                 raise self._error(status, why.value.decode("utf-8", "replace"))
 
     def _open_and_look(self, left: Wait) -> None:
@@ -82,7 +82,7 @@ class Opening(Sending):
             status = _lib.pulsews_open(self._handle, 0, why, _native.ERROR_SIZE)
             if self._opened(status):
                 return
-            if status != _native.ETIMEOUT or left.is_over:
+            if status != _contract.ETIMEOUT or left.is_over:
                 raise self._error(status, why.value.decode("utf-8", "replace"))
             self._look_for_holds(min(SLICE, left.ns) if left.ns >= 0 else SLICE)
             left.goes_on()
@@ -107,7 +107,7 @@ class Opening(Sending):
             status = self._fetch_ahead(ns)
         if self._holds:
             self._answer_holds()
-        if status < 0 and status != _native.ETIMEOUT:
+        if status < 0 and status != _contract.ETIMEOUT:
             raise self._error(status)
 
     def _notice(self, event: Mapping[str, Any]) -> None:
@@ -154,10 +154,10 @@ class Opening(Sending):
         while True:
             slice_ns = wait.ns if not self._hooked else _LOOK if wait.ns < 0 else min(_LOOK, wait.ns)
             status = _lib.pulsews_wait_ready(self._handle, slice_ns, why, _native.ERROR_SIZE)
-            if status == _native.OK:
+            if status == _contract.OK:
                 self._was_open = True
                 return
-            if status != _native.ETIMEOUT:
+            if status != _contract.ETIMEOUT:
                 raise self._error(status, why.value.decode("utf-8", "replace"))
             if self._hooked:
                 # Perhaps nobody receives, and the hold that the login waits for is among what has arrived.

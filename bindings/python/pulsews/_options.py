@@ -13,25 +13,28 @@ from typing import (
     TypedDict, Union,
 )
 
-from . import _native
+from . import _contract, _native
+from ._contract import ENOMEM, EOPTION, EUTF8, EVALUE, MESSAGE_OPTIONS
 from ._errors import InvalidArgument, PulseError
 from ._json import json_text
 
 Duration = Union[int, float, str, timedelta]
 """Seconds as a number, a ``timedelta``, or a text with a unit: ``0.25``, ``"250ms"``, ``"1m"``."""
 # What the options that are a choice take.
+# generated: choices (tools/generate.py)
+PresetName = Literal[
+    "alpaca", "binance-futures", "binance-futures-depth", "binance-spot", "binance-spot-depth", "bybit", "coinbase",
+    "deribit", "kraken", "okx",
+]
 StaleAction = Literal["event", "reconnect"]
-SendPolicy = Literal["drop_oldest", "drop_newest", "reject", "block"]
-ReceivePolicy = Literal["pause", "drop_oldest", "conflate", "disconnect"]
 SequenceRule = Literal["consecutive", "increasing"]
 SequenceScope = Literal["feed", "connection"]
-TLSVersion = Literal["1.2", "1.3"]
+SendPolicy = Literal["drop_oldest", "drop_newest", "reject", "block"]
 LoginRejectAction = Literal["retry", "stop"]
 SubscribeRejectAction = Literal["drop", "reconnect"]
-PresetName = Literal[
-    "binance-spot", "binance-spot-depth", "binance-futures", "binance-futures-depth", "coinbase", "kraken",
-    "bybit", "okx", "deribit", "alpaca",
-]
+ReceivePolicy = Literal["pause", "drop_oldest", "conflate", "disconnect"]
+TLSVersion = Literal["1.2", "1.3"]
+# end of choices
 Size = Union[int, str]
 """Bytes as a number, or a text with a unit: ``65536``, ``"64KiB"``."""
 HeaderLines = Union[Mapping[str, str], Iterable[Tuple[str, str]]]
@@ -71,21 +74,16 @@ class Options(TypedDict, total=False):
     An exception in it is raised by ``connect()``; later it is logged, and the attempt fails after ``login_timeout``.
     """
 
+    # generated: options (tools/generate.py)
+    # Presets.
+    preset: PresetName
+    # Connection.
     headers: Union[HeaderLines, HeadersHook]
     subprotocols: Iterable[str]
     open_timeout: Duration
     close_timeout: Duration
-    heartbeat_interval: Duration
-    heartbeat_timeout: Duration
     max_message_size: Size
-    compression: bool
-    compression_threshold: Size
-    compression_context_takeover: bool
-    compression_window_bits: int
-    ca_file: str
-    verify: bool
-    events: bool
-    name: str
+    max_redirects: int
     # Staying connected.
     reconnect: bool
     max_reconnect_attempts: int
@@ -96,13 +94,16 @@ class Options(TypedDict, total=False):
     restart_delay: Duration
     retry_fatal: bool
     fatal_close_codes: Union[int, str, Iterable[Union[int, str]]]
+    # Endpoints.
     endpoints: Union[str, Iterable[str]]
     endpoint_return: Duration
     breaker_failures: int
     breaker_timeout: Duration
     host_connects: int
     host_connect_rate: str
-    # Heartbeats of the application's protocol, and feeds that went mute.
+    # Heartbeats and staleness.
+    heartbeat_interval: Duration
+    heartbeat_timeout: Duration
     heartbeat_message: Text
     heartbeat_reply: Union[Text, Iterable[Text]]
     heartbeat_request: Union[Text, Iterable[Text]]
@@ -112,16 +113,31 @@ class Options(TypedDict, total=False):
     deliver_heartbeats: bool
     stale_timeout: Duration
     stale_action: StaleAction
-    # Sending and receiving.
+    key_path: Union[str, Iterable[str]]
+    stale_key_timeout: Duration
+    # Sequence numbers.
+    sequence_path: str
+    sequence_previous: str
+    sequence_key: Union[str, Iterable[str]]
+    sequence_rule: SequenceRule
+    sequence_scope: SequenceScope
+    # Replacing a connection, and two at a time.
+    max_age: Duration
+    rotate_on: Union[Text, Iterable[Text]]
+    rotation_overlap: Duration
+    twin: str
+    twin_wait: Duration
+    # Outbox and limits.
     message_queue_size: int
     message_queue_bytes: Size
     message_queue_policy: SendPolicy
     message_ttl: Duration
     backlog_interval: Duration
-    receive_queue_bytes: Size
     rate_limit: Union[str, Iterable[str]]
     rate_limit_control: bool
-    # What every connect begins with.
+    journal: Union[str, "os.PathLike[str]"]
+    journal_size: Size
+    # Login and subscriptions.
     login: Union[Text, Iterable[Text], LoginHook]
     login_confirm: Union[Text, Iterable[Text]]
     login_reject: Union[Text, Iterable[Text]]
@@ -137,24 +153,17 @@ class Options(TypedDict, total=False):
     subscribe_reject: Union[Text, Iterable[Text]]
     subscribe_reject_action: SubscribeRejectAction
     subscribe_timeout: Duration
-    # Feeds: the outbox kept in a file, the queue of received messages, sequence numbers, replaced connections.
-    preset: PresetName
-    journal: Union[str, "os.PathLike[str]"]
-    journal_size: Size
+    # The queue of received messages.
+    receive_queue_bytes: Size
     receive_queue_policy: ReceivePolicy
-    key_path: Union[str, Iterable[str]]
-    stale_key_timeout: Duration
-    sequence_path: str
-    sequence_previous: str
-    sequence_key: Union[str, Iterable[str]]
-    sequence_rule: SequenceRule
-    sequence_scope: SequenceScope
-    max_age: Duration
-    rotate_on: Union[Text, Iterable[Text]]
-    rotation_overlap: Duration
-    twin: str
-    twin_wait: Duration
-    # The way to the server.
+    # Compression.
+    compression: bool
+    compression_threshold: Size
+    compression_context_takeover: bool
+    compression_window_bits: int
+    # TLS.
+    ca_file: Union[str, "os.PathLike[str]"]
+    verify: bool
     client_certificate: Union[str, "os.PathLike[str]"]
     client_key: Union[str, "os.PathLike[str]"]
     client_key_password: str
@@ -162,9 +171,13 @@ class Options(TypedDict, total=False):
     tls_min_version: TLSVersion
     server_name: str
     tls_resumption: bool
+    # Proxies.
     proxy: str
     proxy_ca_file: Union[str, "os.PathLike[str]"]
-    max_redirects: int
+    # Other.
+    events: bool
+    name: str
+    # end of options
 
 
 class Option(NamedTuple):
@@ -182,7 +195,7 @@ def option_table() -> List[Option]:
     rows: List[Option] = []
     fields = [ctypes.c_char_p() for _ in range(5)]
     references = [ctypes.byref(field) for field in fields]
-    while _native.lib.pulsews_option_at(len(rows), *references) == _native.OK:
+    while _native.lib.pulsews_option_at(len(rows), *references) == _contract.OK:
         rows.append(Option(*((field.value or b"").decode() for field in fields)))
     return rows
 
@@ -201,7 +214,7 @@ def presets() -> Dict[str, Preset]:
     found: Dict[str, Preset] = {}
     fields = [ctypes.c_char_p() for _ in range(3)]
     references = [ctypes.byref(field) for field in fields]
-    while _native.lib.pulsews_preset_at(len(found), *references) == _native.OK:
+    while _native.lib.pulsews_preset_at(len(found), *references) == _contract.OK:
         name, text, lines = ((field.value or b"").decode() for field in fields)
         options: Dict[str, Union[str, List[str]]] = {}
         for line in lines.splitlines():
@@ -227,7 +240,7 @@ def c_text(value: str, what: str) -> bytes:
         text = value.encode()
     except UnicodeEncodeError as problem:
         raise InvalidArgument(
-            f"{what} has a lone surrogate at index {problem.start}, which UTF-8 can't express", -104, "PULSEWS_EUTF8"
+            f"{what} has a lone surrogate at index {problem.start}, which UTF-8 can't express", EUTF8
         ) from None
     if b"\0" in text:
         raise InvalidArgument(f"{what} has a NUL character at index {value.index(chr(0))}, which is not allowed")
@@ -270,16 +283,8 @@ def _header_lines(value: Any) -> Iterator[str]:
     for name, text in header_pairs(value):
         # The library gets the line as a whole: a colon in the name would move the border between name and value.
         if not name or ":" in name:
-            raise InvalidArgument(f"option headers: {name!r} is not a header name", -102, "PULSEWS_EVALUE")
+            raise InvalidArgument(f"option headers: {name!r} is not a header name", EVALUE)
         yield f"{name}: {text}"
-
-
-# Options whose texts are messages, or pieces of such.
-_MESSAGES = frozenset((
-    "heartbeat_message", "heartbeat_reply", "heartbeat_request", "heartbeat_answer", "server_heartbeat", "login",
-    "login_confirm", "login_reject", "subscribe_message", "unsubscribe_message", "subscribe_confirm",
-    "subscribe_reject", "rotate_on",
-))
 
 
 def _texts(option: Option, value: Any) -> Iterable[str]:
@@ -298,7 +303,7 @@ def _texts(option: Option, value: Any) -> Iterable[str]:
     if isinstance(value, timedelta) and option.type == "duration":
         return (f"{value // timedelta(microseconds=1)}us",)
     if isinstance(value, Mapping):
-        if option.name in _MESSAGES:
+        if option.name in MESSAGE_OPTIONS:
             return (json_text(value),)
     elif hasattr(value, "__fspath__") and option.type == "text":
         return (value.__fspath__(),)
@@ -308,7 +313,7 @@ def _texts(option: Option, value: Any) -> Iterable[str]:
         except TypeError:
             pass
         else:
-            if option.name in _MESSAGES:
+            if option.name in MESSAGE_OPTIONS:
                 return [json_text(one) if isinstance(one, Mapping) else one for one in several]
             if option.name == "fatal_close_codes":
                 return [_number(one, "integer") if type(one) is int else one for one in several]
@@ -324,13 +329,13 @@ def _unknown(name: str) -> InvalidArgument:
     if name.startswith("on_"):
         hint = ("; callbacks are for WebSocketManager: on_message, on_connect, on_disconnect, on_error, "
                 "on_state_change, on_event")
-        return InvalidArgument(f"no option has the name {name!r}{hint}", -101, "PULSEWS_EOPTION")
+        return InvalidArgument(f"no option has the name {name!r}{hint}", EOPTION)
     # Who writes a part of a name, such as `pin` or `heartbeat`, sees all that have it; likeness is for misspellings.
     parts = name.lower().split("_")
     close = [one for one in _known if all(any(word.startswith(part) for word in one.split("_")) for part in parts)]
     close = close or difflib.get_close_matches(name, [*_known, *_KEYWORDS], n=3)
     hint = f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(sorted(_known))}"
-    return InvalidArgument(f"no option has the name {name!r}{hint}", -101, "PULSEWS_EOPTION")
+    return InvalidArgument(f"no option has the name {name!r}{hint}", EOPTION)
 
 
 def is_false(value: Any) -> bool:
@@ -352,7 +357,7 @@ class Configuration:
     def __enter__(self) -> int:
         self._handle = _native.lib.pulsews_config_create() or 0
         if not self._handle:
-            raise PulseError("there is no memory for a configuration", -701, "PULSEWS_ENOMEM")
+            raise PulseError("there is no memory for a configuration", ENOMEM)
         try:
             # State changes come between the messages, and the client keeps them apart.
             if "events" in _known and self._options.get("events") is None:
@@ -377,7 +382,7 @@ class Configuration:
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
         text = c_text(value, f"option {name}")
         status = _native.lib.pulsews_config_set(self._handle, name.encode(), text, why, _native.ERROR_SIZE)
-        if status != _native.OK:
+        if status != _contract.OK:
             raise InvalidArgument(
                 why.value.decode("utf-8", "replace"), status, _native.lib.pulsews_error_name(status).decode()
             )

@@ -8,7 +8,7 @@ import threading
 from time import monotonic_ns
 from typing import Iterable, Optional
 
-from . import _native
+from . import _contract, _native
 from ._core import Core
 from ._errors import CallTimeout
 from ._values import (
@@ -19,7 +19,7 @@ _lib = _native.lib
 _send = _native.send
 
 _size = ctypes.c_size_t
-_KINDS = {kind: ctypes.c_uint32(kind) for kind in (_native.TEXT, _native.BINARY, _native.PING)}
+_KINDS = {kind: ctypes.c_uint32(kind) for kind in (_contract.TEXT, _contract.BINARY, _contract.PING)}
 
 # The main thread must come back to Python to see Ctrl-C: it waits in slices of so many nanoseconds. Other threads
 # do so once and then wait for the whole time.
@@ -100,7 +100,7 @@ class Sending(Core):
 
         Raises :class:`NotConnected` without an open connection: pings do not wait for one.
         """
-        self._transmit(_native.PING, control_payload(data), timeout)
+        self._transmit(_contract.PING, control_payload(data), timeout)
 
     def _transmit(self, kind: int, body: bytes, timeout: Optional[Seconds]) -> None:
         if timeout is None:
@@ -112,11 +112,11 @@ class Sending(Core):
             status = _send(
                 self._client_arg, _KINDS[kind], body, _size(len(body)), ctypes.c_int64(min(ns, SLICE))
             )
-        if status == _native.EQUEUEFULL and ns != 0 and self._blocks and kind != _native.PING:
+        if status == _contract.EQUEUEFULL and ns != 0 and self._blocks and kind != _contract.PING:
             wait = Wait(ns, start)
-            while status == _native.EQUEUEFULL and wait.goes_on():
+            while status == _contract.EQUEUEFULL and wait.goes_on():
                 status = _lib.pulsews_send(self._handle, kind, body, len(body), wait.ns)
-        if status != _native.OK:
+        if status != _contract.OK:
             raise self._error(status)
 
     def _transmit_with(
@@ -132,7 +132,7 @@ class Sending(Core):
             status = _lib.pulsews_send_with(
                 self._handle, kind, body, len(body), flags, rest, wait.ns, ctypes.byref(number)
             )
-            if status == _native.OK:
+            if status == _contract.OK:
                 return number.value
             if not self._may_wait(status) or ns == 0 or not wait.goes_on():
                 raise self._error(status)
@@ -141,7 +141,7 @@ class Sending(Core):
 
     def _may_wait(self, status: int) -> bool:
         """Whether it is the time of the call, cut into slices, that has run out, and not a refusal."""
-        return status == _native.ERATE or (status == _native.EQUEUEFULL and self._blocks)
+        return status == _contract.ERATE or (status == _contract.EQUEUEFULL and self._blocks)
 
     def send_many(
         self,
@@ -188,9 +188,9 @@ class Sending(Core):
         wait = Wait(ns)
         while True:
             status = _lib.pulsews_flush(self._handle, wait.ns)
-            if status == _native.OK:
+            if status == _contract.OK:
                 return
-            if status != _native.ETIMEOUT:
+            if status != _contract.ETIMEOUT:
                 raise self._error(status)
             if ns == 0 or not wait.goes_on():
                 raise CallTimeout(f"messages still wait in the outbox after {span(timeout)}", status, "PULSEWS_ETIMEOUT")

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from typing import List, Literal, Optional, TypedDict
 
+# generated: states (tools/generate.py)
 State = Literal["disconnected", "connecting", "connected", "reconnecting", "error"]
+# end of states
 
 
 class Stats(TypedDict):
     """The statistics. ``None`` stands for what is not known yet."""
 
+    # generated: statistics (tools/generate.py)
     messages_received: int
     messages_accepted: int
     messages_sent: int
@@ -106,6 +109,7 @@ class Stats(TypedDict):
     tls_time: Optional[float]
     redirects: int
     failures_proxy: int
+    # end of statistics
     last_error: str
 
 

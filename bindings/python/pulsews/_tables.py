@@ -6,9 +6,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any, Dict, List, NamedTuple
 
-from . import _native
-
-STATES = ("disconnected", "connecting", "connected", "reconnecting", "error")
+from . import _contract, _native
+from ._contract import STATES
 
 _lib = _native.lib
 
@@ -41,7 +40,7 @@ def statistic_table() -> List[Statistic]:
     rows: List[Statistic] = []
     fields = [ctypes.c_char_p() for _ in range(4)]
     references = [ctypes.byref(field) for field in fields]
-    while _lib.pulsews_statistic_at(len(rows), *references) == _native.OK:
+    while _lib.pulsews_statistic_at(len(rows), *references) == _contract.OK:
         rows.append(Statistic(*((field.value or b"").decode() for field in fields)))
     return rows
 
@@ -51,7 +50,7 @@ def transition_table() -> List[Transition]:
     rows: List[Transition] = []
     before, event, after, meaning = ctypes.c_int32(), ctypes.c_char_p(), ctypes.c_int32(), ctypes.c_char_p()
     references: List[Any] = [ctypes.byref(field) for field in (before, event, after, meaning)]
-    while _lib.pulsews_transition_at(len(rows), *references) == _native.OK:
+    while _lib.pulsews_transition_at(len(rows), *references) == _contract.OK:
         rows.append(
             Transition(
                 state_name(before.value),

@@ -10,7 +10,8 @@ from array import array
 from datetime import timedelta
 from typing import Any, Iterable, List, Mapping, Optional, Tuple, Union
 
-from . import _native
+from . import _contract, _native
+from ._contract import EUTF8
 from ._errors import InvalidArgument
 from ._json import Dumps, json_text
 from ._options import c_text
@@ -42,7 +43,7 @@ def nanoseconds(timeout: Optional[Seconds], what: str = "timeout") -> int:
     elif not isinstance(timeout, int):
         raise TypeError(f"{what} must be a number of seconds, a timedelta or None, not {type(timeout).__name__}")
     raise InvalidArgument(
-        f"{what} is {timeout!r}; allowed are None for no limit, or seconds from 0 to 9.2e9", -100, "PULSEWS_EINVAL"
+        f"{what} is {timeout!r}; allowed are None for no limit, or seconds from 0 to 9.2e9"
     )
 
 
@@ -65,22 +66,21 @@ def payload(data: Sendable, dumps: Dumps = json_text) -> Tuple[int, bytes]:
     """Kind and bytes of a message to send."""
     if isinstance(data, str):
         try:
-            return _native.TEXT, data.encode()
+            return _contract.TEXT, data.encode()
         except UnicodeEncodeError as problem:
             raise InvalidArgument(
                 f"the text to send has a lone surrogate at index {problem.start}, which UTF-8 can't express",
-                -104,
-                "PULSEWS_EUTF8",
+                EUTF8,
             ) from None
     if isinstance(data, bytes):
-        return _native.BINARY, data
+        return _contract.BINARY, data
     if isinstance(data, (bytearray, memoryview)):
         # A copy: others may change or resize it while the call runs without the interpreter lock.
-        return _native.BINARY, bytes(data)
+        return _contract.BINARY, bytes(data)
     if isinstance(data, (Mapping, list, tuple)):
         text = dumps(data)
         if isinstance(text, bytes):
-            return _native.TEXT, text
+            return _contract.TEXT, text
         if isinstance(text, str):
             return payload(text)
         raise TypeError(f"dump_json must give str or bytes, not {type(text).__name__}")
@@ -113,10 +113,10 @@ def time_to_live(ttl: Optional[Seconds]) -> int:
 
 def send_flags(live_only: bool, report: bool, in_limit: bool, first: bool) -> int:
     return (
-        (_native.LIVE_ONLY if live_only else 0)
-        | (_native.REPORT if report else 0)
-        | (_native.IN_LIMIT if in_limit else 0)
-        | (_native.FIRST if first else 0)
+        (_contract.LIVE_ONLY if live_only else 0)
+        | (_contract.REPORT if report else 0)
+        | (_contract.IN_LIMIT if in_limit else 0)
+        | (_contract.FIRST if first else 0)
     )
 
 

@@ -11,7 +11,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Generator, List, Mapping, Optional, Type
 
-from . import _native
+from . import _contract, _native
 from ._aio_core import first_url
 from ._aio_sending import AsyncSending
 from ._errors import CallTimeout, ConnectionClosed, MessagesUnsent
@@ -84,10 +84,10 @@ class Client(AsyncSending):
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
         while True:
             status = _lib.pulsews_wait_ready(self._handle, 0, why, _native.ERROR_SIZE)
-            if status == _native.OK:
+            if status == _contract.OK:
                 self._was_open = True
                 return
-            if status != _native.ETIMEOUT:
+            if status != _contract.ETIMEOUT:
                 raise self._error(status, why.value.decode("utf-8", "replace"))
             if ns == 0 or not await self._wait_a_little(deadline):
                 raise CallTimeout(f"the connection was not ready within {span(timeout)}", status, "PULSEWS_ETIMEOUT")
@@ -143,7 +143,7 @@ class Client(AsyncSending):
                 batch = self._batch_given(status, items, maximum)
                 if batch:
                     break
-            elif status == _native.ETIMEOUT:
+            elif status == _contract.ETIMEOUT:
                 if ns == 0 or not await self._wait(deadline):
                     return []
             else:
@@ -168,7 +168,7 @@ class Client(AsyncSending):
             if items:
                 self._fetched = status
                 prefetch.extend(items)
-            elif status == _native.ETIMEOUT:
+            elif status == _contract.ETIMEOUT:
                 if ns == 0 or not await self._wait(deadline):
                     raise CallTimeout(f"no message within {span(timeout)}", status, "PULSEWS_ETIMEOUT")
             else:
@@ -214,17 +214,17 @@ class Client(AsyncSending):
         else:
             # Without an outbox that has to become empty, the close goes on by itself.
             status = _lib.pulsews_disconnect(self._handle, 0)
-            while ns != 0 and status == _native.ETIMEOUT and self._is_closing():
+            while ns != 0 and status == _contract.ETIMEOUT and self._is_closing():
                 if not await self._wait_a_little(deadline):
                     break
-        if status < 0 and status != _native.ETIMEOUT:
+        if status < 0 and status != _contract.ETIMEOUT:
             raise self._error(status)
 
     def _is_closing(self) -> bool:
         """Whether a disconnect has begun and is not over."""
         return bool(
             _lib.pulsews_client_state(self._handle) not in (0, 4)
-            and _lib.pulsews_wait_ready(self._handle, 0, None, 0) == _native.ECLOSED
+            and _lib.pulsews_wait_ready(self._handle, 0, None, 0) == _contract.ECLOSED
         )
 
     async def _end_in_thread(self, call: Callable[[], int]) -> int:
@@ -271,10 +271,10 @@ class Client(AsyncSending):
             # Without an outbox that has to become empty, the close goes on by itself.
             while True:
                 status = _lib.pulsews_close(self._handle, number, text, 0)
-                if status != _native.ETIMEOUT:
+                if status != _contract.ETIMEOUT:
                     break
                 await self._wait(None)
-        if status < 0 and status != _native.ETIMEOUT:
+        if status < 0 and status != _contract.ETIMEOUT:
             raise self._error(status)
 
 

@@ -8,7 +8,7 @@ from time import monotonic_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional, Tuple, Type
 
-from . import _native
+from . import _contract, _native
 from ._cooperative import threads_are_green
 from ._errors import CallTimeout, ConnectionClosed, InvalidArgument, MessagesUnsent
 from ._hooks import refuse_own_hold
@@ -111,7 +111,7 @@ class Client(Opening):
             self._lock.release()
         if self._holds:
             self._answer_holds()
-        if batch or status == _native.ETIMEOUT:
+        if batch or status == _contract.ETIMEOUT:
             return batch if self._decode is None else self._decoded(batch)
         raise self._error(status)
 
@@ -134,7 +134,7 @@ class Client(Opening):
                     return status, items
                 for event in items:
                     self._put_aside(event)
-            elif status != _native.ETIMEOUT:
+            elif status != _contract.ETIMEOUT:
                 return status, []
             if self._holds:
                 self._lock.release()
@@ -145,7 +145,7 @@ class Client(Opening):
                 if self._prefetch:
                     return 0, []
             over = ns == 0 or not wait.goes_on()
-            if over and status == _native.ETIMEOUT:
+            if over and status == _contract.ETIMEOUT:
                 return status, []
             status, items = self._fetch(maximum, 0 if over else wait.ns, whole)
 
@@ -185,12 +185,12 @@ class Client(Opening):
             self._answer_holds()
         if held is not None:
             return held
-        if status == _native.ETIMEOUT:
+        if status == _contract.ETIMEOUT:
             raise self._timed_out(timeout)
         raise self._error(status)
 
     def _timed_out(self, timeout: Optional[Seconds]) -> CallTimeout:
-        return CallTimeout(f"no message within {span(timeout)}", _native.ETIMEOUT, "PULSEWS_ETIMEOUT")
+        return CallTimeout(f"no message within {span(timeout)}", _contract.ETIMEOUT, "PULSEWS_ETIMEOUT")
 
     def __iter__(self) -> Iterator[Any]:
         """Messages as they come, across reconnects, as :meth:`recv` gives them. Ends when this side closed, and with
@@ -274,7 +274,7 @@ class Client(Opening):
 
     def _ended(self, status: int) -> None:
         """What was not sent in time is told by an event, and by the log."""
-        if status < 0 and status != _native.ETIMEOUT:
+        if status < 0 and status != _contract.ETIMEOUT:
             raise self._error(status)
 
 

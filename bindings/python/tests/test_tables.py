@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pulsews
 import pytest
-from pulsews import _errors, _native
+from pulsews import _contract, _errors, _native
 from pulsews._options import Configuration, Options
 
 HEADER = Path(__file__).resolve().parents[3] / "include" / "pulsews.h"
@@ -122,11 +122,26 @@ def test_functions_and_constants_equal_the_header():
     declared = set(re.findall(r"^(?:const )?\w[\w ]*[ *](pulsews_\w+)\(", text, re.M))
     assert declared == set(_native._FUNCTIONS)
     constants = dict(re.findall(r"PULSEWS_(\w+) = (-?\d+)", text))
-    for name in ("OK", "EINVAL", "EFORK", "ETIMEOUT", "ENOTCONNECTED", "ECLOSED", "EPEERCLOSED", "EQUEUEFULL", "ERATE",
-                 "TEXT", "BINARY", "PING", "PONG", "EVENT", "ASCII", "COMPRESSED", "ALL_TEXT", "ALL_ASCII",
-                 "ALL_BINARY", "LIVE_ONLY", "REPORT", "FIRST", "IN_LIMIT", "LOG_OFF", "LOG_ERROR", "LOG_WARNING",
-                 "LOG_INFO", "LOG_DEBUG"):
-        assert getattr(_native, name) == int(constants[name]), name
+    own = {name: value for name, value in vars(_contract).items() if isinstance(value, int) and name not in ("MAJOR", "MINOR")}
+    states = {name.upper(): number for number, name in enumerate(_contract.STATES)}
+    assert own | states == {name: int(value) for name, value in constants.items()}
+
+
+@pytest.mark.parametrize("number, fits", [
+    (0x000100, True), (0x000105, True), (0x000200, False), (0x000000, False), (0x010100, False)])
+def test_another_minor_version_does_not_fit_before_1_0(number, fits):
+    """The same rule as in Go: until 1.0 a minor version may change the interface."""
+    class Library:
+        def pulsews_version_number(self):
+            return number
+
+        def pulsews_version(self):
+            return b"some"
+
+    if fits:
+        return _native._check_version(Library(), "here")
+    with pytest.raises(pulsews.LibraryError, match=r"here is libpulsews some; this package needs 0\.1$"):
+        _native._check_version(Library(), "here")
 
 
 def test_version():
