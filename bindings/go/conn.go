@@ -126,7 +126,7 @@ func newConn(url string, options []Option) (*Conn, error) {
 		return nil, s.err
 	}
 	if strings.IndexByte(url, 0) >= 0 {
-		return nil, &Error{Code: codeURL, Name: "PULSEWS_EURL", Text: fmt.Sprintf("the URL %q holds a NUL byte", url)}
+		return nil, failure(codeURL, fmt.Sprintf("the URL %q holds a NUL byte", url))
 	}
 	n, descriptor, err := createNative(url, s.list)
 	if err != nil {
@@ -341,7 +341,7 @@ func parseHeader(lines []byte) http.Header {
 }
 
 func invalid(text string) error {
-	return &Error{Code: codeInvalid, Name: "PULSEWS_EINVAL", Text: text}
+	return failure(codeInvalid, text)
 }
 
 // why makes the error for a status of the native client, which the caller keeps from being freed.

@@ -239,7 +239,7 @@ func (n native) free()       { C.pulsego_free(n.conn) }
 
 func (n native) open() (int, string) {
 	var why sentence
-	status := C.pulsego_open(n.conn, why.pointer(), C.size_t(len(why)))
+	status := C.pulsego_open(n.conn, 0, why.pointer(), C.size_t(len(why)))
 	return int(status), textOf(why[:])
 }
 
@@ -256,7 +256,7 @@ func (n native) flush(wait time.Duration) int { return int(C.pulsego_flush(n.con
 
 func (n native) waitReady() (int, string) {
 	var why sentence
-	status := C.pulsego_wait_ready(n.conn, why.pointer(), C.size_t(len(why)))
+	status := C.pulsego_wait_ready(n.conn, 0, why.pointer(), C.size_t(len(why)))
 	return int(status), textOf(why[:])
 }
 
@@ -380,10 +380,10 @@ func convert(dst []Message, messages []pendingMessage, limit int) int {
 }
 
 func (n native) close(code int, reason string) int {
-	return int(C.pulsego_close(n.conn, C.int32_t(code), cString(reason)))
+	return int(C.pulsego_close(n.conn, C.int32_t(code), cString(reason), 0))
 }
 
-func (n native) state() int           { return int(C.pulsego_state(n.conn)) }
+func (n native) state() int           { return int(C.pulsego_client_state(n.conn)) }
 func (n native) closeCode() int       { return int(C.pulsego_close_code(n.conn)) }
 func (n native) handshakeStatus() int { return int(C.pulsego_handshake_status(n.conn)) }
 

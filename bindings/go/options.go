@@ -51,7 +51,7 @@ func (s *settings) add(name, value string) {
 
 func (s *settings) fail(text string) {
 	if s.err == nil {
-		s.err = &Error{Code: codeValue, Name: "PULSEWS_EVALUE", Text: text}
+		s.err = failure(codeValue, text)
 	}
 }
 
@@ -76,6 +76,14 @@ func withList(name string, values []string) Option {
 	return func(s *settings) {
 		for _, value := range values {
 			s.add(name, value)
+		}
+	}
+}
+
+func withIntegers(name string, values []int) Option {
+	return func(s *settings) {
+		for _, value := range values {
+			s.add(name, strconv.Itoa(value))
 		}
 	}
 }
@@ -109,71 +117,5 @@ func WithHeaders(headers http.Header) Option {
 	}
 }
 
-// WithSubprotocols offers subprotocols, the preferred one first. Conn.Subprotocol tells which one the server chose.
-func WithSubprotocols(names ...string) Option { return withList("subprotocols", names) }
-
-// WithOpenTimeout bounds one attempt to connect: name resolution, TCP, TLS and handshake together. Default 10 s. The
-// context of Dial can end it earlier.
-func WithOpenTimeout(d time.Duration) Option { return withDuration("open_timeout", d) }
-
-// WithCloseTimeout bounds how long a close waits for the peer's close frame before it cuts the connection. Default 5 s.
-func WithCloseTimeout(d time.Duration) Option { return withDuration("close_timeout", d) }
-
 // WithHeartbeat is short for WithHeartbeatInterval.
 func WithHeartbeat(d time.Duration) Option { return WithHeartbeatInterval(d) }
-
-// WithHeartbeatInterval sets the time between two heartbeats to the peer (pings, or WithHeartbeatMessage); 0 sends
-// none. Default 30 s.
-func WithHeartbeatInterval(d time.Duration) Option { return withDuration("heartbeat_interval", d) }
-
-// WithHeartbeatTimeout sets the time without any byte from the peer after which the connection counts as dead; 0 turns
-// that off. Default 60 s.
-func WithHeartbeatTimeout(d time.Duration) Option { return withDuration("heartbeat_timeout", d) }
-
-// WithMaxMessageSize sets the largest message to receive, in bytes after decompression; a larger one closes the
-// connection with code 1009. Default 16 MiB.
-func WithMaxMessageSize(bytes int64) Option { return withInteger("max_message_size", bytes) }
-
-// WithReceiveQueueBytes sets how many bytes of received messages may wait, 40 for each message included, before reading
-// pauses, so that a slow consumer slows the peer. Default 4 MiB.
-func WithReceiveQueueBytes(bytes int64) Option { return withInteger("receive_queue_bytes", bytes) }
-
-// WithMessageQueueSize sets how many messages wait in the outbox, while there is no connection or the network does not
-// take them. Default 1000.
-func WithMessageQueueSize(messages int) Option {
-	return withInteger("message_queue_size", int64(messages))
-}
-
-// WithMessageQueueBytes sets how many bytes wait in the outbox, 40 for each message included. Default 16 MiB.
-func WithMessageQueueBytes(bytes int64) Option { return withInteger("message_queue_bytes", bytes) }
-
-// WithCompression says whether to offer permessage-deflate (RFC 7692). Default true.
-func WithCompression(on bool) Option { return withBoolean("compression", on) }
-
-// WithCompressionThreshold sends messages with fewer bytes uncompressed. Default 256.
-func WithCompressionThreshold(bytes int64) Option { return withInteger("compression_threshold", bytes) }
-
-// WithCompressionContextTakeover says whether a compressed message may refer to earlier ones: smaller messages, more
-// memory for each connection. Default true.
-func WithCompressionContextTakeover(on bool) Option {
-	return withBoolean("compression_context_takeover", on)
-}
-
-// WithCompressionWindowBits sets the base-2 logarithm of the compression window to offer, 9 to 15. Default 15.
-func WithCompressionWindowBits(bits int) Option {
-	return withInteger("compression_window_bits", int64(bits))
-}
-
-// WithCAFile names a PEM file with the certificate authorities to trust in place of the system's.
-func WithCAFile(path string) Option { return WithOption("ca_file", path) }
-
-// WithVerify says whether the server's certificate and host name are checked. Default true. False is only for tests: it
-// lets anyone read and change the traffic.
-func WithVerify(on bool) Option { return withBoolean("verify", on) }
-
-// WithEvents delivers what happens to the connection as messages of kind EventMessage, in order with the data; see
-// Message.Event and Conn.Events. Default false.
-func WithEvents(on bool) Option { return withBoolean("events", on) }
-
-// WithName sets what the log and the statistics call this connection, at most 64 bytes.
-func WithName(name string) Option { return WithOption("name", name) }

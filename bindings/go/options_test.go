@@ -14,100 +14,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
-
-// What each option function sets, with a value that its option takes.
-var optionFunctions = map[string]Option{
-	"WithHeaders":                    WithHeaders(http.Header{"X-Test": {"1"}}),
-	"WithSubprotocols":               WithSubprotocols("v1"),
-	"WithOpenTimeout":                WithOpenTimeout(time.Second),
-	"WithCloseTimeout":               WithCloseTimeout(1500 * time.Millisecond),
-	"WithHeartbeatInterval":          WithHeartbeatInterval(0),
-	"WithHeartbeatTimeout":           WithHeartbeatTimeout(time.Minute),
-	"WithMaxMessageSize":             WithMaxMessageSize(1 << 20),
-	"WithReceiveQueueBytes":          WithReceiveQueueBytes(1 << 20),
-	"WithMessageQueueSize":           WithMessageQueueSize(10),
-	"WithMessageQueueBytes":          WithMessageQueueBytes(1 << 20),
-	"WithCompression":                WithCompression(false),
-	"WithCompressionThreshold":       WithCompressionThreshold(0),
-	"WithCompressionContextTakeover": WithCompressionContextTakeover(false),
-	"WithCompressionWindowBits":      WithCompressionWindowBits(10),
-	"WithCAFile":                     WithCAFile("/some/file.pem"),
-	"WithVerify":                     WithVerify(true),
-	"WithEvents":                     WithEvents(false),
-	"WithName":                       WithName("feed"),
-	"WithReconnect":                  WithReconnect(true),
-	"WithMaxReconnectAttempts":       WithMaxReconnectAttempts(0),
-	"WithReconnectBaseDelay":         WithReconnectBaseDelay(time.Millisecond),
-	"WithReconnectMaxDelay":          WithReconnectMaxDelay(time.Minute),
-	"WithJitter":                     WithJitter(0.125),
-	"WithStableTime":                 WithStableTime(time.Second),
-	"WithRestartDelay":               WithRestartDelay(0),
-	"WithRetryFatal":                 WithRetryFatal(true),
-	"WithFatalCloseCodes":            WithFatalCloseCodes(4001),
-	"WithEndpoints":                  WithEndpoints("ws://127.0.0.1:2/"),
-	"WithEndpointReturn":             WithEndpointReturn(time.Minute),
-	"WithBreakerFailures":            WithBreakerFailures(3),
-	"WithBreakerTimeout":             WithBreakerTimeout(time.Second),
-	"WithHostConnects":               WithHostConnects(4),
-	"WithHostConnectRate":            WithHostConnectRate("300/5m"),
-	"WithHeartbeatMessage":           WithHeartbeatMessage(`{"type":"ping"}`),
-	"WithHeartbeatReply":             WithHeartbeatReply("pong"),
-	"WithHeartbeatRequest":           WithHeartbeatRequest("method=heartbeat"),
-	"WithHeartbeatAnswer":            WithHeartbeatAnswer(`{"id":${id}}`),
-	"WithServerHeartbeat":            WithServerHeartbeat("type=heartbeat"),
-	"WithServerHeartbeatTimeout":     WithServerHeartbeatTimeout(time.Second),
-	"WithDeliverHeartbeats":          WithDeliverHeartbeats(true),
-	"WithStaleTimeout":               WithStaleTimeout(time.Second),
-	"WithStaleAction":                WithStaleAction(StaleReconnect),
-	"WithMessageQueuePolicy":         WithMessageQueuePolicy(DropNewest),
-	"WithMessageTTL":                 WithMessageTTL(time.Minute),
-	"WithBacklogInterval":            WithBacklogInterval(0),
-	"WithRateLimit":                  WithRateLimit("100/60s"),
-	"WithRateLimitControl":           WithRateLimitControl(true),
-	"WithLogin":                      WithLogin(`{"op":"auth"}`),
-	"WithLoginConfirm":               WithLoginConfirm("event=login"),
-	"WithLoginReject":                WithLoginReject("event=error"),
-	"WithLoginRejectAction":          WithLoginRejectAction(LoginStop),
-	"WithLoginTimeout":               WithLoginTimeout(time.Second),
-	"WithHoldLogin":                  WithHoldLogin(true),
-	"WithHoldConnect":                WithHoldConnect(true),
-	"WithSubscribeMessage":           WithSubscribeMessage(`{"params":[${keys}]}`),
-	"WithUnsubscribeMessage":         WithUnsubscribeMessage(`{"params":[${keys}]}`),
-	"WithSubscribeBatch":             WithSubscribeBatch(10),
-	"WithSubscribeInterval":          WithSubscribeInterval(time.Second),
-	"WithSubscribeConfirm":           WithSubscribeConfirm("result=null"),
-	"WithSubscribeReject":            WithSubscribeReject("error"),
-	"WithSubscribeRejectAction":      WithSubscribeRejectAction(SubscribeReconnect),
-	"WithSubscribeTimeout":           WithSubscribeTimeout(time.Second),
-	"WithPreset":                     WithPreset("kraken"),
-	"WithJournal":                    WithJournal("/some/journal"),
-	"WithJournalSize":                WithJournalSize(1 << 20),
-	"WithReceiveQueuePolicy":         WithReceiveQueuePolicy(ReceiveConflate),
-	"WithKeyPath":                    WithKeyPath("data.s"),
-	"WithStaleKeyTimeout":            WithStaleKeyTimeout(time.Second),
-	"WithSequencePath":               WithSequencePath("data.U,data.u"),
-	"WithSequencePrevious":           WithSequencePrevious("data.pu"),
-	"WithSequenceKey":                WithSequenceKey("stream"),
-	"WithSequenceRule":               WithSequenceRule(Increasing),
-	"WithSequenceScope":              WithSequenceScope(ScopeConnection),
-	"WithMaxAge":                     WithMaxAge(23 * time.Hour),
-	"WithRotateOn":                   WithRotateOn(`{"event":"notice"}`),
-	"WithRotationOverlap":            WithRotationOverlap(time.Second),
-	"WithTwin":                       WithTwin("ws://127.0.0.1:2/"),
-	"WithTwinWait":                   WithTwinWait(time.Millisecond),
-	"WithClientCertificate":          WithClientCertificate("/some/file.pem"),
-	"WithClientKey":                  WithClientKey("/some/file.pem"),
-	"WithClientKeyPassword":          WithClientKeyPassword("secret"),
-	"WithPinSHA256":                  WithPinSHA256(strings.Repeat("A", 43) + "="),
-	"WithTLSMinVersion":              WithTLSMinVersion("1.3"),
-	"WithServerName":                 WithServerName("example.com"),
-	"WithTLSResumption":              WithTLSResumption(false),
-	"WithProxy":                      WithProxy("none"),
-	"WithProxyCAFile":                WithProxyCAFile("/some/file.pem"),
-	"WithMaxRedirects":               WithMaxRedirects(0),
-}
 
 // functionOf gives the Go name of an option: open_timeout is WithOpenTimeout.
 func functionOf(option string) string {
@@ -131,6 +38,7 @@ func TestEachOptionHasItsFunction(t *testing.T) {
 	if len(entries) == 0 {
 		t.Fatal("the library has no options")
 	}
+	optionFunctions["WithHeaders"] = WithHeaders(http.Header{"X-Test": {"1"}})
 	left := map[string]bool{}
 	for name := range optionFunctions {
 		left[name] = true
@@ -202,14 +110,14 @@ func TestPresets(t *testing.T) {
 // The functions of options are those of the table above, and some that are more convenient.
 func TestOptionFunctionsAreKnown(t *testing.T) {
 	var declarations []ast.Decl
-	for _, name := range []string{"options.go", "options_session.go", "options_feed.go", "hooks.go"} {
+	for _, name := range []string{"options.go", "options_contract.go", "hooks.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		declarations = append(declarations, file.Decls...)
 	}
-	convenient := map[string]bool{"WithOption": true, "WithHeader": true, "WithHeartbeat": true,
+	convenient := map[string]bool{"WithOption": true, "WithHeader": true, "WithHeaders": true, "WithHeartbeat": true,
 		"WithLoginFunc": true, "WithHeaderFunc": true, "WithURLFunc": true, "WithWait": true}
 	found := 0
 	for _, declaration := range declarations {
@@ -233,13 +141,7 @@ func TestErrorTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	known := map[int]*Error{}
-	for _, err := range []error{ErrInvalid, ErrOption, ErrValue, ErrURL, ErrUTF8, ErrFork, ErrBusy, ErrTimeout,
-		ErrNotConnected, ErrClosed, ErrPeerClosed, ErrQueueFull, ErrRate, ErrMoved, ErrJournal, ErrUnsent, ErrProtocol, ErrPayload, ErrDeflate,
-		ErrResolve,
-		ErrRefused, ErrUnreachable, ErrReset, ErrEOF, ErrOpenTimeout, ErrDead, ErrIO, ErrStale, ErrProxy, ErrProxyAuth, ErrSlow, ErrTLS, ErrCertificate,
-		ErrHostname, ErrTrust, ErrExpired, ErrNotYetValid, ErrUnknownCA, ErrPurpose, ErrPin, ErrTLSVersion, ErrTruncated,
-		ErrClientCertificate, ErrRedirect, ErrHandshake, ErrUpgrade, ErrHeaders, ErrLogin, ErrSubscribe, ErrTooBig,
-		ErrNoMemory, ErrFiles} {
+	for _, err := range errorVariables {
 		e := err.(*Error)
 		known[e.Code] = e
 	}

@@ -160,7 +160,7 @@ func (c *Conn) RemoveHeader(name string) error {
 // WithURLFunc for one that must be fresh at each attempt.
 func (c *Conn) SetURL(url string) error {
 	if strings.IndexByte(url, 0) >= 0 {
-		return &Error{Code: codeURL, Name: "PULSEWS_EURL", Text: fmt.Sprintf("the URL %q holds a NUL byte", url)}
+		return failure(codeURL, fmt.Sprintf("the URL %q holds a NUL byte", url))
 	}
 	return c.call(func() (int, string) { return c.native.setURL(url) })
 }

@@ -91,7 +91,7 @@ func (w *waker) lead(ctx context.Context, generation uint64) error {
 		if os.IsTimeout(err) {
 			return nil
 		}
-		return &Error{Code: codeIO, Name: "PULSEWS_EIO", Text: "the wake descriptor can't be read: " + err.Error()}
+		return failure(codeIO, "the wake descriptor can't be read: "+err.Error())
 	}
 	w.mu.Lock()
 	w.count.Add(1)
