@@ -8,6 +8,8 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+from generator.contract import Contract  # noqa: E402
 HERE = ROOT / "Tests" / "ABI"
 HEADER = ROOT / "include" / "pulsews.h"
 LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).resolve()
@@ -33,6 +35,12 @@ def run(*command, **options):
 def environment():
     return dict(os.environ, LD_LIBRARY_PATH=str(FOLDER), PYTHON=sys.executable,
                 HOSTILE=str(ROOT / "Tests" / "Integration" / "hostile.py"))
+
+
+@pytest.fixture(scope="session")
+def contract():
+    """The data of contract/, checked and completed."""
+    return Contract()
 
 
 @pytest.fixture(scope="session")

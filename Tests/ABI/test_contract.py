@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The library that ships says of itself what the contract says: the tables by index, the header, and one value of each."""
+import ctypes
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import LIBRARY, ROOT, run
+from generator import docs
+
+
+@pytest.fixture(scope="module")
+def library():
+    found = ctypes.CDLL(str(LIBRARY))
+    found.pulsews_config_create.restype = ctypes.c_void_p
+    found.pulsews_config_free.argtypes = [ctypes.c_void_p]
+    found.pulsews_config_set.argtypes = [ctypes.c_void_p, *[ctypes.c_char_p] * 3, ctypes.c_size_t]
+    return found
+
+
+def rows(function, columns):
+    """The lines of a table whose function fills one text or number a column, until it says that there is none."""
+    fields = [getattr(ctypes, column)() for column in columns]
+    function.argtypes = [ctypes.c_size_t, *(ctypes.POINTER(type(field)) for field in fields)]
+    found = []
+    while function(len(found), *map(ctypes.byref, fields)) == 0:
+        found.append(tuple(field.value.decode() if isinstance(field.value, bytes) else field.value for field in fields))
+    assert function(-1, *map(ctypes.byref, fields)) != 0
+    return found
+
+
+def test_options(contract, library):
+    assert rows(library.pulsews_option_at, ["c_char_p"] * 5) == [
+        (row["name"], row["kind"], row["default"], row["allowed"], row["meaning"]) for row in contract.options]
+
+
+def test_statistics(contract, library):
+    assert rows(library.pulsews_statistic_at, ["c_char_p"] * 4) == [
+        (row["name"], row["kind"], row["unit"], row["meaning"]) for row in contract.statistics]
+
+
+def test_transitions(contract, library):
+    numbers = {row["name"]: row["number"] for row in contract.states}
+    assert rows(library.pulsews_transition_at, ["c_int32", "c_char_p", "c_int32", "c_char_p"]) == [
+        (numbers[row["from"]], row["event"], numbers[row["to"]], row["meaning"]) for row in contract.transitions]
+
+
+def test_presets(contract, library):
+    assert rows(library.pulsews_preset_at, ["c_char_p"] * 3) == [
+        (row["name"], row["text"], "".join(f"{name}={value}\n" for name, value in row["options"])) for row in contract.presets]
+
+
+def test_errors(contract, library):
+    library.pulsews_error_at.argtypes = [ctypes.c_size_t]
+    library.pulsews_error_name.restype = library.pulsews_error_text.restype = ctypes.c_char_p
+    found = []
+    while code := library.pulsews_error_at(len(found)):
+        found.append((code, library.pulsews_error_name(code).decode(), library.pulsews_error_text(code).decode(),
+                      bool(library.pulsews_error_retryable(code))))
+    assert found == [(row["code"], f"PULSEWS_{row['name']}", row["text"], row["retryable"]) for row in contract.errors]
+    assert library.pulsews_error_at(-1) == 0 and library.pulsews_error_name(-999) == b"PULSEWS_UNKNOWN"
+
+
+def test_metrics(contract, library):
+    """The Prometheus text of a process without a client has each metric's name, type and meaning."""
+    library.pulsews_prometheus.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+    library.pulsews_prometheus.restype = ctypes.c_int64
+    size = library.pulsews_prometheus(None, None, 0) + 1
+    text = ctypes.create_string_buffer(size)
+    library.pulsews_prometheus(None, text, size)
+    assert re.findall(r"^# TYPE (\w+) (\w+)$", text.value.decode(), re.M) == [
+        (docs.prometheus(row), row["kind"]) for row in contract.statistics]
+
+
+def test_version(contract, library):
+    library.pulsews_version.restype = ctypes.c_char_p
+    major, minor, patch = contract.version
+    assert library.pulsews_version().decode() == f"{major}.{minor}.{patch}"
+    assert library.pulsews_version_number() == major << 16 | minor << 8 | patch
+
+
+def setting(library, name, value):
+    config, why = library.pulsews_config_create(), ctypes.create_string_buffer(512)
+    status = library.pulsews_config_set(config, name.encode(), value.encode(), why, 512)
+    library.pulsews_config_free(config)
+    return status, why.value.decode()
+
+
+def beyond(row):
+    """Texts of numbers at, and one beyond, both ends of what an option takes, with whether it takes them."""
+    unit = {"duration": "ns", "size": "", "integer": "", "number": ""}[row["kind"]]
+    for number in {row["least"] - 1, row["least"], row["greatest"], row["greatest"] + 1, 0}:
+        if number < 0:
+            continue
+        text = f"{number / 1000:g}" if row["kind"] == "number" else f"{number}{unit}"
+        yield text, row["least"] <= number <= row["greatest"] or (number == 0 and row["zero_is_off"])
+
+
+def test_each_option_takes_what_is_allowed_and_no_more(contract, library):
+    for row in contract.options:
+        if row["default"]:
+            assert setting(library, row["name"], row["default"])[0] == 0, row["name"]
+        values = [(word, True) for word in row.get("words", ())]
+        if row["kind"] in ("duration", "size", "integer", "number"):
+            values += beyond(row)
+        elif row["kind"] in ("boolean", "choice"):
+            values += [("", False), ("other", False)]
+        elif "example" in row:
+            values.append((row["example"], True))
+        assert values or row["form"] not in ("", "own"), row["name"]
+        for value, is_taken in values:
+            status, why = setting(library, row["name"], value)
+            assert (status == 0) == is_taken, (row["name"], value, why)
+            assert is_taken or row["allowed"] in why, (row["name"], value, why)
+
+
+def test_a_secret_is_never_quoted(contract, library):
+    """Long enough to be refused, or malformed: what is given does not come back."""
+    found = 0
+    for row in contract.options:
+        if row.get("secret") or row["form"] == "template":
+            found += 1
+            for value in ("hidden${", "hidden\x01 " + "x" * 5000):
+                status, why = setting(library, row["name"], value)
+                assert "hidden" not in why, row["name"]
+    assert found >= 7
+
+
+def test_the_header_declares_the_functions(contract, tmp_path):
+    """Each through a pointer of the contract's type."""
+    lines = ["#include <pulsews.h>", "int main(void) {"]
+    for index, row in enumerate(contract.functions):
+        arguments = ", ".join(row["arguments"]) or "void"
+        lines.append(f"    {row['result']} (*f{index})({arguments}) = {row['name']}; (void)f{index};")
+    source = tmp_path / "functions.c"
+    source.write_text("\n".join([*lines, "    return 0;", "}", ""]))
+    run("gcc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ROOT / 'include'}", "-fsyntax-only", source)
+
+
+def test_the_header_declares_no_other_functions(contract, header):
+    assert set(re.findall(r"\b(pulsews_\w+)\(", header)) == {row["name"] for row in contract.functions}
+
+
+def test_a_part_that_differs_is_named(tmp_path):
+    """make generate --check fails in a copy whose contract says something else than its files."""
+    copy = tmp_path / "copy"
+    for folder in ("contract", "tools", "include", "docs", "bindings", "Sources"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.so*"))
+    check = ["python3", str(copy / "tools" / "generate.py"), "--check"]
+    assert subprocess.run(check, capture_output=True, text=True).returncode == 0
+    options = copy / "contract" / "options.toml"
+    options.write_text(options.read_text().replace('default = "10s"', 'default = "11s"', 1))
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 1 and "ClientOptions.swift" in done.stderr and "OPTIONS.md" in done.stderr
+    options.write_text(options.read_text().replace('default = "11s"', 'default = "11 hours"', 1))
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 1 and "options.toml: open_timeout" in done.stderr
