@@ -117,7 +117,7 @@ func (c *Conn) statistic(name string) float64 {
 }
 
 // Prometheus gives the statistics of this connection in the Prometheus text format, version 0.0.4, with the labels
-// client (WithName) and endpoint; empty after Close.
+// client (WithName), endpoint and id; empty after Close.
 func (c *Conn) Prometheus() string {
 	c.alive.RLock()
 	defer c.alive.RUnlock()
