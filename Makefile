@@ -21,7 +21,8 @@ LIBRARY := $(DIST)/libpulsews.so.$(VERSION)
 SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh .ci/weak_constants.py
 
 PYTHON := $(BUILD)/venv/bin/python
-SUITES := abi python go chaos exchanges unit fuzz-replay integration asan tsan
+# In the order in which they start.
+SUITES := runner unit abi asan python tsan integration go fuzz-replay chaos exchanges
 
 export BUILD DIST VERSION
 # Only here: a `make install PREFIX=...` inside a test must not find the LIBDIR of the make around it.
@@ -36,7 +37,7 @@ export PULSEWS_LIBRARY := $(DIST)/libpulsews.so.0
 demo: library ## a local exchange, killed in the middle, and one client each in C, Python and Go: 15 s (CAPTURE=file SPEED=n replays a capture)
 	@$(PYTHON) examples/demo.py --library $(DIST) --work $(BUILD)/demo
 
-test: library ## all tests; stops at the first broken part
+test: library ## all tests, several suites at once; stops at the first broken part
 	@$(PYTHON) .ci/suites.py $(SUITES)
 
 ##@ Parts of the tests
@@ -51,6 +52,7 @@ test-chaos: library ## the fault proxy, storms and simulated weeks, short
 test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s
 test-integration: library ## against other people's servers, bad servers, captured traffic
 test-fuzz-replay: setup ## the fuzzing corpora, replayed
+test-runner: setup ## the program that runs these suites
 $(addprefix test-,$(SUITES)):
 	@$(PYTHON) .ci/suites.py --verbose $(@:test-%=%)
 fuzz-replay: test-fuzz-replay

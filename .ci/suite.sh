@@ -7,13 +7,15 @@ name=${1:?} build=${BUILD:?} results=${RESULTS:?}
 
 tests() { python -m pytest -p no:cacheprovider -q -ra --timeout 120 --junitxml "$results/$name.xml" "$@"; }
 
-# The unit tests, in normal mode. An import that a target does not declare, upward or sideways, is an error. Only the build is held to a memory limit: sanitizers reserve terabytes of addresses.
+# The unit tests, in normal mode. An import that a target does not declare, upward or sideways, is an error. Only the build
+# is held to a memory limit: sanitizers reserve terabytes of addresses. It gives way to suites that run beside it.
 swift_tests() {
-  ( ulimit -v 12000000; timeout 800 swift build --build-tests --explicit-target-dependency-import-check error --scratch-path "$build/$name" "$@" )
+  ( ulimit -v 12000000; timeout 800 nice -n 10 swift build --build-tests --explicit-target-dependency-import-check error --scratch-path "$build/$name" "$@" )
   timeout 600 swift test --skip-build --disable-xctest --scratch-path "$build/$name" --xunit-output "$results/$name.xml" "$@"
 }
 
 case $name in
+runner) tests Tests/Runner ;;
 unit) swift_tests ;;
 asan) ASAN_OPTIONS=detect_stack_use_after_return=1 swift_tests --sanitize=address ;;
 tsan) TSAN_OPTIONS=halt_on_error=1 swift_tests --sanitize=thread ;;
@@ -36,7 +38,7 @@ go)
   ;;
 fuzz-replay)
   # One test per corpus. A finding ends the process, so a failed one runs again, naming its inputs.
-  Tests/Fuzz/build.sh replay "$build/replay"
+  nice -n 10 Tests/Fuzz/build.sh replay "$build/replay"
   passed=0 failed=0
   for corpus in Tests/Fuzz/corpus/*; do
     if timeout 120 "$build/replay" "$corpus"; then
