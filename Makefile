@@ -23,6 +23,9 @@ SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh .c
 PYTHON := $(BUILD)/venv/bin/python
 # In the order in which they start.
 SUITES := runner unit abi asan python tsan integration go fuzz-replay chaos exchanges
+# Each is run by itself too, and ONLY picks tests of it.
+ONLY ?=
+export ONLY
 
 export BUILD DIST VERSION
 # Only here: a `make install PREFIX=...` inside a test must not find the LIBDIR of the make around it.
@@ -40,18 +43,18 @@ demo: library ## a local exchange, killed in the middle, and one client each in 
 test: library ## all tests, several suites at once; stops at the first broken part
 	@$(PYTHON) .ci/suites.py $(SUITES)
 
-##@ Parts of the tests
+##@ Parts of the tests; ONLY= picks some
 .PHONY: $(addprefix test-,$(SUITES)) fuzz-replay
-test-unit: setup ## the Swift unit tests
+test-unit: setup ## the Swift unit tests: ONLY=BackoffTests
 test-asan: setup ## the same under the address sanitizer
 test-tsan: setup ## the same under the thread sanitizer
-test-abi: library ## header, exports, linkage, installation, the C interface's behaviour
-test-python: library ## the Python binding's tests
-test-go: library ## the Go binding's tests, under the race detector
-test-chaos: library ## the fault proxy, storms and simulated weeks, short
-test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s
-test-integration: library ## against other people's servers, bad servers, captured traffic
-test-fuzz-replay: setup ## the fuzzing corpora, replayed
+test-abi: library ## header, exports, linkage, installation, the C interface's behaviour: ONLY=nobody_listens
+test-python: library ## the Python binding's tests: ONLY='closing and not fork'
+test-go: library ## the Go binding's tests, under the race detector: ONLY='^TestDial'
+test-chaos: library ## the fault proxy, storms, simulated weeks and crashes, short: ONLY=storm
+test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s: ONLY=kraken
+test-integration: library ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
+test-fuzz-replay: setup ## the fuzzing corpora, replayed: ONLY=URL
 test-runner: setup ## the program that runs these suites
 $(addprefix test-,$(SUITES)):
 	@$(PYTHON) .ci/suites.py --verbose $(@:test-%=%)

@@ -1,17 +1,61 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # suite.sh NAME: what one test suite does. Run by suites.py, which sets the environment and counts the results.
+# ONLY picks tests: an expression for pytest -k, a pattern for swift test --filter and go test -run, the name of a part of
+# the chaos run, of an exchange's preset, or of a fuzzing corpus.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?} build=${BUILD:?} results=${RESULTS:?}
+name=${1:?} build=${BUILD:?} results=${RESULTS:?} only=${ONLY:-}
 
-tests() { python -m pytest -p no:cacheprovider -q -ra --timeout 120 --junitxml "$results/$name.xml" "$@"; }
+no_test() { echo "$name: no test matches ONLY=$only${1:+; there are: $1}"; exit 1; }
+
+tests() {
+  local status=0
+  python -m pytest -p no:cacheprovider -q -ra --timeout 120 --junitxml "$results/$name.xml" ${only:+-k "$only"} "$@" || status=$?
+  if [ "$status" = 5 ] && [ -n "$only" ]; then no_test; fi # 5: no test was collected
+  return "$status"
+}
 
 # The unit tests, in normal mode. An import that a target does not declare, upward or sideways, is an error. Only the build
 # is held to a memory limit: sanitizers reserve terabytes of addresses. It gives way to suites that run beside it.
 swift_tests() {
   ( ulimit -v 12000000; timeout 800 nice -n 10 swift build --build-tests --explicit-target-dependency-import-check error --scratch-path "$build/$name" "$@" )
-  timeout 600 swift test --skip-build --disable-xctest --scratch-path "$build/$name" --xunit-output "$results/$name.xml" "$@"
+  timeout 600 swift test --skip-build --disable-xctest --scratch-path "$build/$name" --xunit-output "$results/$name.xml" \
+    ${only:+--filter "$only"} "$@"
+}
+
+go_tests() {
+  cd bindings/go
+  if [ -z "$only" ]; then
+    unformatted=$("$(go env GOROOT)/bin/gofmt" -l . ../../examples/go ../../Tests/Integration ../../Tests/Exchanges)
+    if [ -n "$unformatted" ]; then echo "gofmt would change: $unformatted"; exit 1; fi
+    go vet ./...
+  fi
+  go test -v -race -count=1 -timeout 300s ${only:+-run "$only"} ./...
+}
+
+chaos() {
+  local status=0
+  if [ "$only" != crashes ]; then Tests/Chaos/run.sh short "" "$only" || status=1; fi
+  if [ -z "$only" ] || [ "$only" = crashes ]; then Tests/Chaos/crashes.sh 100 || status=1; fi
+  exit "$status"
+}
+
+# One test per corpus. A finding ends the process, so a failed one runs again, naming its inputs.
+fuzz_replay() {
+  local corpora=Tests/Fuzz/corpus passed=0 failed=0 corpus
+  if [ -n "$only" ] && ! [ -d "$corpora/$only" ]; then no_test "$(cd "$corpora" && echo *)"; fi
+  nice -n 10 Tests/Fuzz/build.sh replay "$build/replay"
+  for corpus in "$corpora"/${only:-*}; do
+    if timeout 120 "$build/replay" "$corpus"; then
+      passed=$((passed + 1))
+    else
+      failed=$((failed + 1))
+      VERBOSE=1 timeout 120 "$build/replay" "$corpus" | tail -1 || true
+    fi
+  done
+  echo "$passed passed, $failed failed, 0 skipped"
+  [ "$failed" = 0 ]
 }
 
 case $name in
@@ -22,34 +66,9 @@ tsan) TSAN_OPTIONS=halt_on_error=1 swift_tests --sanitize=thread ;;
 abi) tests Tests/ABI ;;
 python) tests bindings/python/tests ;;
 integration) tests Tests/Integration ;;
-chaos)
-  status=0
-  Tests/Chaos/run.sh short || status=1
-  Tests/Chaos/crashes.sh 100 || status=1
-  exit $status
-  ;;
-exchanges) Tests/Exchanges/run.sh short ;;
-go)
-  cd bindings/go
-  unformatted=$("$(go env GOROOT)/bin/gofmt" -l . ../../examples/go ../../Tests/Integration ../../Tests/Exchanges)
-  if [ -n "$unformatted" ]; then echo "gofmt would change: $unformatted"; exit 1; fi
-  go vet ./...
-  go test -v -race -count=1 -timeout 300s ./...
-  ;;
-fuzz-replay)
-  # One test per corpus. A finding ends the process, so a failed one runs again, naming its inputs.
-  nice -n 10 Tests/Fuzz/build.sh replay "$build/replay"
-  passed=0 failed=0
-  for corpus in Tests/Fuzz/corpus/*; do
-    if timeout 120 "$build/replay" "$corpus"; then
-      passed=$((passed + 1))
-    else
-      failed=$((failed + 1))
-      VERBOSE=1 timeout 120 "$build/replay" "$corpus" | tail -1 || true
-    fi
-  done
-  echo "$passed passed, $failed failed, 0 skipped"
-  [ "$failed" = 0 ]
-  ;;
+go) go_tests ;;
+chaos) chaos ;;
+exchanges) Tests/Exchanges/run.sh short "$only" ;;
+fuzz-replay) fuzz_replay ;;
 *) echo "suite: what is '$name'?" >&2; exit 2 ;;
 esac

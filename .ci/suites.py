@@ -263,7 +263,8 @@ def main(arguments):
         totals = run(names, lanes, "--verbose" in arguments)
     finally:
         end_processes()
-    print(f"   all: {time.monotonic() - begin:.0f} s")
+    if len(names) > 1:
+        print(f"   all: {time.monotonic() - begin:.0f} s")
     print("%d passed, %d failed, %d skipped" % totals, flush=True)
     sys.exit(totals[1] != 0)
 

@@ -406,6 +406,7 @@ int main(int argc, char **argv) {
             epoll_ctl(poll, EPOLL_CTL_ADD, pulsews_wake_fd(c->ws), &event);
         }
     }
+    if (count == 0) return 2; /* the simulator has said why */
     printf("exchanges: %d clients, %.1f days of %.1f s, seed %s\n", count, days, 86400 / scale, argv[7]);
     /* A cheat that came when the machine was too busy to judge it gets more chances. */
     for (double next = now() + 5; next < end; next += 5) {

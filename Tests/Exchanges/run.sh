@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# run.sh short | DAYS SCALE EXCHANGE SEED [CLIENTS]: presets against simulated exchanges. Run by make, which passes BUILD and
-# PULSEWS_LIBRARY. An empty value stands for the default.
+# run.sh short [EXCHANGE] | DAYS SCALE EXCHANGE SEED [CLIENTS]: presets against simulated exchanges. Run by make, which passes
+# BUILD and PULSEWS_LIBRARY. An empty value stands for the default.
 set -euo pipefail
 cd "$(dirname "$0")"
 if [ "${1:?}" = short ]; then
-  days=2 scale=4320 exchange=all seed=${SEED:-} clients=5
+  days=2 scale=4320 exchange=${2:-all} seed=${SEED:-} clients=5
 else
   days=$1 scale=${2:-4320} exchange=${3:-all} seed=${4:-} clients=${5:-100}
 fi
