@@ -61,13 +61,16 @@ $(addprefix test-,$(SUITES)):
 fuzz-replay: test-fuzz-replay
 
 ##@ Building and installing
-.PHONY: setup library install uninstall clean
+.PHONY: setup library debug install uninstall clean
 setup: ## install what is missing: Debian packages (as root), Python packages and Go in a virtual environment
 	@.ci/setup.sh
 
 library: $(LIBRARY) ## the library that ships, in dist/
 $(LIBRARY): $(SOURCES) | setup
 	@.ci/library.sh
+
+debug: setup ## the library unoptimised with symbols, to step through with gdb or lldb, in .build/debug/
+	@.ci/debug.sh
 
 # Without `setup`, so that an installation as root needs nothing but what was built before.
 install: ## install library, header and pulsews.pc: PREFIX=/usr/local DESTDIR=
