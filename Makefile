@@ -94,6 +94,11 @@ fuzz: setup ## fuzz TARGET=name for SECONDS=600
 	@test -n "$(TARGET)" || { echo "make fuzz TARGET=name SECONDS=600; targets: $$(cd Tests/Fuzz/corpus && echo *)" >&2; exit 2; }
 	@.ci/fuzz.sh "$(TARGET)" "$(SECONDS)"
 
+.PHONY: captures
+captures: library ## the tests that replay captures, with recorded ones: PULSEWS_CAPTURES=folder
+	@test -n "$(PULSEWS_CAPTURES)" || { echo "make captures PULSEWS_CAPTURES=folder" >&2; exit 2; }
+	@ONLY='test_captures or test_replay' PULSEWS_CAPTURES='$(abspath $(PULSEWS_CAPTURES))' $(PYTHON) .ci/suites.py --verbose integration
+
 .PHONY: chaos
 chaos: library ## faults of all kinds and books to the message, a storm, half a year in 90 s: SECONDS=300 SEED=n
 	@Tests/Chaos/run.sh "$(if $(filter file,$(origin SECONDS)),300,$(SECONDS))" "$(SEED)"

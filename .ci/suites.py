@@ -89,9 +89,6 @@ def environment():
     # Go from the virtual environment, its caches with the other build output, and nothing from the network.
     values.update(GOCACHE=f"{BUILD}/go/cache", GOPATH=f"{BUILD}/go/path", GOENV="off", GOFLAGS="-mod=mod",
                   GOPROXY="off", GOSUMDB="off", GOTOOLCHAIN="local", CGO_ENABLED="1")
-    captures = ROOT.parent / "shared" / "captures"
-    if "PULSEWS_CAPTURES" not in values and captures.is_dir():
-        values["PULSEWS_CAPTURES"] = str(captures)
     return values
 
 

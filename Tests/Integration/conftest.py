@@ -87,7 +87,7 @@ def servers(certificates):
 
 @pytest.fixture(scope="session")
 def captures():
-    folder = os.environ.get("PULSEWS_CAPTURES")
-    if not folder or not pathlib.Path(folder).is_dir():
-        pytest.skip("no captures: set PULSEWS_CAPTURES to their folder")
-    return pathlib.Path(folder)
+    """The folder of captures: the invented ones, or recorded ones in $PULSEWS_CAPTURES."""
+    folder = pathlib.Path(os.environ.get("PULSEWS_CAPTURES") or ROOT / "Tests" / "Captures")
+    assert folder.is_dir(), f"PULSEWS_CAPTURES={folder} is no folder"
+    return folder

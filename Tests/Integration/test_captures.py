@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captured traffic of four exchanges with messages left out, sent twice and swapped at known places: each is told where it
-is, and nothing else is. What has to be told is worked out here, message by message, from the numbers in the messages."""
+"""Traffic of four exchanges, invented or recorded, with messages left out, sent twice and swapped at known places: each is told
+where it is, and nothing else is. What has to be told is worked out here, message by message, from the numbers in the
+messages."""
 import collections
 import json
+import lzma
 import os
 import pathlib
 import random
@@ -14,6 +16,9 @@ import pytest
 from conftest import HERE, ROOT
 
 import captures as capture_files
+
+sys.path.insert(0, str(ROOT / "Tests" / "Captures"))
+import invent  # noqa: E402
 
 LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).parent
 SEED = int(os.environ.get("SEED", "20260"))
@@ -218,3 +223,9 @@ def test_a_preset_knows_its_feed(captures, replay, listen, name, preset):
     texts, _ = damage(feed, texts, random.Random(SEED), 9)
     received, told = receive(listen, replay(texts), feed)
     assert received == texts and len(told) >= 6
+
+
+def test_the_invented_captures_are_those_of_their_script():
+    for name, text in invent.captures().items():
+        with lzma.open(ROOT / "Tests" / "Captures" / f"{name}.log.xz", "rt", encoding="utf-8") as file:
+            assert file.read() == text, f"{name}: run Tests/Captures/invent.py"

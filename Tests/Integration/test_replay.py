@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captured exchange traffic through the simulator's real server to C, Python and Go: every message whole, once, in order."""
+"""Exchange traffic, invented or recorded, through the simulator's real server to C, Python and Go: every message whole, once, in order."""
 import hashlib
 import json
 import os
