@@ -322,7 +322,7 @@ void run_books(double seconds, int clients) {
     booked = pages(sizeof *booked * MOST_BOOKED);
     start_server();
     start_proxy();
-    if (!has_network) skipped("the partitions of a network: namespaces need root or user namespaces, and ip(8)");
+    if (!has_network) skipped("the partitions of a network: namespaces need root or user namespaces");
     make_loops();
     pthread_create(&driver, NULL, drive, own_loop);
     warm_up(&dice);

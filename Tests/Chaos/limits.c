@@ -122,7 +122,7 @@ void run_limits(void) {
         add_links(DIRECT);
         try_out("nothing comes in", do_partition_inward);
     } else {
-        skipped("a pulled cable: namespaces need root or user namespaces, and ip(8)");
+        skipped("a pulled cable: namespaces need root or user namespaces");
         skipped("a link of which one direction is cut: the same");
     }
     add_links(PROXY);

@@ -59,7 +59,7 @@ static int write_text(const char *path, const char *text) {
 
 /* A namespace for the server, one for this process, and a wire between them. They end with the processes. */
 static int split_network(void) {
-    if (IP(0, "-V") != 0) return 0;
+    if (IP(0, "-V") != 0) give_up("ip(8)");
     char map[64];
     unsigned user = geteuid();
     if (unshare(CLONE_NEWNET) != 0) {

@@ -2,7 +2,6 @@
 """wss:// against the `websockets` package with a throw-away certificate."""
 
 import asyncio
-import shutil
 import ssl
 import subprocess
 
@@ -10,8 +9,6 @@ import pulsews
 import pytest
 from peer import Peer
 from pulsews import aio
-
-pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl program")
 
 
 def make_certificate(folder, name, subject_alternative_name):
