@@ -110,7 +110,7 @@ func ExampleManager() {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	if err := m.Subscribe("btc", `{"method":"SUBSCRIBE"}`); err != nil {
+	if err := m.SubscribeWith("btc", `{"method":"SUBSCRIBE"}`, ""); err != nil {
 		log.Fatal(err)
 	}
 	if err := m.Send(ctx, map[string]any{"type": "order"}); err != nil { // waits for the connection

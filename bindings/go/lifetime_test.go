@@ -139,7 +139,8 @@ func TestCallsAfterClose(t *testing.T) {
 	_, sendWith := c.SendWith(ctx, Text, nil)
 	_, sendBatch := c.SendBatch(ctx, []Message{{Kind: Text}})
 	for name, err := range map[string]error{"Reconnect": c.Reconnect(), "WaitReady": c.WaitReady(ctx),
-		"SendWith": sendWith, "SendBatch": sendBatch, "Flush": c.Flush(ctx), "Subscribe": c.Subscribe("a", "b"),
+		"SendWith": sendWith, "SendBatch": sendBatch, "Flush": c.Flush(ctx), "Subscribe": c.Subscribe("a"),
+		"SubscribeWith": c.SubscribeWith("a", "b", ""),
 		"Unsubscribe": c.Unsubscribe("a"), "SetHeader": c.SetHeader("A", "b"), "RemoveHeader": c.RemoveHeader("A"),
 		"SetURL": c.SetURL("ws://127.0.0.1/"), "Release": c.Release()} {
 		if !errors.Is(err, ErrClosed) {
@@ -216,7 +217,7 @@ func TestReconnectAndDisconnectFromEverywhere(t *testing.T) {
 			if r.Intn(2) == 0 {
 				return c.Unsubscribe(key)
 			}
-			return c.Subscribe(key, "sub "+key)
+			return c.SubscribeWith(key, "sub "+key, "")
 		})
 		for i := 0; i < 20; i++ {
 			e.mu.Lock()

@@ -166,8 +166,11 @@ func (m *Manager) Send(ctx context.Context, value any, options ...SendOption) er
 }
 
 // Subscribe is Conn.Subscribe.
-func (m *Manager) Subscribe(key string, messages ...string) error {
-	return m.conn.Subscribe(key, messages...)
+func (m *Manager) Subscribe(key string) error { return m.conn.Subscribe(key) }
+
+// SubscribeWith is Conn.SubscribeWith.
+func (m *Manager) SubscribeWith(key, subscribe, unsubscribe string) error {
+	return m.conn.SubscribeWith(key, subscribe, unsubscribe)
 }
 
 // Unsubscribe is Conn.Unsubscribe.

@@ -46,7 +46,7 @@ func TestManager(t *testing.T) {
 	if err := m.Send(ctx, map[string]any{"type": "early"}); err != nil { // it waits
 		t.Fatal(err)
 	}
-	if err := m.Subscribe("a", "subscribe a"); err != nil {
+	if err := m.SubscribeWith("a", "subscribe a", ""); err != nil {
 		t.Fatal(err)
 	}
 	for i := 0; i < 2; i++ { // again does no harm
@@ -310,7 +310,7 @@ func TestManagerHandlersCallMethods(t *testing.T) {
 				m.Reconnect(ctx)
 			case 2:
 				m.Status()
-				m.Subscribe("a", "sub")
+				m.SubscribeWith("a", "sub", "")
 				m.Disconnect(ctx)
 			case 3:
 				done <- m.Close()

@@ -172,25 +172,29 @@ func (c *Conn) Release() error {
 }
 
 // Subscribe adds a subscription under key (1 to 1024 bytes), or replaces it: it is sent now if the connection is ready,
-// and again on every connect, in the order of the first subscribing, before anything queued. The first of messages is
-// the text that subscribes, the second, if any, the one that ends the subscription. Without any, WithSubscribeMessage
-// and WithUnsubscribeMessage make the texts, many keys in one message.
-func (c *Conn) Subscribe(key string, messages ...string) error {
-	if len(messages) > 2 {
-		return invalid(fmt.Sprintf("argument messages has %d texts; allowed: none, one that subscribes, and one that ends it",
-			len(messages)))
-	}
+// and again on every connect, in the order of the first subscribing, before anything queued. WithSubscribeMessage and
+// WithUnsubscribeMessage, or a preset, make the texts, many keys in one message; see SubscribeWith for a text of its own.
+func (c *Conn) Subscribe(key string) error {
 	if err := noNUL("key", key); err != nil {
 		return err
 	}
-	var texts [2]*string
-	for i := range messages {
-		if err := noNUL("messages", messages[i]); err != nil {
-			return err
-		}
-		texts[i] = &messages[i]
+	return c.call(func() (int, string) { return c.native.subscribe(key, nil, nil) })
+}
+
+// SubscribeWith is Subscribe with texts of the key's own: subscribe is sent to begin, unsubscribe to end it; an empty
+// unsubscribe means that none is sent.
+func (c *Conn) SubscribeWith(key, subscribe, unsubscribe string) error {
+	if err := noNUL("key", key, "subscribe", subscribe, "unsubscribe", unsubscribe); err != nil {
+		return err
 	}
-	return c.call(func() (int, string) { return c.native.subscribe(key, texts[0], texts[1]) })
+	if subscribe == "" {
+		return invalid("argument subscribe is empty; Subscribe leaves the text to WithSubscribeMessage")
+	}
+	var end *string
+	if unsubscribe != "" {
+		end = &unsubscribe
+	}
+	return c.call(func() (int, string) { return c.native.subscribe(key, &subscribe, end) })
 }
 
 // Unsubscribe removes a subscription, and ends it at the server. An unknown key is no error.

@@ -43,10 +43,10 @@ func TestLoginSubscriptionsBacklogInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.Subscribe("own", "my own way", "my own end"); err != nil {
+	if err := c.SubscribeWith("own", "my own way", "my own end"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Subscribe("only", "one text"); err != nil {
+	if err := c.SubscribeWith("only", "one text", ""); err != nil {
 		t.Fatal(err)
 	}
 	e.until("the subscriptions", func() bool { return len(e.texts) >= 2+2+2 })
@@ -112,9 +112,9 @@ func TestRejectedLoginStops(t *testing.T) {
 
 func TestSubscribeBadInput(t *testing.T) {
 	c := dial(t, newExchange(t).url(), quickly()...)
-	for _, err := range []error{c.Subscribe("", "a"), c.Subscribe(strings.Repeat("x", 1025), "a"), c.Subscribe("a"),
-		c.Subscribe("a\x00", "b"), c.Subscribe("a", "b\x00"), c.Subscribe("a", "b", "c\x00"), c.Subscribe("a", "b", "c", "d"),
-		c.Unsubscribe("a\x00")} {
+	for _, err := range []error{c.SubscribeWith("", "a", ""), c.SubscribeWith(strings.Repeat("x", 1025), "a", ""),
+		c.Subscribe("a"), c.Subscribe("a\x00"), c.SubscribeWith("a\x00", "b", ""), c.SubscribeWith("a", "b\x00", ""),
+		c.SubscribeWith("a", "b", "c\x00"), c.SubscribeWith("a", "", ""), c.Unsubscribe("a\x00")} {
 		var e *Error
 		if !errors.As(err, &e) || !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrValue) || len(e.Text) < 10 {
 			t.Errorf("%v", err)

@@ -88,7 +88,7 @@ func (t *ticker) run(ctx context.Context, url, ca string, duration time.Duration
 	}
 	defer c.Close()
 	// Sent now, and again on every connect.
-	if err := c.Subscribe("ticker", request("SUBSCRIBE", 1), request("UNSUBSCRIBE", 2)); err != nil {
+	if err := c.SubscribeWith("ticker", request("SUBSCRIBE", 1), request("UNSUBSCRIBE", 2)); err != nil {
 		return err
 	}
 	defer func() { t.reconnections = int64(c.Statistics()["reconnections"]) }()
