@@ -153,7 +153,10 @@ void psys_thread_yield(void) { sched_yield(); }
 /* ---- Fork ---- */
 
 static volatile uint32_t generation;
-static void in_child(void) { generation = generation + 1; }
+static void in_child(void) {
+    generation = generation + 1;
+    psys_log_set_level(0);
+}
 /* When the library is loaded: a fork before the first call counts as well. */
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, in_child); }
 uint32_t psys_fork_generation(void) { return generation; }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CPulseSys
 
 /// What the process knows of addresses that took a TCP connection. One where TLS, the proxy or the upgrade then failed
 /// would win the next race of connects as well: it goes behind the others for a while, never out of the list, and a
@@ -19,12 +18,12 @@ package enum AddressMemory {
     func hasFailed(since time: Int64) -> Bool { outcome != .served && at > time }
   }
 
-  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
-    let forkGeneration = psys_fork_generation()
-    let mutex = Mutex()
+  private final class Shared: ForkState, @unchecked Sendable {  // guarded by `mutex`
     /// The latest outcome of each address, the oldest first.
     let entries = UnsafeMutablePointer<Entry>.allocate(capacity: AddressMemory.limit)
     var count = 0
+
+    deinit { entries.deallocate() }
 
     func index(of address: SocketAddress) -> Int? {
       for index in 0..<count where entries[index].address == address { return index }
@@ -40,20 +39,10 @@ package enum AddressMemory {
   private static let limit = 256
   private static let lifetime: Int64 = 300_000_000_000
 
-  // Replaced only in a child after fork(): the parent's lock may be taken by a thread that does not exist there.
-  nonisolated(unsafe) private static var current = Shared()
-
-  private static func locked() -> Shared {
-    if current.forkGeneration != psys_fork_generation() {
-      _ = Unmanaged.passRetained(current)
-      current = Shared()
-    }
-    current.mutex.lock()
-    return current
-  }
+  private static let local = ForkLocal<Shared>()
 
   package static func note(_ address: SocketAddress, _ outcome: Outcome) {
-    let shared = locked()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     if let old = shared.index(of: address) ?? (shared.count == limit ? 0 : nil) {
       shared.count &-= 1
@@ -66,7 +55,7 @@ package enum AddressMemory {
   /// Those that have not failed lately in the order given, then the others, the one that failed first before.
   /// `sound`: how many have not.
   package static func ordered(_ list: [SocketAddress]) -> (list: [SocketAddress], sound: Int) {
-    let shared = locked()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     let since = Clock.monotonic() &- lifetime
     var result: [SocketAddress] = []
@@ -80,7 +69,7 @@ package enum AddressMemory {
 
   /// Whether one of the list has served, or failed in a way that may pass.
   package static func hasHope(_ list: [SocketAddress]) -> Bool {
-    let shared = locked()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     for address in list {
       if let index = shared.index(of: address), shared.entries[index].outcome != .failedForGood { return true }
@@ -90,7 +79,7 @@ package enum AddressMemory {
 
   /// Whether one of the list, from this index on, has not failed lately.
   package static func hasSound(_ list: [SocketAddress], from first: Int) -> Bool {
-    let shared = locked()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     let since = Clock.monotonic() &- lifetime
     var index = first

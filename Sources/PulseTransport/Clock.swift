@@ -14,8 +14,3 @@ package enum Clock {
     return overflow ? .max : sum
   }
 }
-
-/// How often this process has been forked off: a handle made at another generation belongs to a parent.
-package enum Fork {
-  @inline(__always) package static var generation: UInt32 { psys_fork_generation() }
-}

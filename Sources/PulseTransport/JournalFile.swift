@@ -6,27 +6,17 @@ import PulseText
 /// Its owner sees to it that one thread at a time uses it.
 package final class JournalFile: @unchecked Sendable {  // guarded by the owner
   /// The files of this process: the lock of the system is one of processes.
-  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
-    let forkGeneration = psys_fork_generation()
-    let mutex = Mutex()
+  private final class Shared: ForkState, @unchecked Sendable {  // guarded by `mutex`
     var open: [(device: UInt64, inode: UInt64)] = []
   }
 
-  // Replaced only in a child after fork(), which has none of the files: it may open those of a parent that is gone.
-  nonisolated(unsafe) private static var current = Shared()
-
-  private static func shared() -> Shared {
-    if current.forkGeneration != psys_fork_generation() {
-      _ = Unmanaged.passRetained(current)
-      current = Shared()
-    }
-    return current
-  }
+  // A child has none of the files: it may open those of a parent that is gone.
+  private static let local = ForkLocal<Shared>()
 
   /// Bytes when it was opened; 0 if there is nothing in it yet.
   package let size: Int
   private let path: String
-  private let forkGeneration = psys_fork_generation()
+  private let mark = ForkMark()
   private let device: UInt64
   private let inode: UInt64
   /// This process has made it, and nobody has put anything into it since: when the set-up fails it goes again.
@@ -50,8 +40,7 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
 
   /// Opens and locks a file; makes one if there is none.
   package static func open(_ path: String) throws(TransportError) -> JournalFile {
-    let shared = shared()
-    shared.mutex.lock()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     for _ in 0..<tries {
       if let file = try attempt(path, shared) { return file }
@@ -157,11 +146,10 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
 
   /// Gives the memory and the lock back. In a child after fork() it does nothing: all that is the parent's.
   package func close() {
-    guard descriptor >= 0, forkGeneration == psys_fork_generation() else { return }
+    guard descriptor >= 0, !mark.isForked else { return }
     if let memory { psys_unmap(memory, mappedBytes) }
     memory = nil
-    let shared = JournalFile.shared()
-    shared.mutex.lock()
+    let shared = JournalFile.local.locked()
     psys_close(descriptor)
     descriptor = -1
     for index in 0..<shared.open.count

@@ -122,23 +122,6 @@ import Testing
   }
 }
 
-@Suite struct ForkTests {
-  @Test func childHasAnotherGeneration() throws {
-    // Swift hides fork(); the child does nothing but look and leave.
-    typealias ForkFunction = @convention(c) () -> Int32
-    let symbol = try #require(dlsym(UnsafeMutableRawPointer(bitPattern: 0), "fork"))
-    let fork = unsafeBitCast(symbol, to: ForkFunction.self)
-    let before = Fork.generation
-    let child = fork()
-    if child == 0 { _exit(Fork.generation == before &+ 1 ? 42 : 1) }
-    try #require(child > 0)
-    var status: Int32 = 0
-    while waitpid(child, &status, 0) < 0 && errno == EINTR {}
-    #expect(status == 42 << 8)
-    #expect(Fork.generation == before)
-  }
-}
-
 @Suite struct SecureRandomTests {
   @Test func bitsAreEvenlySpread() {
     let random = SecureRandom()

@@ -60,7 +60,7 @@ int64_t psys_realtime_ns(void);
 void psys_random(void *_Nonnull bytes, size_t count);
 
 /* ---- Fork ---- */
-/* Grows by one in a child each time the process forks. */
+/* Grows by one in a child each time the process forks; the level of the log is 0 there. */
 uint32_t psys_fork_generation(void);
 
 /* ---- Threads (thread.c) ---- */

@@ -43,7 +43,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   let mutex = Mutex()
   let waiter = LoopHost.Waiter()
   let random = SecureRandom()
-  package let forkGeneration: UInt32
+  private let mark = ForkMark()
 
   // Life
   var life = Life.idle
@@ -189,7 +189,6 @@ package final class Client: EventHandler, @unchecked Sendable {
     self.options = options
     self.host = host
     self.tlsContext = tlsContext
-    forkGeneration = psys_fork_generation()
     headers = options.headers
     endpoints = EndpointSet(
       count: urls.count, threshold: options.breakerFailures, openTime: options.breakerTimeout)
@@ -205,10 +204,10 @@ package final class Client: EventHandler, @unchecked Sendable {
   }
 
   deinit {
-    if wakeDescriptor >= 0 && forkGeneration == psys_fork_generation() { psys_close(wakeDescriptor) }
+    if wakeDescriptor >= 0 && !isForked { psys_close(wakeDescriptor) }
   }
 
-  package var isForked: Bool { forkGeneration != psys_fork_generation() }
+  package var isForked: Bool { mark.isForked }
 
   /// The endpoint of the present or the next attempt.
   var url: WebSocketURL { urls[chosenEndpoint < urls.count ? chosenEndpoint : 0] }

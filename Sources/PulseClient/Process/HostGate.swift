@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CPulseSys
 import PulseFlow
 import PulseText
 import PulseTransport
@@ -7,26 +6,14 @@ import PulseWire
 
 /// The limits on connects to one host, which all clients of the process share.
 enum HostGate {
-  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
-    let forkGeneration = psys_fork_generation()
-    let mutex = Mutex()
+  private final class Shared: ForkState, @unchecked Sendable {  // guarded by `mutex`
     let gate = ConnectGate()
   }
 
-  // Replaced only in a child after fork(); see `DefaultHost`.
-  nonisolated(unsafe) private static var current = Shared()
-
-  private static func shared() -> Shared {
-    if current.forkGeneration != psys_fork_generation() {
-      _ = Unmanaged.passRetained(current)
-      current = Shared()
-    }
-    return current
-  }
+  private static let local = ForkLocal<Shared>()
 
   static func request(_ client: Client) -> (ConnectGate.Ticket?, ConnectGate.Answer) {
-    let shared = shared()
-    shared.mutex.lock()
+    let shared = local.locked()
     let (ticket, answer) = shared.gate.request(
       host: key(client.url), limits: limits(client), now: Clock.monotonic(), token: client)
     tell(shared)
@@ -34,24 +21,21 @@ enum HostGate {
   }
 
   static func poll(_ ticket: ConnectGate.Ticket) -> ConnectGate.Answer {
-    let shared = shared()
-    shared.mutex.lock()
+    let shared = local.locked()
     let answer = shared.gate.poll(ticket, now: Clock.monotonic())
     tell(shared)
     return answer
   }
 
   static func leave(_ ticket: ConnectGate.Ticket) {
-    let shared = shared()
-    shared.mutex.lock()
+    let shared = local.locked()
     shared.gate.leave(ticket, now: Clock.monotonic())
     tell(shared)
   }
 
   /// A slot for an attempt that is in no hurry: now, or not at all.
   static func takeAtOnce(_ client: Client, _ url: WebSocketURL) -> ConnectGate.Ticket? {
-    let shared = shared()
-    shared.mutex.lock()
+    let shared = local.locked()
     let (ticket, answer) = shared.gate.request(
       host: key(url), limits: limits(client), now: Clock.monotonic(), token: client)
     if answer != .go { shared.gate.leave(ticket, now: Clock.monotonic()) }
@@ -91,27 +75,16 @@ enum HostGate {
 
 /// The clients of the process, for statistics over all of them.
 enum ClientRegistry {
-  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
-    let forkGeneration = psys_fork_generation()
-    let mutex = Mutex()
+  private final class Shared: ForkState, @unchecked Sendable {  // guarded by `mutex`
     var clients: [Client] = []
     var lastNumber = 0
   }
 
-  // Replaced only in a child after fork(); see `DefaultHost`.
-  nonisolated(unsafe) private static var current = Shared()
-
-  private static func shared() -> Shared {
-    if current.forkGeneration != psys_fork_generation() {
-      _ = Unmanaged.passRetained(current)
-      current = Shared()
-    }
-    return current
-  }
+  private static let local = ForkLocal<Shared>()
 
   /// Keeps it until `remove`.
   static func add(_ client: Client) {
-    let shared = shared()
+    let shared = local.state
     shared.mutex.withLock {
       shared.lastNumber &+= 1
       client.serial = shared.lastNumber
@@ -122,7 +95,7 @@ enum ClientRegistry {
 
   static func remove(_ client: Client) {
     if client.isForked { return }
-    let shared = shared()
+    let shared = local.state
     shared.mutex.withLock {
       let index = client.registryIndex
       guard index >= 0, index < shared.clients.count, shared.clients[index] === client else { return }
@@ -136,7 +109,7 @@ enum ClientRegistry {
   }
 
   static func all() -> [Client] {
-    let shared = shared()
+    let shared = local.state
     return shared.mutex.withLock { shared.clients }
   }
 }

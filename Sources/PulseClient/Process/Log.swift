@@ -30,9 +30,7 @@ package enum Log {
 
   private enum Sink { case none, stderr, file, queue }
 
-  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
-    let forkGeneration = psys_fork_generation()
-    let mutex = Mutex()
+  private final class Shared: ForkState, @unchecked Sendable {  // guarded by `mutex`
     let condition = Condition()
     var sink = Sink.none
     var file: Int32 = -1
@@ -43,25 +41,15 @@ package enum Log {
     var hasReadEnvironment = false
   }
 
-  // Replaced only in a child after fork(), which has no log until it asks for one; see `DefaultHost`.
-  nonisolated(unsafe) private static var current = Shared()
-
-  private static func shared() -> Shared {
-    if current.forkGeneration != psys_fork_generation() {
-      _ = Unmanaged.passRetained(current)
-      current = Shared()
-      psys_log_set_level(0)
-    }
-    return current
-  }
+  // A child has no log until it asks for one; the fork has set its level to `off`.
+  private static let local = ForkLocal<Shared>()
 
   @inline(__always)
   static func isOn(_ level: LogLevel) -> Bool { psys_log_level() >= level.rawValue }
 
   static func write(_ level: LogLevel, _ text: String) {
-    let shared = shared()
     let time = Clock.realtime()
-    shared.mutex.lock()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     switch shared.sink {
     case .none:
@@ -103,10 +91,10 @@ package enum Log {
 
   // MARK: Where it goes
 
-  package static func toStandardError(_ level: LogLevel) { turn(shared(), .stderr, level, file: -1, capacity: 0) }
+  package static func toStandardError(_ level: LogLevel) { turn(.stderr, level, file: -1, capacity: 0) }
 
   package static func toQueue(_ level: LogLevel, capacity: Int) {
-    turn(shared(), .queue, level, file: -1, capacity: capacity)
+    turn(.queue, level, file: -1, capacity: capacity)
   }
 
   /// The sentence if the file can't be opened.
@@ -118,12 +106,12 @@ package enum Log {
       return Failure(
         .io, text: isOther ? sentence(what + ": it is not a regular file") : TransportError(errno: -file, what).text)
     }
-    turn(shared(), .file, level, file: file, capacity: 0)
+    turn(.file, level, file: file, capacity: 0)
     return nil
   }
 
-  private static func turn(_ shared: Shared, _ sink: Sink, _ level: LogLevel, file: Int32, capacity: Int) {
-    shared.mutex.lock()
+  private static func turn(_ sink: Sink, _ level: LogLevel, file: Int32, capacity: Int) {
+    let shared = local.locked()
     let old = shared.file
     shared.sink = level == .off ? .none : sink
     shared.file = file
@@ -142,8 +130,7 @@ package enum Log {
 
   /// PULSEWS_LOG turns it on, unless the program has decided before.
   static func readEnvironment() {
-    let shared = shared()
-    shared.mutex.lock()
+    let shared = local.locked()
     let isFirst = !shared.hasReadEnvironment
     shared.hasReadEnvironment = true
     shared.mutex.unlock()
@@ -158,9 +145,8 @@ package enum Log {
 
   /// The next line of the queue; nil at the time-out.
   package static func next(timeout: Int64) -> Result<Line, Failure> {
-    let shared = shared()
     let deadline = Clock.deadline(Clock.monotonic(), after: timeout)
-    shared.mutex.lock()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     while true {
       if shared.sink != .queue { return .failure(Failure(.closed, "the log does not go to the queue")) }

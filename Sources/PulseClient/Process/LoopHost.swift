@@ -17,7 +17,7 @@ package final class LoopHost: @unchecked Sendable {
   package let hasThread: Bool
   /// Where the driver reads into; only the driver uses it.
   let readBuffer: UnsafeMutableRawBufferPointer
-  let forkGeneration: UInt32
+  private let mark = ForkMark()
 
   /// Callers blocked on one client, behind a condition of their own.
   package final class Waiter: @unchecked Sendable {
@@ -58,12 +58,11 @@ package final class LoopHost: @unchecked Sendable {
     loop = try EventLoop()
     self.hasThread = hasThread
     readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: LoopHost.readBufferSize, alignment: 64)
-    forkGeneration = psys_fork_generation()
   }
 
   deinit { readBuffer.deallocate() }
 
-  package var isForked: Bool { forkGeneration != psys_fork_generation() }
+  package var isForked: Bool { mark.isForked }
 
   /// Readable when the loop has something to do.
   package var descriptor: Int32 { loop.descriptor }
@@ -322,47 +321,33 @@ package final class LoopHost: @unchecked Sendable {
 
 /// The process's default loop: made for the first client that asks for it, ended with the last one.
 package enum DefaultHost {
-  private final class Holder: @unchecked Sendable {
-    let forkGeneration = psys_fork_generation()
-    let mutex = Mutex()
+  private final class Shared: ForkState, @unchecked Sendable {  // guarded by `mutex`
     var host: LoopHost?
   }
 
-  // Replaced only in a child after fork(), whose first call has no other thread beside it.
-  nonisolated(unsafe) private static var current = Holder()
-
-  private static func holder() -> Holder {
-    if current.forkGeneration != psys_fork_generation() {
-      // The parent's lock may be held by a thread that does not exist here; its memory is left alone.
-      _ = Unmanaged.passRetained(current)
-      current = Holder()
-    }
-    return current
-  }
+  private static let local = ForkLocal<Shared>()
 
   package static func acquire() throws(TransportError) -> LoopHost {
-    let holder = holder()
-    holder.mutex.lock()
-    defer { holder.mutex.unlock() }
+    let shared = local.locked()
+    defer { shared.mutex.unlock() }
     let host: LoopHost
-    if let present = holder.host {
+    if let present = shared.host {
       host = present
     } else {
       host = try LoopHost(hasThread: true)
     }
     try host.addUser()
-    holder.host = host
+    shared.host = host
     return host
   }
 
   /// A user of `host`, the default one or not, is gone.
   package static func release(_ host: LoopHost) {
     if host.isForked { return }
-    let holder = holder()
-    holder.mutex.lock()
+    let shared = local.locked()
     let isLast = host.removeUser()
-    if isLast && holder.host === host { holder.host = nil }
-    holder.mutex.unlock()
+    if isLast && shared.host === host { shared.host = nil }
+    shared.mutex.unlock()
     if isLast { host.shutDown() }
   }
 }

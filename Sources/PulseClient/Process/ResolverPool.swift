@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CPulseSys
 import PulseText
 import PulseTransport
 
@@ -24,37 +23,27 @@ enum ResolverPool {
     }
   }
 
-  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
-    let forkGeneration = psys_fork_generation()
-    let mutex = Mutex()
+  private final class Shared: ForkState, @unchecked Sendable {  // guarded by `mutex`
     var lookups: [Lookup] = []
     var threads = 0
     /// Hashes of names that were not resolved when they were looked up last, or in time: they let the others go first.
     /// Each has one place, that of its last bits.
     let troubled = UnsafeMutablePointer<UInt>.allocate(capacity: ResolverPool.troubledLimit)
 
-    init() { troubled.initialize(repeating: 0, count: ResolverPool.troubledLimit) }
+    required init() { troubled.initialize(repeating: 0, count: ResolverPool.troubledLimit) }
+
+    deinit { troubled.deallocate() }
   }
 
   private static let threadLimit = 64
   /// A power of two.
   private static let troubledLimit = 256
 
-  // Replaced only in a child after fork(); see `DefaultHost`.
-  nonisolated(unsafe) private static var current = Shared()
-
-  private static func locked() -> Shared {
-    if current.forkGeneration != psys_fork_generation() {
-      _ = Unmanaged.passRetained(current)
-      current = Shared()
-    }
-    current.mutex.lock()
-    return current
-  }
+  private static let local = ForkLocal<Shared>()
 
   /// Calls `connection.resolved` from a thread later. False if there is no thread to do it.
   static func submit(_ host: String, for connection: Connection) -> Bool {
-    let shared = locked()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     let name = host.bytes
     for lookup in shared.lookups where lookup.name == name {
@@ -77,7 +66,7 @@ enum ResolverPool {
 
   /// The connection does not wait any more.
   static func leave(_ connection: Connection) {
-    let shared = locked()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     guard let lookup = find(connection, shared) else { return }
     let last = lookup.waiters.removeLast()
@@ -91,7 +80,7 @@ enum ResolverPool {
 
   /// How many look-ups keep that of the connection from beginning; 0 if it has begun.
   static func stuck(before connection: Connection) -> Int {
-    let shared = locked()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     guard let lookup = find(connection, shared), !lookup.isRunning else { return 0 }
     return shared.threads

@@ -21,27 +21,19 @@ enum TLSContextCache {
     }
   }
 
-  private final class Shared: @unchecked Sendable {  // guarded by `mutex`
-    let forkGeneration = psys_fork_generation()
-    let mutex = Mutex()
+  private final class Shared: ForkState, @unchecked Sendable {  // guarded by `mutex`
     var latest: Entry?
   }
 
-  // Replaced only in a child after fork(); see `DefaultHost`.
-  nonisolated(unsafe) private static var current = Shared()
+  private static let local = ForkLocal<Shared>()
 
   static func context(caFile: String?, verify: Bool) throws(TransportError) -> TLSContext {
     try context(TLSSettings(caFile: caFile, verify: verify))
   }
 
   static func context(_ settings: TLSSettings) throws(TransportError) -> TLSContext {
-    if current.forkGeneration != psys_fork_generation() {
-      _ = Unmanaged.passRetained(current)
-      current = Shared()
-    }
-    let shared = current
     let key = key(settings)
-    shared.mutex.lock()
+    let shared = local.locked()
     defer { shared.mutex.unlock() }
     var before: Entry?
     var entry = shared.latest
