@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
-import PulseText
-import PulseWire
 import Synchronization
 
 /// The messages of one receive call; keeps their memory until it is used again or freed.
@@ -68,15 +66,4 @@ package final class Batch: @unchecked Sendable {
     }
     return bits
   }
-}
-
-/// Kinds and flags of messages as the ABI has them.
-package enum MessageCode {
-  package static var text: UInt32 { 1 }
-  package static var binary: UInt32 { 2 }
-  package static var ping: UInt32 { 9 }
-  package static var pong: UInt32 { 10 }
-  package static var event: UInt32 { 256 }
-  package static var isASCII: UInt32 { 1 }
-  package static var wasCompressed: UInt32 { 2 }
 }

@@ -256,10 +256,3 @@ extension Client {
     log(.info) { "\(event) \(key)" }
   }
 }
-
-extension WireMessage {
-  /// As the ABI has them.
-  @inline(__always) var flags: UInt32 {
-    (isASCII ? MessageCode.isASCII : 0) | (wasCompressed ? MessageCode.wasCompressed : 0)
-  }
-}

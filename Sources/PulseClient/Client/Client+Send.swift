@@ -5,15 +5,6 @@ import PulseFlow
 import PulseTransport
 import PulseWire
 
-/// Flags of a send, as the ABI has them.
-package enum SendFlag {
-  package static var liveOnly: UInt32 { 1 }
-  package static var report: UInt32 { 2 }
-  package static var first: UInt32 { 4 }
-  package static var inLimit: UInt32 { 8 }
-  package static var all: UInt32 { 15 }
-}
-
 /// From the caller to the outbox, or straight to the connection.
 extension Client {
   private static let largestMessage = 1 << 30
