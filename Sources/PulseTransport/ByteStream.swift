@@ -32,6 +32,9 @@ package class ByteStream: @unchecked Sendable {  // guarded by the owner, who se
   /// Whether something has arrived that the descriptor no longer shows, bytes or the end: read on without waiting. To
   /// be looked at after every read that filled its buffer, and after the handshake.
   package var hasBufferedInput: Bool { false }
+  /// So many of the bytes that the last `write` was given and did not take may be on their way all the same: they go out
+  /// with the next one, whatever that brings.
+  package var committedBytes: Int { 0 }
   /// Ends the outgoing direction in an orderly way, as far as that goes without waiting; reading goes on.
   package func shutdown() {}
   /// Releases the descriptor. Idempotent. The descriptor must be unregistered from its loop before.

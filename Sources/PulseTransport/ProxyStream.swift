@@ -127,6 +127,7 @@ package final class ProxyStream: ByteStream, @unchecked Sendable {  // guarded b
     lower.needsWritable || (!isOpen && lowerIsOpen && !dialogue.outgoing.isEmpty)
   }
   package override var hasBufferedInput: Bool { lower.hasBufferedInput }
+  package override var committedBytes: Int { lower.committedBytes }
   package override func shutdown() { if isOpen { lower.shutdown() } }
   package override func close() { lower.close() }
   package override var descriptor: Int32 { lower.descriptor }

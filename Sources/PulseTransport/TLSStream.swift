@@ -26,6 +26,10 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
   private var state = State.handshaking
   private var waitsForReadable = false
   private var waitsForWritable = false
+  /// A record was made and not wholly written.
+  private var recordIsPending = false
+  /// RFC 8446 §5.1: no record holds more.
+  private static let recordSize = 16 << 10
   /// The last read used up what had arrived.
   private var isDry = true
   /// A read has returned the end or failure that `state` holds.
@@ -113,6 +117,7 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
     case .handshaking: false
     }
   }
+  package override var committedBytes: Int { recordIsPending ? Self.recordSize : 0 }
 
   package override func handshake() -> IOResult {
     guard let ssl = begin(), case .handshaking = state else { return standing(or: .bytes(0)) }
@@ -178,8 +183,14 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
         continue
       }
       let result = judge(ssl, 0, reading: false)
-      return total > 0 ? .bytes(total) : result
+      if total > 0 {
+        recordIsPending = true
+        return .bytes(total)
+      }
+      if case .wouldBlock = result { recordIsPending = true }
+      return result
     }
+    recordIsPending = false
     return .bytes(total)
   }
 

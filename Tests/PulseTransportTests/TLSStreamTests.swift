@@ -190,14 +190,29 @@ import Testing
   @Test func aBlockedWriteGoesOnFromAnotherAddressAndLonger() throws {
     let pair = try TLSPair().connect()
     let whole = Array(Self.megabyte[0..<50_000])
+    #expect(pair.client.committedBytes == 0)
     pair.clientTap.isBlocked = true
     guard case .wouldBlock = whole[0..<20_000].withUnsafeBytes({ pair.client.write($0) }) else {
       return _ = Issue.record("it does not block")
     }
     #expect(!pair.client.needsReadable)
+    // The record is made, and goes out whatever becomes of its bytes here.
+    #expect(pair.client.committedBytes == 1 << 14)
     pair.clientTap.isBlocked = false
     let moved = whole + []
     #expect(pass(moved, from: pair.client, to: pair.server) == whole)
+    #expect(pair.client.committedBytes == 0)
+  }
+
+  @Test func aWriteThatIsCutShortIsCommittedToItsLastRecord() throws {
+    let pair = try TLSPair().connect()
+    // So much fits into the tap and no more: the first record passes.
+    pair.clientTap.writesLeft = 1
+    guard case .bytes(let count) = Self.megabyte[0..<50_000].withUnsafeBytes({ pair.client.write($0) }) else {
+      return _ = Issue.record("nothing is written")
+    }
+    #expect(count == 1 << 14)
+    #expect(pair.client.committedBytes == 1 << 14)
   }
 
   /// TLS through the TLS connection with a proxy.

@@ -117,6 +117,8 @@ final class Tap: ByteStream, @unchecked Sendable {  // used by one thread
   var writePortion = Int.max
   /// Writes give `wouldBlock`.
   var isBlocked = false
+  /// So many more calls write; the others give `wouldBlock`.
+  var writesLeft = Int.max
 
   init(_ lower: ByteStream) { self.lower = lower }
 
@@ -127,7 +129,9 @@ final class Tap: ByteStream, @unchecked Sendable {  // used by one thread
   }
   override func write(_ bytes: UnsafeRawBufferPointer) -> IOResult {
     writes += 1
-    return isBlocked ? .wouldBlock : lower.write(UnsafeRawBufferPointer(rebasing: bytes.prefix(writePortion)))
+    if isBlocked || writesLeft == 0 { return .wouldBlock }
+    writesLeft -= 1
+    return lower.write(UnsafeRawBufferPointer(rebasing: bytes.prefix(writePortion)))
   }
   override func shutdown() { lower.shutdown() }
   override func close() { lower.close() }

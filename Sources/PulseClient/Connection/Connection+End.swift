@@ -100,8 +100,8 @@ extension Connection {
     tls = nil
     if let stream {
       self.stream = nil
-      // TLS may hold a record with frames that are put back: a goodbye would push it out.
-      let isClean = brokenWrite == nil && !recordIsPending
+      // The stream may be committed to frames that are put back: a goodbye would push them out.
+      let isClean = brokenWrite == nil && stream.committedBytes == 0
       if wasOpen && lingers && failure.code != .reset && isClean {
         sayGoodbye(farewell, on: stream)
       } else {

@@ -304,7 +304,6 @@ extension Connection {
     overTLS = false
     inputIsEnding = false
     writeIsBlocked = false
-    recordIsPending = false
     outputIsCut = false
     readsAgain = false
     brokenWrite = nil

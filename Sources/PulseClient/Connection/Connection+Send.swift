@@ -173,7 +173,7 @@ extension Connection {
         // A frame that was begun must be finished before anything else goes.
         if output.count < before { wroteOutput(before - output.count) }
         outputIsCut = before - output.count != part
-        if output.count > 0, let journal = client.journal { ledger.takeBackBegun(journal, beyond: bytesInRecord) }
+        if output.count > 0, let journal = client.journal { ledger.takeBackBegun(journal, beyond: committedBytes) }
         if output.count == 0 { holdsExpiring = false }
         if goesOn { continue }
         if holdsExpiring { takeBackExpiring() }
@@ -210,13 +210,11 @@ extension Connection {
     }
   }
 
-  /// What a TLS record may hold that was made but not written: it goes out with the next write, whatever that is.
-  private var bytesInRecord: Int { recordIsPending ? 16 << 10 : 0 }
+  /// What goes out with the next write, whatever that is.
+  private var committedBytes: Int { stream?.committedBytes ?? 0 }
 
-  /// The TLS record that waits to be written holds a message whose time is over.
-  var holdsExpired: Bool {
-    holdsExpiring && recordIsPending && hasExpired(below: bytesInRecord)
-  }
+  /// The stream is committed to a message whose time is over.
+  var holdsExpired: Bool { holdsExpiring && hasExpired(below: committedBytes) }
 
   /// A message in `output` of which nothing is written has expired; it begins below so many bytes.
   private func hasExpired(below limit: Int) -> Bool {
@@ -229,7 +227,8 @@ extension Connection {
     return false
   }
 
-  /// Better no connection than an order that goes out late: nothing of an unfinished record can be read by the peer.
+  /// Better no connection than an order that goes out late: the peer can read nothing of what the stream is committed to
+  /// and has not wholly written.
   func leaveLate() {
     end(Failure(.io, "\(url.redacted): the network did not take a message within its time to live"))
   }
@@ -240,8 +239,9 @@ extension Connection {
     var from = ledger.count
     var index = ledger.count
     let unstarted = ledger.firstUnstarted
+    let committed = committedBytes
     while index > unstarted, let entry = ledger.entry(index &- 1), entry.isMessage,
-      entry.flags & SendFlag.first == 0, ledger.bytesBefore(entry) >= bytesInRecord
+      entry.flags & SendFlag.first == 0, ledger.bytesBefore(entry) >= committed
     {
       index &-= 1
       if entry.expiresAt != .max { from = index }
@@ -260,13 +260,10 @@ extension Connection {
     switch stream.write(bytes) {
     case .bytes(let count):
       client.statistics.bytesSent &+= UInt64(count)
-      // What TLS did not take of the rest may be a record by now.
-      recordIsPending = overTLS && count < bytes.count
       consume(count)
       return true
     case .wouldBlock:
       writeIsBlocked = true
-      recordIsPending = overTLS
       beginUpload()
       return false
     case .end:

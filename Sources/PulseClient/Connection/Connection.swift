@@ -110,8 +110,6 @@ final class Connection: EventHandler, @unchecked Sendable {
   /// Ping, pong and close frames: they go before `output` at the next frame boundary.
   var control = ByteQueue()
   var writeIsBlocked = false
-  /// TLS holds a record that was made and not wholly written.
-  var recordIsPending = false
   /// Writing has failed; what the peer sent before is read first.
   var brokenWrite: TransportError?
   /// The loop will look whether there is something to write.
