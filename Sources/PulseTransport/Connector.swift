@@ -20,7 +20,7 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
   /// RFC 8305 §8: 250 ms is the recommended delay between attempts.
   package static let recommendedAttemptDelay: Int64 = 250_000_000
 
-  private enum Tag { static let begin = 0, nextAttempt = 1, deadline = 2 }
+  private enum Timer: Int { case nextAttempt, deadline }
 
   /// One socket on its way.
   private final class Attempt: EventHandler, @unchecked Sendable {  // guarded by the connector's lock
@@ -35,7 +35,7 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
       self.descriptor = descriptor
     }
 
-    override func handle(readable: Bool, writable: Bool, hangup: Bool) { connector.attemptHasEvent(self) }
+    override func handle(_ ready: Readiness) { connector.attemptHasEvent(self) }
   }
 
   private let mutex = Mutex()
@@ -86,7 +86,7 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
       defer { isStarted = true }
       return !isStarted && report != nil
     }
-    if first { loop.post(self, tag: Tag.begin) }
+    if first { loop.post(self) }
   }
 
   /// Closes all sockets. True if no report was made and none will be.
@@ -103,7 +103,7 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
   package override func posted(_ tag: Int) {
     mutex.lock()
     if report != nil, deadline != .max {
-      deadlineTimer = loop.schedule(self, tag: Tag.deadline, deadline: deadline)
+      deadlineTimer = loop.schedule(self, tag: Timer.deadline, deadline: deadline)
     }
     proceed()
   }
@@ -111,7 +111,7 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
   package override func timerFired(_ tag: Int) {
     mutex.lock()
     guard report != nil else { return mutex.unlock() }
-    if tag == Tag.deadline {
+    if tag == Timer.deadline.rawValue {
       finish(.failure(timedOut()))
     } else {
       attemptTimer = .none
@@ -175,7 +175,7 @@ extension Connector {
     if attempts.isEmpty { return finish(.failure(allFailed())) }
     if nextAddress < addresses.count {
       attemptTimer = loop.schedule(
-        self, tag: Tag.nextAttempt,
+        self, tag: Timer.nextAttempt,
         deadline: Clock.deadline(Clock.monotonic(), after: nextAddress == sound ? suspectDelay : attemptDelay))
     }
     mutex.unlock()
@@ -193,7 +193,7 @@ extension Connector {
     }
     let attempt = Attempt(self, address, descriptor)
     do throws(TransportError) {
-      attempt.registration = try loop.register(descriptor, attempt, readable: false, writable: true)
+      attempt.registration = try loop.register(descriptor, attempt, for: .writable)
     } catch {
       psys_close(descriptor)
       return error.errno

@@ -9,9 +9,9 @@
 open class EventHandler: @unchecked Sendable {  // subclasses say what guards them
   public init() {}
 
-  /// The descriptor has events. `hangup` is an error or the end of both directions; the system reports it even when
-  /// neither reading nor writing is asked for, again and again, so unregister (or read to the end) when it is set.
-  open func handle(readable: Bool, writable: Bool, hangup: Bool) {}
+  /// The descriptor has events. The system reports `hangup` even when neither reading nor writing is asked for, again
+  /// and again, so unregister (or read to the end) when it is there.
+  open func handle(_ ready: Readiness) {}
   /// A timer is due.
   open func timerFired(_ tag: Int) {}
   /// What `EventLoop.post` sent.

@@ -23,7 +23,7 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
   private struct Slot {
     var handler: EventHandler?
     var descriptor: Int32 = -1
-    var interest: UInt32 = 0
+    var interest: Readiness = []
     var generation: UInt32 = 0
   }
   private struct Post {
@@ -76,7 +76,7 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
     let eventfd = psys_eventfd_create()
     let timerfd = psys_timerfd_create()
     // Edge-triggered: each write, each expiry, is one event and nobody needs to read the counter.
-    let edge = UInt32(PSYS_READABLE | PSYS_EDGE)
+    let edge = ([.readable, .edge] as Readiness).rawValue
     var status = min(eventfd, timerfd, 0)
     if status == 0 { status = psys_epoll_add(epoll, eventfd, edge, Self.wakeData) }
     if status == 0 { status = psys_epoll_add(epoll, timerfd, edge, Self.timerData) }
@@ -120,9 +120,9 @@ package final class EventLoop: @unchecked Sendable {  // all `var`s are guarded 
 extension EventLoop {
   /// Watches a descriptor, level-triggered. The loop keeps `handler` alive until `unregister`.
   package func register(
-    _ descriptor: Int32, _ handler: EventHandler, readable: Bool, writable: Bool
+    _ descriptor: Int32, _ handler: EventHandler, for interest: Readiness
   ) throws(TransportError) -> Registration {
-    try register(descriptor, handler, interest: Self.interest(readable, writable))
+    try watch(descriptor, handler, interest)
   }
 
   /// Watches a descriptor for all changes, edge-triggered: each is told once, and the handler reads until the
@@ -131,11 +131,11 @@ extension EventLoop {
   package func registerForChanges(
     _ descriptor: Int32, _ handler: EventHandler
   ) throws(TransportError) -> Registration {
-    try register(descriptor, handler, interest: UInt32(PSYS_READABLE | PSYS_WRITABLE | PSYS_EDGE))
+    try watch(descriptor, handler, [.readable, .writable, .edge])
   }
 
-  private func register(
-    _ descriptor: Int32, _ handler: EventHandler, interest: UInt32
+  private func watch(
+    _ descriptor: Int32, _ handler: EventHandler, _ interest: Readiness
   ) throws(TransportError) -> Registration {
     mutex.lock()
     let index: UInt32
@@ -147,7 +147,7 @@ extension EventLoop {
     }
     let generation = slots[Int(index)].generation
     let data = UInt64(generation) << 32 | UInt64(index)
-    let status = psys_epoll_add(epoll, descriptor, interest, data)
+    let status = psys_epoll_add(epoll, descriptor, interest.rawValue, data)
     if status == 0 {
       slots[Int(index)].handler = handler
       slots[Int(index)].descriptor = descriptor
@@ -161,13 +161,12 @@ extension EventLoop {
   }
 
   /// Changes what is waited for; free of system calls if nothing changes. Nothing happens if the registration is over.
-  package func update(_ registration: Registration, readable: Bool, writable: Bool) {
-    let interest = Self.interest(readable, writable)
+  package func update(_ registration: Registration, for interest: Readiness) {
     mutex.lock()
     defer { mutex.unlock() }
     guard let index = live(registration.value), slots[index].interest != interest else { return }
     slots[index].interest = interest
-    _ = psys_epoll_change(epoll, slots[index].descriptor, interest, registration.value)
+    _ = psys_epoll_change(epoll, slots[index].descriptor, interest.rawValue, registration.value)
   }
 
   /// Ends a registration: no call of the handler begins after this returns, unless it comes from another thread than
@@ -188,10 +187,6 @@ extension EventLoop {
     withExtendedLifetime(handler) {}
   }
 
-  private static func interest(_ readable: Bool, _ writable: Bool) -> UInt32 {
-    (readable ? UInt32(PSYS_READABLE) : 0) | (writable ? UInt32(PSYS_WRITABLE) : 0)
-  }
-
   /// The slot's index if the registration is not over. Under the lock.
   @inline(__always)
   private func live(_ value: UInt64) -> Int? {
@@ -209,7 +204,7 @@ extension EventLoop {
   /// Calls `handler.timerFired(tag)` once, at `deadline` on `Clock.monotonic()` or soon after. The loop keeps the
   /// handler alive until then.
   @discardableResult
-  package func schedule(_ handler: EventHandler, tag: Int, deadline: Int64) -> TimerID {
+  package func schedule(_ handler: EventHandler, tag: Int = 0, deadline: Int64) -> TimerID {
     mutex.lock()
     let deadline = behindRound(deadline)
     let identifier = timers.insert(handler, tag: tag, deadline: deadline)
@@ -238,12 +233,20 @@ extension EventLoop {
   }
 
   /// Calls `handler.posted(tag)` on the driver's thread soon.
-  package func post(_ handler: EventHandler, tag: Int) {
+  package func post(_ handler: EventHandler, tag: Int = 0) {
     mutex.lock()
     posts.append(Post(handler: handler, tag: tag))
     interrupt()
     mutex.unlock()
   }
+
+  /// The same for a handler that has names for its timers and its posts.
+  @inline(__always) @discardableResult
+  package func schedule<Tag: RawRepresentable<Int>>(_ handler: EventHandler, tag: Tag, deadline: Int64) -> TimerID {
+    schedule(handler, tag: tag.rawValue, deadline: deadline)
+  }
+  @inline(__always)
+  package func post<Tag: RawRepresentable<Int>>(_ handler: EventHandler, tag: Tag) { post(handler, tag: tag.rawValue) }
 
   /// Makes the `runOnce` that is waiting, or else the next one, return at once.
   package func wake() {
@@ -300,7 +303,7 @@ extension EventLoop {
     isWaiting = false
     wakeRequested = false
     wakeShown = false
-    var calls = deliverAll(count)
+    var calls = dispatchAll(count)
     if armedFor <= turnTime {
       calls &+= catchUp()
       calls &+= fireTimers()
@@ -321,7 +324,7 @@ extension EventLoop {
       mutex.unlock()
       let count = max(psys_epoll_wait(epoll, events, 0), 0)
       mutex.lock()
-      calls &+= deliverAll(count)
+      calls &+= dispatchAll(count)
       if count < Self.batch { break }
     }
     // It may have been among those events, and the next turn is still to be asked for.
@@ -330,9 +333,9 @@ extension EventLoop {
   }
 
   /// Under the lock, which it gives back for each call.
-  private func deliverAll(_ count: Int32) -> Int {
+  private func dispatchAll(_ count: Int32) -> Int {
     var calls = 0
-    for index in 0..<count where deliver(psys_events_data(events, index), psys_events_flags(events, index)) {
+    for index in 0..<count where dispatch(psys_events_data(events, index), Readiness(rawValue: psys_events_flags(events, index))) {
       calls &+= 1
       mutex.lock()
     }
@@ -342,16 +345,14 @@ extension EventLoop {
   // The two functions below are entered with the lock and leave it open when they have made a call, so that the last
   // release of a handler, and what its deinit does, is over before the lock is taken again.
 
-  private func deliver(_ data: UInt64, _ flags: UInt32) -> Bool {
+  private func dispatch(_ data: UInt64, _ ready: Readiness) -> Bool {
     // What the timerfd was set to is over, whatever the clock says: the timers are looked at, and it is set again.
     if data == Self.timerData { armedFor = .min }
     // What comes from here on has to be shown anew.
     if data == Self.wakeData { wakeShown = false }
     guard data < Self.timerData, let slot = live(data), let handler = slots[slot].handler else { return false }
     mutex.unlock()
-    handler.handle(
-      readable: flags & UInt32(PSYS_READABLE) != 0, writable: flags & UInt32(PSYS_WRITABLE) != 0,
-      hangup: flags & UInt32(PSYS_HANGUP) != 0)
+    handler.handle(ready)
     return true
   }
 

@@ -27,7 +27,7 @@ private final class ScriptedPeer: EventHandler, @unchecked Sendable {  // one th
     loop = try EventLoop()
     listener = try TCPListener(.loopback(port: 0))
     super.init()
-    registration = try loop.register(listener.descriptor, self, readable: true, writable: false)
+    registration = try loop.register(listener.descriptor, self, for: .readable)
     let deadline = Clock.monotonic() + patience
     thread = try PulseTransport.Thread.start(name: "peer") {
       while !self.isDone && Clock.monotonic() < deadline { _ = self.loop.runOnce(timeoutNs: 1_000_000_000) }
@@ -42,11 +42,11 @@ private final class ScriptedPeer: EventHandler, @unchecked Sendable {  // one th
     return received
   }
 
-  override func handle(readable: Bool, writable: Bool, hangup: Bool) {
+  override func handle(_ ready: Readiness) {
     if stream == nil, case .stream(let accepted, from: _) = listener.accept() {
       stream = accepted
       if let registration { loop.unregister(registration) }
-      registration = try? loop.register(accepted.descriptor, self, readable: true, writable: false)
+      registration = try? loop.register(accepted.descriptor, self, for: .readable)
     }
     guard let stream else { return }
     var chunk = [UInt8](repeating: 0, count: 4096)

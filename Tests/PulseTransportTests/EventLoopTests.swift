@@ -94,20 +94,20 @@ import Testing
     let loop = try EventLoop()
     let pair = SocketPair()
     let recorder = Recorder()
-    let registration = try loop.register(pair.first, recorder, readable: true, writable: false)
+    let registration = try loop.register(pair.first, recorder, for: .readable)
     #expect(loop.runOnce(timeoutNs: 0) == 0)
     pair.send()
     #expect(loop.runOnce(timeoutNs: -1) == 1)
     #expect(loop.runOnce(timeoutNs: -1) == 1, "level-triggered: nobody has read")
-    loop.update(registration, readable: false, writable: true)
+    loop.update(registration, for: .writable)
     #expect(loop.runOnce(timeoutNs: -1) == 1)
-    loop.update(registration, readable: false, writable: false)
+    loop.update(registration, for: [])
     #expect(loop.runOnce(timeoutNs: 0) == 0)
     #expect(
-      recorder.events == [.init(readable: true), .init(readable: true), .init(writable: true)])
+      recorder.events == [.readable, .readable, .writable])
     loop.unregister(registration)
     loop.unregister(registration)
-    loop.update(registration, readable: true, writable: true)
+    loop.update(registration, for: [.readable, .writable])
     #expect(loop.runOnce(timeoutNs: 0) == 0)
   }
 
@@ -117,10 +117,10 @@ import Testing
     var second: Int32 = -1
     #expect(psys_socket_pair(&first, &second) == 0)
     let recorder = Recorder()
-    let registration = try loop.register(first, recorder, readable: true, writable: false)
+    let registration = try loop.register(first, recorder, for: .readable)
     psys_close(second)
     #expect(loop.runOnce(timeoutNs: -1) == 1)
-    #expect(recorder.events == [.init(readable: true, hangup: true)])
+    #expect(recorder.events == [[.readable, .hangup]])
     loop.unregister(registration)
     psys_close(first)
   }
@@ -128,9 +128,9 @@ import Testing
   @Test func registeringABadDescriptorIsAnErrorAndLosesNoSlot() throws {
     let loop = try EventLoop()
     let recorder = Recorder()
-    #expect(throws: TransportError.self) { try loop.register(-1, recorder, readable: true, writable: false) }
+    #expect(throws: TransportError.self) { try loop.register(-1, recorder, for: .readable) }
     let pair = SocketPair()
-    let registration = try loop.register(pair.first, recorder, readable: true, writable: false)
+    let registration = try loop.register(pair.first, recorder, for: .readable)
     #expect(registration.value == 0)
   }
 
@@ -140,7 +140,7 @@ import Testing
     let recorders = [Recorder(), Recorder()]
     var registrations: [Registration] = []
     for (pair, recorder) in zip(pairs, recorders) {
-      registrations.append(try loop.register(pair.first, recorder, readable: true, writable: false))
+      registrations.append(try loop.register(pair.first, recorder, for: .readable))
       pair.send()
     }
     defer { for recorder in recorders { recorder.onEvent = nil } }
@@ -151,7 +151,7 @@ import Testing
         let other = 1 - index
         loop.unregister(registrations[other])
         registrations[other] =
-          (try? loop.register(pairs[other].first, successor, readable: false, writable: false)) ?? .none
+          (try? loop.register(pairs[other].first, successor, for: [])) ?? .none
       }
     }
     #expect(loop.runOnce(timeoutNs: -1) == 1)
@@ -166,7 +166,7 @@ import Testing
       let ended: Guarded<Bool>
       init(_ loop: EventLoop, _ ended: Guarded<Bool>) { (self.loop, self.ended) = (loop, ended) }
       deinit { ended.value = true }
-      override func handle(readable: Bool, writable: Bool, hangup: Bool) {
+      override func handle(_ ready: Readiness) {
         loop.unregister(registration)
         #expect(!ended.value)
         registration = .none
@@ -177,7 +177,7 @@ import Testing
     let ended = Guarded(false)
     do {
       let fragile = Fragile(loop, ended)
-      fragile.registration = try loop.register(pair.first, fragile, readable: true, writable: false)
+      fragile.registration = try loop.register(pair.first, fragile, for: .readable)
     }
     #expect(!ended.value, "the loop keeps it")
     pair.send()
@@ -195,7 +195,7 @@ import Testing
         loop.wake()
         ended.change { $0 += 1 }
       }
-      override func handle(readable: Bool, writable: Bool, hangup: Bool) { loop.unregister(registration) }
+      override func handle(_ ready: Readiness) { loop.unregister(registration) }
     }
     let loop = try EventLoop()
     let ended = Guarded(0)
@@ -203,7 +203,7 @@ import Testing
     pair.send()
     do {
       let last = Last(loop, ended)
-      last.registration = try loop.register(pair.first, last, readable: true, writable: false)
+      last.registration = try loop.register(pair.first, last, for: .readable)
     }
     loop.schedule(Last(loop, ended), tag: 0, deadline: 0)
     loop.post(Last(loop, ended), tag: 0)
@@ -325,7 +325,7 @@ import Testing
     #expect(loop.runOnce(timeoutNs: 0) == 2)
     #expect(!awaitInput(descriptor, for: 0), "used up")
     let pair = SocketPair()
-    let registration = try loop.register(pair.first, recorder, readable: true, writable: false)
+    let registration = try loop.register(pair.first, recorder, for: .readable)
     pair.send()
     #expect(awaitInput(descriptor))
     loop.unregister(registration)
@@ -339,11 +339,11 @@ import Testing
       try Thread.start(name: "user") {
         let pair = SocketPair()
         for round in 0..<300 {
-          guard let registration = try? loop.register(pair.first, recorder, readable: true, writable: true) else {
+          guard let registration = try? loop.register(pair.first, recorder, for: [.readable, .writable]) else {
             continue
           }
           let timer = loop.schedule(recorder, tag: round, deadline: Clock.monotonic() + milliseconds(Int64(number)))
-          loop.update(registration, readable: true, writable: false)
+          loop.update(registration, for: .readable)
           loop.post(recorder, tag: round)
           if round % 2 == 0 { loop.cancel(timer) }
           loop.unregister(registration)

@@ -43,12 +43,7 @@ final class Guarded<Value>: @unchecked Sendable {  // guarded by `mutex`
 
 /// Writes down what it is called with.
 final class Recorder: EventHandler, @unchecked Sendable {  // used by the thread that drives the loop
-  struct Event: Equatable {
-    var readable = false
-    var writable = false
-    var hangup = false
-  }
-  var events: [Event] = []
+  var events: [Readiness] = []
   var fired: [Int] = []
   var posts: [Int] = []
   var time: Int64 = 0
@@ -56,8 +51,8 @@ final class Recorder: EventHandler, @unchecked Sendable {  // used by the thread
   var onTimer: ((Int) -> Void)?
   var onPost: ((Int) -> Void)?
 
-  override func handle(readable: Bool, writable: Bool, hangup: Bool) {
-    events.append(Event(readable: readable, writable: writable, hangup: hangup))
+  override func handle(_ ready: Readiness) {
+    events.append(ready)
     onEvent?()
   }
   override func timerFired(_ tag: Int) {

@@ -43,10 +43,10 @@ extension Client {
     case .go:
       connect()
     case .wait(let time):
-      attemptTimer = host.loop.schedule(self, tag: Signal.gate, deadline: time)
+      attemptTimer = host.loop.schedule(self, tag: Timer.gate, deadline: time)
     case .unknown:
       ticket = nil
-      attemptTimer = host.loop.schedule(self, tag: Signal.gate, deadline: Clock.monotonic() &+ 1_000_000)
+      attemptTimer = host.loop.schedule(self, tag: Timer.gate, deadline: Clock.monotonic() &+ 1_000_000)
     }
   }
 
@@ -199,7 +199,7 @@ extension Client {
     log(.warning) { "\(failure.text); next attempt in \(seconds: delay) s" }
     tellDiscarded(failure.text)
     canSendChanged()
-    attemptTimer = host.loop.schedule(self, tag: Signal.attempt, deadline: Clock.deadline(now, after: delay))
+    attemptTimer = host.loop.schedule(self, tag: Timer.attempt, deadline: Clock.deadline(now, after: delay))
     wake()
   }
 
@@ -267,7 +267,7 @@ extension Client {
   func beginHold(_ kind: Hold, endpoint: WebSocketURL) {
     hold = kind
     holdTimer = host.loop.schedule(
-      self, tag: Signal.hold, deadline: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
+      self, tag: Timer.hold, deadline: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
     report(
       Event.hold(
         at: kind == .connect ? "connect" : "login", attempt: attemptNumber, endpoint: endpoint.redacted,

@@ -226,7 +226,7 @@ extension Client {
 
   private func scheduleKeys() {
     guard let next = feed?.staleness?.nextDeadline else { return }
-    keysTimer = host.loop.schedule(self, tag: Signal.keys, deadline: next)
+    keysTimer = host.loop.schedule(self, tag: Timer.keys, deadline: next)
   }
 
   func keysAreDue() {
@@ -236,7 +236,7 @@ extension Client {
     // What had arrived by then was read, but for what a later turn goes on with.
     let now = host.loop.turnTime
     if connection?.readsAgain == true {
-      keysTimer = host.loop.schedule(self, tag: Signal.keys, deadline: now &+ Client.lookAgainPause)
+      keysTimer = host.loop.schedule(self, tag: Timer.keys, deadline: now &+ Client.lookAgainPause)
       return
     }
     var isNews = false

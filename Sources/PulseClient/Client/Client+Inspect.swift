@@ -185,7 +185,7 @@ extension Client {
     cancel(&staleTimer)
     guard options.staleTimeout > 0 else { return }
     staleTimer = host.loop.schedule(
-      self, tag: Signal.stale, deadline: Clock.deadline(lastDataAt, after: options.staleTimeout))
+      self, tag: Timer.stale, deadline: Clock.deadline(lastDataAt, after: options.staleTimeout))
   }
 
   func lookWhetherStale() {
@@ -193,7 +193,7 @@ extension Client {
     // What had arrived by then was read, but for what a later turn goes on with.
     let now = host.loop.turnTime
     if connection.readsAgain {
-      staleTimer = host.loop.schedule(self, tag: Signal.stale, deadline: now &+ Client.lookAgainPause)
+      staleTimer = host.loop.schedule(self, tag: Timer.stale, deadline: now &+ Client.lookAgainPause)
       return
     }
     // While the consumer makes reading pause, silence says nothing about the feed.

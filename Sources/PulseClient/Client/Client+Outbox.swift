@@ -90,7 +90,7 @@ extension Client {
     if time >= flowTimerAt { return }
     cancel(&flowTimer)
     flowTimerAt = time
-    flowTimer = host.loop.schedule(self, tag: Signal.flow, deadline: time)
+    flowTimer = host.loop.schedule(self, tag: Timer.flow, deadline: time)
   }
 
   /// Plans for what may expire in the outbox.

@@ -59,7 +59,7 @@ extension Client {
   func scheduleReturn() {
     guard let connection, connection.endpoint > 0, options.endpointReturn > 0, homewardTimer == nil else { return }
     homewardTimer = host.loop.schedule(
-      self, tag: Signal.homeward, deadline: Clock.deadline(Clock.monotonic(), after: options.endpointReturn))
+      self, tag: Timer.homeward, deadline: Clock.deadline(Clock.monotonic(), after: options.endpointReturn))
   }
 
   /// The present connection goes on serving until the other one is open.
@@ -358,7 +358,7 @@ extension Client {
 
   private func lookAgain(_ time: Int64) {
     cancel(&rotation.timer)
-    rotation.timer = host.loop.schedule(self, tag: Signal.rotation, deadline: time)
+    rotation.timer = host.loop.schedule(self, tag: Timer.rotation, deadline: time)
   }
 
   // MARK: The change

@@ -49,7 +49,7 @@ extension Client {
   private func watchSession(_ connection: Connection, _ timeout: Int64) {
     connection.cancel(&connection.session.timer)
     connection.session.timer = host.loop.schedule(
-      connection, tag: Connection.Signal.session, deadline: Clock.deadline(Clock.monotonic(), after: timeout))
+      connection, tag: Connection.Timer.session, deadline: Clock.deadline(Clock.monotonic(), after: timeout))
   }
 
   private func becomeReady(_ connection: Connection) {
@@ -85,7 +85,7 @@ extension Client {
     isDirect = limiter == nil
     cancel(&stableTimer)
     stableTimer = host.loop.schedule(
-      self, tag: Signal.stable, deadline: Clock.deadline(readyAt, after: options.stableTime))
+      self, tag: Timer.stable, deadline: Clock.deadline(readyAt, after: options.stableTime))
     scheduleRotation()
     sideIsReady(.url)
     primary?.twinIsReady()
@@ -300,7 +300,7 @@ extension Client {
   /// The loop sends them, so that many calls in a row make few messages.
   private func subscriptionsChanged() {
     guard stage == .ready || stage == .subscribing || successor != nil else { return }
-    host.loop.post(self, tag: Signal.flow)
+    host.loop.post(self, tag: Post.flow)
     host.hurry()
   }
 

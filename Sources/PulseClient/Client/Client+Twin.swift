@@ -245,14 +245,14 @@ extension Client {
     if wasEmpty && !inbox.isEmpty { wake() }
     guard let next = twin.merge.nextDeadline else { return }
     // One that comes too early looks again.
-    if twin.timer == nil { twin.timer = host.loop.schedule(self, tag: Signal.merge, deadline: next) }
+    if twin.timer == nil { twin.timer = host.loop.schedule(self, tag: Timer.merge, deadline: next) }
   }
 
   /// The partner's reading may go on. `mutex` is held.
   func resumeTwin() {
     guard let twin, twin.isPaused else { return }
     twin.isPaused = false
-    host.loop.post(twin.partner, tag: Signal.room)
+    host.loop.post(twin.partner, tag: Post.room)
     host.hurry()
   }
 }

@@ -19,20 +19,11 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   enum Hold { case connect, login }
 
-  /// What a timer or a post is about: the first argument of the handler functions.
-  enum Signal {
-    static let attempt = 101
-    static let gate = 102
-    static let hold = 103
-    static let flow = 105
-    static let stable = 106
-    static let stale = 107
-    static let homeward = 108
-    static let rotation = 109
-    static let keys = 110
-    static let merge = 111
-    static let room = 112
-  }
+  /// What a timer is about.
+  enum Timer: Int { case attempt, gate, hold, flow, stable, stale, homeward, rotation, keys, merge }
+
+  /// What a post is about.
+  enum Post: Int { case gate, flow, room }
 
   package let options: ClientOptions
   package let host: LoopHost
@@ -216,58 +207,58 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // MARK: Entries of the loop
 
-  override package func timerFired(_ timer: Int) {
+  override package func timerFired(_ tag: Int) {
     mutex.lock()
     defer { mutex.unlock() }
-    switch timer {
-    case Signal.attempt:
+    switch Timer(rawValue: tag) {
+    case .attempt:
       attemptTimer = nil
       beginAttempt()
-    case Signal.gate:
+    case .gate:
       attemptTimer = nil
       askGate()
-    case Signal.hold:
+    case .hold:
       holdTimer = nil
       holdTimedOut()
-    case Signal.flow:
+    case .flow:
       flowTimer = nil
       flowTimerAt = Int64.max
       flow()
-    case Signal.stable:
+    case .stable:
       stableTimer = nil
       becomeStable()
-    case Signal.stale:
+    case .stale:
       staleTimer = nil
       lookWhetherStale()
-    case Signal.homeward:
+    case .homeward:
       homewardTimer = nil
       returnToPreferred()
-    case Signal.rotation:
+    case .rotation:
       rotation.timer = nil
       rotationIsDue()
-    case Signal.keys:
+    case .keys:
       keysTimer = nil
       keysAreDue()
-    case Signal.merge:
+    case .merge:
       twin?.timer = nil
       releaseMerged()
-    default:
+    case nil:
       break
     }
   }
 
-  override package func posted(_ signal: Int) {
+  override package func posted(_ tag: Int) {
     mutex.lock()
     defer { mutex.unlock() }
-    switch signal {
+    switch Post(rawValue: tag) {
     // The news may be old: its ticket was used, or given back.
-    case Signal.gate: if ticket != nil { askGate() }
-    case Signal.flow: flow()
-    case Signal.room:
+    case .gate: if ticket != nil { askGate() }
+    case .flow: flow()
+    case .room:
       pausesForPrimary = false
       if let connection, connection.readingPaused { connection.resumeReading() }
       goOnConnecting()
-    default: break
+    case nil: break
     }
   }
 

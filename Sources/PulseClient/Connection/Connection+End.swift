@@ -38,7 +38,7 @@ extension Connection {
     let now = Clock.monotonic()
     var deadline = Clock.deadline(now, after: client.options.closeTimeout)
     if pendingClose != nil, sendsUntil > now, sendsUntil < deadline, client.queueSize > 0 { deadline = sendsUntil }
-    closeTimer = host.loop.schedule(self, tag: Signal.closeDeadline, deadline: deadline)
+    closeTimer = host.loop.schedule(self, tag: Timer.closeDeadline, deadline: deadline)
   }
 
   func closeDeadlinePassed() {

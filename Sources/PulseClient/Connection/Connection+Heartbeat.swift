@@ -23,7 +23,7 @@ extension Connection {
       if deadAt < next { next = deadAt }
     }
     guard next != Int64.max else { return }
-    heartbeatTimer = host.loop.schedule(self, tag: Signal.heartbeat, deadline: next)
+    heartbeatTimer = host.loop.schedule(self, tag: Timer.heartbeat, deadline: next)
   }
 
   func heartbeatIsDue() {

@@ -11,7 +11,7 @@ extension Connection {
   func start() {
     let options = client.options
     openTimer = host.loop.schedule(
-      self, tag: Signal.openDeadline, deadline: Clock.deadline(startedAt, after: options.openTimeout))
+      self, tag: Timer.openDeadline, deadline: Clock.deadline(startedAt, after: options.openTimeout))
     findWay()
   }
 
@@ -20,7 +20,7 @@ extension Connection {
     client.mutex.lock()
     if phase == .resolving {
       addresses = answer
-      host.loop.post(self, tag: Signal.resolved)
+      host.loop.post(self, tag: Post.resolved)
     }
     client.mutex.unlock()
     host.hurry()
@@ -226,7 +226,7 @@ extension Connection {
     let now = host.loop.turnTime
     guard answerUntil == 0, now &- Clock.deadline(startedAt, after: timeout) > Connection.answerTime else { return false }
     answerUntil = Clock.deadline(now, after: min(2 * Connection.answerTime, timeout))
-    openTimer = host.loop.schedule(self, tag: Signal.openDeadline, deadline: answerUntil)
+    openTimer = host.loop.schedule(self, tag: Timer.openDeadline, deadline: answerUntil)
     return true
   }
 

@@ -59,7 +59,7 @@ extension Connection {
   func readSoon() {
     if readsAgain { return }
     readsAgain = true
-    host.loop.post(self, tag: Signal.readAgain)
+    host.loop.post(self, tag: Post.readAgain)
   }
 
   /// The consumer has made room.
@@ -211,7 +211,7 @@ extension Connection {
   private func holdFailure(_ problem: WireFailure) {
     heldFailure = problem
     closeTimer = host.loop.schedule(
-      self, tag: Signal.failure, deadline: Clock.monotonic() &+ client.answerGrace)
+      self, tag: Timer.failure, deadline: Clock.monotonic() &+ client.answerGrace)
     if control.count > 0 { flush() }
   }
 

@@ -32,7 +32,7 @@ extension Connection {
     phase = .resolving
     if let address = AddressResolver.literal(name, port: port) {
       addresses = .success([address])
-      host.loop.post(self, tag: Signal.resolved)
+      host.loop.post(self, tag: Post.resolved)
       host.hurry()
     } else if !ResolverPool.submit(name, for: self) {
       end(Failure(.noFiles, "can't start a thread to resolve \(name)"))
@@ -184,7 +184,7 @@ extension Connection {
     let now = Clock.monotonic()
     let left = Clock.deadline(startedAt, after: client.options.openTimeout) &- now
     if left < 2_000_000_000 || !hasAnother { return }
-    shareTimer = host.loop.schedule(self, tag: Signal.share, deadline: Clock.deadline(now, after: left / 2))
+    shareTimer = host.loop.schedule(self, tag: Timer.share, deadline: Clock.deadline(now, after: left / 2))
   }
 
   /// The verdict is there: it does not wait long for its reasons.
@@ -192,7 +192,7 @@ extension Connection {
     if isReadingBody { return }
     isReadingBody = true
     cancel(&shareTimer)
-    shareTimer = host.loop.schedule(self, tag: Signal.share, deadline: Clock.monotonic() &+ 1_000_000_000)
+    shareTimer = host.loop.schedule(self, tag: Timer.share, deadline: Clock.monotonic() &+ 1_000_000_000)
   }
 
   /// A failure behind the TCP connection is remembered as one of the address, which is named. True if the attempt goes

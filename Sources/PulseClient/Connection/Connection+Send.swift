@@ -127,7 +127,7 @@ extension Connection {
     sendsSinceFlush &+= 1
     if flushIsComing { return }
     flushIsComing = true
-    host.loop.post(self, tag: Signal.flush)
+    host.loop.post(self, tag: Post.flush)
     host.hurry()
   }
 
@@ -143,7 +143,7 @@ extension Connection {
       return
     }
     sendsSinceFlush = 0
-    flushTimer = host.loop.schedule(self, tag: Signal.flush, deadline: Clock.monotonic() &+ Connection.burstLook)
+    flushTimer = host.loop.schedule(self, tag: Timer.flush, deadline: Clock.monotonic() &+ Connection.burstLook)
   }
 
   /// Writes until all is written or the socket is full.

@@ -14,19 +14,11 @@ final class Connection: EventHandler, @unchecked Sendable {
   /// How far the connection is. Every phase but `ended` has a deadline or a heartbeat that ends it.
   enum Phase { case resolving, connecting, proxying, securing, upgrading, open, closing, ended }
 
-  /// What a timer or a post is about: the first argument of the handler functions.
-  enum Signal {
-    static let openDeadline = 1
-    static let closeDeadline = 2
-    static let heartbeat = 3
-    static let flush = 4
-    static let resolved = 5
-    static let readAgain = 6
-    static let failure = 7
-    static let session = 8
-    static let resume = 9
-    static let share = 10
-  }
+  /// What a timer is about.
+  enum Timer: Int { case openDeadline, closeDeadline, heartbeat, flush, failure, session, share }
+
+  /// What a post is about.
+  enum Post: Int { case flush, resolved, readAgain, resume }
 
   let client: Client
   let endpoint: Int
@@ -161,10 +153,10 @@ final class Connection: EventHandler, @unchecked Sendable {
 
   // MARK: Entries of the loop
 
-  override func handle(readable: Bool, writable: Bool, hangup: Bool) {
+  override func handle(_ ready: Readiness) {
     client.mutex.lock()
     defer { client.mutex.unlock() }
-    if hangup && !inputIsEnding { inputWillEnd() }
+    if ready.contains(.hangup) && !inputIsEnding { inputWillEnd() }
     switch phase {
     case .proxying:
       continueProxying()
@@ -176,7 +168,7 @@ final class Connection: EventHandler, @unchecked Sendable {
         if holdsExpired { return leaveLate() }
         flush()
       }
-      if (readable || hangup || overTLS) && !readsAgain {
+      if (!ready.isDisjoint(with: [.readable, .hangup]) || overTLS) && !readsAgain {
         readInput()
         pauseAtEnd()
       }
@@ -185,47 +177,47 @@ final class Connection: EventHandler, @unchecked Sendable {
     }
   }
 
-  override func timerFired(_ timer: Int) {
+  override func timerFired(_ tag: Int) {
     client.mutex.lock()
     defer { client.mutex.unlock() }
-    switch timer {
-    case Signal.openDeadline:
+    switch Timer(rawValue: tag) {
+    case .openDeadline:
       openTimer = nil
       openDeadlinePassed()
-    case Signal.share:
+    case .share:
       shareTimer = nil
       shareIsOver()
-    case Signal.closeDeadline:
+    case .closeDeadline:
       closeTimer = nil
       closeDeadlinePassed()
-    case Signal.failure:
+    case .failure:
       closeTimer = nil
       failHeld()
-    case Signal.heartbeat:
+    case .heartbeat:
       heartbeatTimer = nil
       heartbeatIsDue()
-    case Signal.flush:
+    case .flush:
       flushTimer = nil
       flushForBurst()
-    case Signal.session:
+    case .session:
       session.timer = nil
       client.sessionTimedOut(on: self)
-    default:
+    case nil:
       break
     }
   }
 
-  override func posted(_ signal: Int) {
+  override func posted(_ tag: Int) {
     client.mutex.lock()
     defer { client.mutex.unlock() }
-    switch signal {
-    case Signal.flush:
+    switch Post(rawValue: tag) {
+    case .flush:
       flushForBurst()
-    case Signal.resume:
+    case .resume:
       if readingPaused && phase != .ended { resumeReading() }
-    case Signal.resolved:
+    case .resolved:
       if phase == .resolving { connectToAddresses() }
-    case Signal.readAgain:
+    case .readAgain:
       if phase == .upgrading || phase == .open || phase == .closing {
         readsAgain = false
         if readingPaused && brokenWrite != nil { return becomeTail() }
@@ -233,7 +225,7 @@ final class Connection: EventHandler, @unchecked Sendable {
         pauseAtEnd()
         if let brokenWrite, stream != nil, !readingPaused, !readsAgain { readingIsOver(Failure(brokenWrite)) }
       }
-    default:
+    case nil:
       break
     }
   }

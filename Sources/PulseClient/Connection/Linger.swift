@@ -29,29 +29,29 @@ final class Linger: EventHandler, @unchecked Sendable {  // guarded by `mutex`
     linger.rest.append(rest)
     do throws(TransportError) {
       linger.registration = try host.loop.register(
-        stream.descriptor, linger, readable: true, writable: linger.rest.count > 0)
+        stream.descriptor, linger, for: linger.rest.count > 0 ? [.readable, .writable] : .readable)
     } catch {
       stream.close()
       return
     }
     host.add(linger)
-    linger.timer = host.loop.schedule(linger, tag: 0, deadline: Clock.monotonic() &+ patience)
+    linger.timer = host.loop.schedule(linger, deadline: Clock.monotonic() &+ patience)
     if linger.rest.count == 0 { linger.shutDown() }
   }
 
-  override func handle(readable: Bool, writable: Bool, hangup: Bool) {
+  override func handle(_ ready: Readiness) {
     mutex.lock()
     defer { mutex.unlock() }
     guard registration != nil else { return }
     while rest.count > 0 {
       switch stream.write(rest.readable) {
       case .bytes(let count): rest.consume(count)
-      case .wouldBlock: return discardInput(hangup)
+      case .wouldBlock: return discardInput(ready.contains(.hangup))
       case .end, .failed: return finish()
       }
     }
     shutDown()
-    discardInput(hangup)
+    discardInput(ready.contains(.hangup))
   }
 
   override func timerFired(_ tag: Int) {
@@ -65,7 +65,7 @@ final class Linger: EventHandler, @unchecked Sendable {  // guarded by `mutex`
     if isShutDown { return }
     isShutDown = true
     stream.shutdown()
-    if let registration { host.loop.update(registration, readable: true, writable: false) }
+    if let registration { host.loop.update(registration, for: .readable) }
   }
 
   private func discardInput(_ hangup: Bool) {

@@ -49,7 +49,7 @@ enum HostGate {
     while let (_, token) = shared.gate.popWakeup() {
       let client = unsafeDowncast(token, to: Client.self)
       // Under the lock: a client that ends gives its ticket back first, so that its loop is still there.
-      client.host.loop.post(client, tag: Client.Signal.gate)
+      client.host.loop.post(client, tag: Client.Post.gate)
       turn.append(client)
     }
     shared.mutex.unlock()

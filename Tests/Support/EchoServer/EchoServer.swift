@@ -16,7 +16,7 @@ package final class EchoServer: @unchecked Sendable {  // the loop is thread saf
     loop = try EventLoop()
     listener = try TCPListener(.loopback(port: port))
     acceptor = Acceptor(listener, loop: loop, tls: tls)
-    _ = try loop.register(listener.descriptor, acceptor, readable: true, writable: false)
+    _ = try loop.register(listener.descriptor, acceptor, for: .readable)
   }
 
   package var port: UInt16 { listener.port }
@@ -61,20 +61,20 @@ private final class EchoConnection: EventHandler, @unchecked Sendable {  // used
   deinit { chunk.deallocate() }
 
   func start() {
-    registration = try? loop.register(stream.descriptor, self, readable: true, writable: false)
+    registration = try? loop.register(stream.descriptor, self, for: .readable)
   }
 
-  override func handle(readable: Bool, writable: Bool, hangup: Bool) {
+  override func handle(_ ready: Readiness) {
     if !isSecured {
       switch stream.handshake() {
       case .bytes: isSecured = true
       case .wouldBlock:
-        if let registration { loop.update(registration, readable: true, writable: stream.needsWritable) }
+        if let registration { loop.update(registration, for: stream.needsWritable ? [.readable, .writable] : .readable) }
         return
       case .end, .failed: return finish()
       }
     }
-    if readable || hangup || stream.hasBufferedInput { read() }
+    if !ready.isDisjoint(with: [.readable, .hangup]) || stream.hasBufferedInput { read() }
     write()
   }
 
@@ -140,12 +140,12 @@ private final class EchoConnection: EventHandler, @unchecked Sendable {  // used
       case .bytes(let count): output.consume(count)
       case .wouldBlock:
         // While the peer does not read, nothing more is read from it.
-        loop.update(registration, readable: isEnding, writable: true)
+        loop.update(registration, for: isEnding ? [.readable, .writable] : .writable)
         return
       case .end, .failed: return finish()
       }
     }
-    loop.update(registration, readable: true, writable: false)
+    loop.update(registration, for: .readable)
     if isEnding { stream.shutdown() }
   }
 
@@ -174,7 +174,7 @@ private final class Acceptor: EventHandler, @unchecked Sendable {  // used by th
     self.tls = tls
   }
 
-  override func handle(readable: Bool, writable: Bool, hangup: Bool) {
+  override func handle(_ ready: Readiness) {
     while case .stream(let tcp, from: _) = listener.accept() {
       EchoConnection(tls?.makeServerStream(over: tcp) ?? tcp, loop: loop).start()
     }
