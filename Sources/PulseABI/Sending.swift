@@ -16,7 +16,7 @@ public func pulsews_send_with(
     guard data != nil || length == 0 else { return StatusCode.invalidArgument.rawValue }
     var number: UInt64 = 0
     let status = client.send(
-      kind: kind, payload: UnsafeRawBufferPointer(start: data, count: length), flags: flags, ttl: ttl,
+      kind: kind, payload: UnsafeRawBufferPointer(start: data, count: length), flags: SendFlags(rawValue: flags), ttl: ttl,
       timeout: timeout, id: &number)
     if status == .ok { id?.pointee = number }
     return status.rawValue
@@ -35,7 +35,7 @@ public func pulsews_send_batch(
     guard let messages, count > 0, count <= Int(Int32.max) else { return StatusCode.invalidArgument.rawValue }
     var number: UInt64 = 0
     let accepted = client.send(
-      messages, count: count, flags: flags, ttl: ttl, timeout: timeout, firstID: &number)
+      messages, count: count, flags: SendFlags(rawValue: flags), ttl: ttl, timeout: timeout, firstID: &number)
     if accepted > 0 { firstID?.pointee = number }
     return accepted
   case .problem(let code):

@@ -335,7 +335,8 @@ extension EventLoop {
   /// Under the lock, which it gives back for each call.
   private func dispatchAll(_ count: Int32) -> Int {
     var calls = 0
-    for index in 0..<count where dispatch(psys_events_data(events, index), Readiness(rawValue: psys_events_flags(events, index))) {
+    for index in 0..<count
+    where dispatch(psys_events_data(events, index), Readiness(rawValue: psys_events_flags(events, index))) {
       calls &+= 1
       mutex.lock()
     }

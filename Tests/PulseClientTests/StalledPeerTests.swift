@@ -102,7 +102,7 @@ private final class StalledPeer {
   private func send(_ client: Client, _ text: String, ttl: Int64 = 0) -> StatusCode {
     var id: UInt64 = 0
     return Array(text.utf8).withUnsafeBytes {
-      client.send(kind: MessageCode.text, payload: $0, flags: 0, ttl: ttl, timeout: 0, id: &id)
+      client.send(kind: MessageCode.text, payload: $0, flags: [], ttl: ttl, timeout: 0, id: &id)
     }
   }
 

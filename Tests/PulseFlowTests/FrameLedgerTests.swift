@@ -72,14 +72,14 @@ private struct Dice {
       ledger.append(
         bytes: 10,
         FrameEntry(
-          id: UInt64(id), kind: 2, flags: UInt32(id), expiresAt: 50, acceptedAt: 7, isCompressed: id == 3))
+          id: UInt64(id), kind: 2, flags: OutboxFlags(rawValue: UInt32(id)), expiresAt: 50, acceptedAt: 7, isCompressed: id == 3))
     }
     ledger.written(bytes: 14)
     #expect(ledger.settle() == 1)
     #expect(ledger.firstUnstarted == 1)
     #expect(ledger.entry(0)?.id == 2)
     let entry = ledger.entry(1)!
-    #expect(entry.id == 3 && entry.kind == 2 && entry.flags == 3 && entry.isCompressed && entry.isMessage)
+    #expect(entry.id == 3 && entry.kind == 2 && entry.flags.rawValue == 3 && entry.isCompressed && entry.isMessage)
     #expect(entry.expiresAt == 50 && entry.acceptedAt == 7)
     #expect(entry.length == 10 && ledger.bytesBefore(entry) == 9)
     #expect(ledger.entry(3) == nil && ledger.entry(-1) == nil)
@@ -92,7 +92,7 @@ private struct Dice {
   @Test func idsAreHandedOutOnlyWhereTheyAreAskedFor() {
     var ledger = FrameLedger()
     for id in 1...6 {
-      ledger.append(bytes: 1, FrameEntry(id: UInt64(id), kind: 1, flags: id % 3 == 0 ? OutboxFlag.report : 0))
+      ledger.append(bytes: 1, FrameEntry(id: UInt64(id), kind: 1, flags: id % 3 == 0 ? .report : []))
     }
     ledger.written(bytes: 5)
     #expect(ledger.settle() == 5)
@@ -131,7 +131,7 @@ private struct Dice {
           ledger.append(
             bytes: size,
             FrameEntry(
-              id: id, kind: 1, flags: frame.isReported ? OutboxFlag.report : 0, isMessage: frame.isMessage))
+              id: id, kind: 1, flags: frame.isReported ? .report : [], isMessage: frame.isMessage))
           appended += size
           model.append(frame)
         }

@@ -50,7 +50,7 @@ func payload(_ id: UInt64, _ length: Int? = nil) -> [UInt8] {
 
 extension Journal {
   @discardableResult
-  func add(_ id: UInt64, length: Int? = nil, flags: UInt32 = 0, expiresAt: Int64 = .max) -> Bool {
+  func add(_ id: UInt64, length: Int? = nil, flags: OutboxFlags = [], expiresAt: Int64 = .max) -> Bool {
     PulseFlowTests.payload(id, length).withUnsafeBytes {
       append(id: id, kind: 1, flags: flags, payload: $0, acceptedAt: Int64(id), expiresAt: expiresAt)
     }

@@ -28,7 +28,7 @@ import Testing
     #expect(image.inspection == .journal(capacity: 4096))
     let (journal, first) = image.open()
     #expect(first.queued == 0 && first.inDoubt.count == 0 && first.cutBytes == 0 && journal.lastID == 0)
-    for id in 1...9 { #expect(journal.add(UInt64(id), flags: 2, expiresAt: Int64(id) + 100)) }
+    for id in 1...9 { #expect(journal.add(UInt64(id), flags: .report, expiresAt: Int64(id) + 100)) }
     journal.done(3)
     journal.done(1)
     journal.begun(2)
@@ -43,7 +43,7 @@ import Testing
     #expect(content[0].isInDoubt && !content[1].isInDoubt)
     for message in content { #expect(message.payload == payload(message.id)) }
     let record = next.record(after: 8)!
-    #expect(record.kind == 1 && record.flags == 2 && record.acceptedAt == 9 && record.expiresAt == 109)
+    #expect(record.kind == 1 && record.flags == .report && record.acceptedAt == 9 && record.expiresAt == 109)
   }
 
   /// What is in doubt is told again until a process goes on to accept messages.

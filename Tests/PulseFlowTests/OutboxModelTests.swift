@@ -14,7 +14,7 @@ private struct Dice {
 
 private struct Message: Equatable {
   var id: UInt64
-  var flags: UInt32
+  var flags: OutboxFlags
   var payload: [UInt8]
   var expiresAt: Int64
   var acceptedAt: Int64
@@ -50,7 +50,7 @@ private struct Model {
   mutating func discard(_ message: Message, _ cause: DiscardCause) {
     fates[cause.fate]! += 1
     recent[cause, default: []].append(message.id)
-    if message.flags & OutboxFlag.report != 0 { reports.append(Report(id: message.id, fate: cause.fate)) }
+    if message.flags.contains(.report) { reports.append(Report(id: message.id, fate: cause.fate)) }
   }
 
   mutating func remove(_ cause: DiscardCause, where isMeant: (Message) -> Bool) {
@@ -125,7 +125,7 @@ private func copy(_ message: OutboxMessage) -> Message {
           id += 1
           let size = dice.roll(60) == 0 ? dice.roll(100_000) : dice.roll(200)
           let message = Message(
-            id: id, flags: UInt32(dice.roll(4)),
+            id: id, flags: OutboxFlags(rawValue: UInt32(dice.roll(4))),
             payload: [UInt8](repeating: UInt8(truncatingIfNeeded: id), count: size),
             expiresAt: dice.roll(2) == 0 ? .max : now + Int64(dice.roll(2000)), acceptedAt: now)
           try #require(outbox.hasRoom(for: size) == model.hasRoom(size), "seed \(seed), step \(step)")
@@ -166,9 +166,9 @@ private func copy(_ message: OutboxMessage) -> Message {
         }
         outbox.endPutBack()
         framed = []
-        let removed = outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
+        let removed = outbox.removeAll(withFlags: .liveOnly, cause: .notLive)
         let before = model.messages.count
-        model.remove(.notLive) { $0.flags & OutboxFlag.liveOnly != 0 }
+        model.remove(.notLive) { $0.flags.contains(.liveOnly) }
         #expect(removed == before - model.messages.count)
       case 17:
         let soonest = model.messages.map(\.expiresAt).min() ?? .max

@@ -5,7 +5,7 @@ import Testing
 
 @discardableResult
 private func append(
-  _ outbox: Outbox, _ id: UInt64, _ size: Int = 1, flags: UInt32 = 0, expiresAt: Int64 = .max, at now: Int64 = 0
+  _ outbox: Outbox, _ id: UInt64, _ size: Int = 1, flags: OutboxFlags = [], expiresAt: Int64 = .max, at now: Int64 = 0
 ) -> Outbox.Admission {
   [UInt8](repeating: UInt8(truncatingIfNeeded: id), count: size).withUnsafeBytes {
     outbox.append(id: id, kind: 1, flags: flags, payload: $0, expiresAt: expiresAt, acceptedAt: now)
@@ -17,7 +17,7 @@ private func putBack(_ outbox: Outbox, _ ids: [UInt64], expiresAt: Int64 = .max)
   for id in ids {
     [UInt8](repeating: UInt8(truncatingIfNeeded: id), count: 1).withUnsafeBytes {
       outbox.putBack(
-        OutboxMessage(id: id, kind: 1, flags: 0, payload: $0, expiresAt: expiresAt, acceptedAt: 0))
+        OutboxMessage(id: id, kind: 1, flags: [], payload: $0, expiresAt: expiresAt, acceptedAt: 0))
     }
   }
   outbox.endPutBack()
@@ -35,11 +35,11 @@ private func drain(_ outbox: Outbox, now: Int64 = 0) -> [UInt64] {
 @Suite struct OutboxTests {
   @Test func givesBackWhatItWasGivenInOrder() {
     let outbox = Outbox()
-    for id in 1...10 { append(outbox, UInt64(id), id, flags: 2, expiresAt: 100, at: Int64(id)) }
+    for id in 1...10 { append(outbox, UInt64(id), id, flags: .report, expiresAt: 100, at: Int64(id)) }
     #expect(outbox.count == 10)
     #expect(outbox.bytes == 55 + 10 * MessageQueue.overhead)
     let message = outbox.front(now: 99)!
-    #expect(message.id == 1 && message.kind == 1 && message.flags == 2 && Array(message.payload) == [1])
+    #expect(message.id == 1 && message.kind == 1 && message.flags == .report && Array(message.payload) == [1])
     #expect(message.expiresAt == 100 && message.acceptedAt == 1)
     #expect(drain(outbox) == Array(1...10))
     #expect(outbox.isEmpty && outbox.bytes == 0 && outbox.highestCount == 10)
@@ -50,7 +50,7 @@ private func drain(_ outbox: Outbox, now: Int64 = 0) -> [UInt64] {
   @Test func theOldestMakesRoom() {
     let outbox = Outbox()
     outbox.limits.count = 3
-    for id in 1...5 { #expect(append(outbox, UInt64(id), flags: id == 2 ? OutboxFlag.report : 0) == .accepted) }
+    for id in 1...5 { #expect(append(outbox, UInt64(id), flags: id == 2 ? .report : []) == .accepted) }
     let told = outbox.book.takeDiscarded()
     #expect(told.count == 1 && told[0].cause == .oldest && told[0].count == 2)
     #expect(told[0].firstID == 1 && told[0].lastID == 2)
@@ -66,7 +66,7 @@ private func drain(_ outbox: Outbox, now: Int64 = 0) -> [UInt64] {
     outbox.limits.count = 1
     append(outbox, 1)
     outbox.policy = .dropNewest
-    #expect(append(outbox, 2, flags: OutboxFlag.report) == .dropNewest)
+    #expect(append(outbox, 2, flags: .report) == .dropNewest)
     #expect(outbox.book.takeDiscarded().map(\.cause) == [.newest])
     #expect(outbox.book.takeReports().map(\.id) == [2])
     outbox.policy = .reject
@@ -162,12 +162,12 @@ private func drain(_ outbox: Outbox, now: Int64 = 0) -> [UInt64] {
 
   @Test func liveOnlyMessagesGoWithTheConnection() {
     let outbox = Outbox()
-    for id in 1...6 { append(outbox, UInt64(id), flags: id % 2 == 0 ? 3 : 2) }
-    #expect(outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive) == 3)
+    for id in 1...6 { append(outbox, UInt64(id), flags: id % 2 == 0 ? [.liveOnly, .report] : .report) }
+    #expect(outbox.removeAll(withFlags: .liveOnly, cause: .notLive) == 3)
     #expect(outbox.book.failed == 3)
     #expect(outbox.book.takeReports().map(\.id) == [2, 4, 6])
     #expect(drain(outbox) == [1, 3, 5])
-    #expect(outbox.removeAll(withFlags: 0, cause: .connection) == 0)
+    #expect(outbox.removeAll(withFlags: [], cause: .connection) == 0)
   }
 
   @Test func purgeDropsAll() {
@@ -246,7 +246,7 @@ private func drain(_ outbox: Outbox, now: Int64 = 0) -> [UInt64] {
 struct OutboxLowestIDTests {
   @Test func messagesThatHadOvertakenAndCameBackDoNotHideLowerOnes() {
     let outbox = Outbox()
-    func message(_ id: UInt64, flags: UInt32 = 0, expiresAt: Int64 = .max) -> OutboxMessage {
+    func message(_ id: UInt64, flags: OutboxFlags = [], expiresAt: Int64 = .max) -> OutboxMessage {
       OutboxMessage(
         id: id, kind: 1, flags: flags, payload: UnsafeRawBufferPointer(start: nil, count: 0), expiresAt: expiresAt,
         acceptedAt: 0)
@@ -254,11 +254,11 @@ struct OutboxLowestIDTests {
     #expect(outbox.lowestID(now: 0) == nil)
     for id in 3...5 as ClosedRange<UInt64> {
       _ = outbox.append(
-        id: id, kind: 1, flags: 0, payload: UnsafeRawBufferPointer(start: nil, count: 0), expiresAt: .max, acceptedAt: 0)
+        id: id, kind: 1, flags: [], payload: UnsafeRawBufferPointer(start: nil, count: 0), expiresAt: .max, acceptedAt: 0)
     }
     outbox.beginPutBack()
-    outbox.putBack(message(9, flags: OutboxFlag.liveOnly, expiresAt: 10))
-    outbox.putBack(message(10, flags: OutboxFlag.liveOnly))
+    outbox.putBack(message(9, flags: .liveOnly, expiresAt: 10))
+    outbox.putBack(message(10, flags: .liveOnly))
     outbox.endPutBack()
     #expect(outbox.front(now: 0)?.id == 9)
     #expect(outbox.lowestID(now: 0) == 3)

@@ -138,7 +138,7 @@ extension Client {
       finishClosing(failure)
       return
     }
-    outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
+    outbox.removeAll(withFlags: .liveOnly, cause: .notLive)
     if ended.openedAt == 0 && failure.code != .moved { failedAttempts &+= 1 }
     if failure.code == .moved {
       endpoints.cancelled(ended.endpoint)

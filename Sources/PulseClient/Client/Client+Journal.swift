@@ -44,7 +44,7 @@ extension Client {
     let journal = opened.journal
     journalFile = opened.file
     self.journal = journal
-    journalMark = OutboxFlag.journaled
+    journalMark = .journaled
     outbox.book.journal = journal
     journal.keepsNews = reportsEvents
     let found = journal.recover()
@@ -57,8 +57,8 @@ extension Client {
     outbox.beginPutBack()
     while let record = journal.record(after: id) {
       id = record.id
-      let flags = record.flags & OutboxFlag.report | OutboxFlag.journaled
-      if flags & OutboxFlag.report != 0 { tellsFates = true }
+      let flags = record.flags.intersection(.report).union(.journaled)
+      if flags.contains(.report) { tellsFates = true }
       statistics.messagesAccepted &+= 1
       if record.isInDoubt {
         outbox.book.failedBefore(id: id, flags: flags)
@@ -170,16 +170,16 @@ extension Client {
   // MARK: Sending
 
   @inline(__always)
-  func journalHasRoom(_ flags: UInt32, _ count: Int) -> Bool {
-    guard let journal, flags & OutboxFlag.journaled != 0 else { return true }
+  func journalHasRoom(_ flags: OutboxFlags, _ count: Int) -> Bool {
+    guard let journal, flags.contains(.journaled) else { return true }
     return journal.hasRoom(for: count)
   }
 
   /// Whether the message will be accepted without making room for it.
-  func hasRoom(_ flags: UInt32, _ count: Int) -> Bool { outbox.hasRoom(for: count) && journalHasRoom(flags, count) }
+  func hasRoom(_ flags: OutboxFlags, _ count: Int) -> Bool { outbox.hasRoom(for: count) && journalHasRoom(flags, count) }
 
   /// What a full journal does is what a full outbox does.
-  func makeJournalRoom(_ flags: UInt32, _ count: Int, now: Int64) -> Outbox.Admission {
+  func makeJournalRoom(_ flags: OutboxFlags, _ count: Int, now: Int64) -> Outbox.Admission {
     if journalHasRoom(flags, count) { return .accepted }
     outbox.expire(now: now)
     while !journalHasRoom(flags, count) {
@@ -201,9 +201,9 @@ extension Client {
   }
 
   /// Writes down the message that gets the next id, or that this id is taken. False if there is no room.
-  func keep(_ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64) -> Bool {
+  func keep(_ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: OutboxFlags, expiresAt: Int64) -> Bool {
     guard let journal else { return true }
-    if flags & OutboxFlag.journaled == 0 {
+    if !flags.contains(.journaled) {
       journal.skip(lastID &+ 1)
       return true
     }
@@ -211,7 +211,7 @@ extension Client {
     let realtime = psys_realtime_coarse_ns()
     let end = expiresAt == .max ? .max : Clock.deadline(realtime, after: max(0, expiresAt &- Clock.monotonic()))
     return journal.append(
-      id: lastID &+ 1, kind: kind, flags: flags & OutboxFlag.report, payload: payload, acceptedAt: realtime,
+      id: lastID &+ 1, kind: kind, flags: flags.intersection(.report), payload: payload, acceptedAt: realtime,
       expiresAt: end)
   }
 
@@ -230,7 +230,7 @@ extension Client {
 
   /// What is still queued is there for the next client.
   func keepQueued() {
-    outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .connection)
+    outbox.removeAll(withFlags: .liveOnly, cause: .connection)
     tellDiscarded("the client has ended")
     if !keepsQueued && !outbox.isEmpty {
       report(Event.journalKept(messages: outbox.count))

@@ -183,7 +183,7 @@ extension Client {
       keepQueued()
     } else {
       hasUnsent = hasUnsent || (tellsUnsent && closeStarted && !outbox.isEmpty)
-      outbox.removeAll(withFlags: 0, cause: .connection)
+      outbox.removeAll(withFlags: [], cause: .connection)
       tellDiscarded("the client has ended")
     }
     reportDiscarded()

@@ -378,7 +378,7 @@ extension Client {
     endSession()
     old?.leave(Failure(.moved, "\(url.redacted): left for the preferred endpoint"))
     if let old { endpoints.cancelled(old.endpoint) }
-    outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
+    outbox.removeAll(withFlags: .liveOnly, cause: .notLive)
     tellDiscarded("left for the preferred endpoint")
     endpoints.began(opened.endpoint, Clock.monotonic())
     report(Event.endpoint(endpoint: opened.url.redacted, cause: "back to the preferred endpoint"))
@@ -415,7 +415,7 @@ extension Client {
         endpoints.began(opened.endpoint, now)
       }
     }
-    outbox.removeAll(withFlags: OutboxFlag.liveOnly, cause: .notLive)
+    outbox.removeAll(withFlags: .liveOnly, cause: .notLive)
     tellDiscarded(why)
     statistics.rotations &+= 1
     rotation.backoff.reset()

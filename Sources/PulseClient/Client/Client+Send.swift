@@ -23,14 +23,14 @@ extension Client {
       guard let connection, connection.takesMessages, !closeStarted else { return sendProblem() }
       return connection.sendControl(kind, payload)
     }
-    return accept(kind, payload, flags: 0, expiresAt: defaultExpiry(), timeout: timeout)
+    return accept(kind, payload, flags: [], expiresAt: defaultExpiry(), timeout: timeout)
   }
 
   /// A message with flags and a time to live (0: option message_ttl; negative: for ever). `id` is its number.
   package func send(
-    kind: UInt32, payload: UnsafeRawBufferPointer, flags: UInt32, ttl: Int64, timeout: Int64, id: inout UInt64
+    kind: UInt32, payload: UnsafeRawBufferPointer, flags: SendFlags, ttl: Int64, timeout: Int64, id: inout UInt64
   ) -> StatusCode {
-    guard kind == MessageCode.text || kind == MessageCode.binary, flags & ~SendFlag.all == 0 else {
+    guard kind == MessageCode.text || kind == MessageCode.binary, flags.areKnown else {
       return .invalidArgument
     }
     let problem = check(kind, payload)
@@ -44,10 +44,10 @@ extension Client {
 
   /// Many messages, structs of the ABI (pointer, length, kind ...), in order. How many were accepted, or why the first was not.
   package func send(
-    _ messages: UnsafeRawPointer, count: Int, flags: UInt32, ttl: Int64, timeout: Int64,
+    _ messages: UnsafeRawPointer, count: Int, flags: SendFlags, ttl: Int64, timeout: Int64,
     firstID: inout UInt64
   ) -> Int32 {
-    guard flags & ~SendFlag.all == 0 else { return StatusCode.invalidArgument.rawValue }
+    guard flags.areKnown else { return StatusCode.invalidArgument.rawValue }
     let deadline = timeout > 0 ? Client.deadline(after: timeout) : 0
     var size = 0
     for index in 0..<count {
@@ -113,11 +113,11 @@ extension Client {
   /// Frames it, or puts it into the outbox. `mutex` is held.
   @inline(__always)
   private func accept(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: SendFlags, expiresAt: Int64, timeout: Int64,
     following: UInt64? = nil
   ) -> StatusCode {
-    if isDirect, flags == 0, let connection, connection.takesNow(expiresAt: expiresAt), outbox.isEmpty, !closeStarted,
-      journalMark == 0 || keep(kind, payload, flags: journalMark, expiresAt: expiresAt)
+    if isDirect, flags.isEmpty, let connection, connection.takesNow(expiresAt: expiresAt), outbox.isEmpty, !closeStarted,
+      journalMark.isEmpty || keep(kind, payload, flags: journalMark, expiresAt: expiresAt)
     {
       frame(kind, payload, flags: journalMark, expiresAt: expiresAt, on: connection)
       connection.flushSoon()
@@ -130,7 +130,7 @@ extension Client {
   /// Accepts a message straight into the connection.
   @inline(__always)
   private func frame(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, on connection: Connection
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: OutboxFlags, expiresAt: Int64, on connection: Connection
   ) {
     lastID &+= 1
     statistics.messagesAccepted &+= 1
@@ -141,7 +141,7 @@ extension Client {
   /// The same where one more call does not count.
   @inline(never)
   private func frameSlowly(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, on connection: Connection
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: OutboxFlags, expiresAt: Int64, on connection: Connection
   ) {
     frame(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
   }
@@ -149,37 +149,36 @@ extension Client {
   /// `following`: only if no other message was accepted since that one, which may happen while the call waits.
   @inline(never)
   private func acceptSlowly(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: SendFlags, expiresAt: Int64, timeout: Int64,
     following: UInt64?
   ) -> StatusCode {
     if closeStarted { return .closed }
     if life == .ended { return .notConnected }
-    if flags & SendFlag.report != 0 { tellsFates = true }
-    // The outbox knows two of the flags, by the same bits.
-    var kept = flags & (OutboxFlag.liveOnly | OutboxFlag.report)
-    if flags & SendFlag.first != 0 {
+    if flags.contains(.report) { tellsFates = true }
+    var kept = flags.forOutbox
+    if flags.contains(.first) {
       // A login for a hold that is over: the next one asks for its own.
       guard let connection = heldConnection ?? connection, connection.takesMessages,
         hold == .login || !options.holdLogin
       else { return .notConnected }
       if connection.session.stage == .login { noteLogin([UInt8](payload), on: connection) }
       journal?.skip(lastID &+ 1)
-      frameSlowly(kind, payload, flags: kept | OutboxFlag.liveOnly | SendFlag.first, expiresAt: .max, on: connection)
+      frameSlowly(kind, payload, flags: kept.union([.liveOnly, .first]), expiresAt: .max, on: connection)
       noteMessage()
       connection.flushSoon()
       return .ok
     }
-    if let journal, flags & SendFlag.liveOnly == 0 {
+    if let journal, !flags.contains(.liveOnly) {
       if !journal.fits(payload.count) { return .tooBig }
-      kept |= OutboxFlag.journaled
+      kept.insert(.journaled)
     }
-    if flags & SendFlag.liveOnly != 0 && (stage != .ready || connection?.takesMessages != true) { return .notConnected }
-    if flags & (SendFlag.inLimit | SendFlag.liveOnly) != 0 && stage == .ready && limiter != nil {
+    if flags.contains(.liveOnly) && (stage != .ready || connection?.takesMessages != true) { return .notConnected }
+    if !flags.isDisjoint(with: [.inLimit, .liveOnly]) && stage == .ready && limiter != nil {
       return sendInLimit(
         kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout, following: following)
     }
     // A backlog that leaves one by one must not make it late.
-    let overtakes = outbox.isEmpty || (flags & SendFlag.liveOnly != 0 && isPacing)
+    let overtakes = outbox.isEmpty || (flags.contains(.liveOnly) && isPacing)
     if isDirect, overtakes, let connection, connection.takesNow(expiresAt: expiresAt),
       keep(kind, payload, flags: kept, expiresAt: expiresAt)
     {
@@ -195,7 +194,7 @@ extension Client {
 
   /// Behind what the outbox holds, unless it is for the open connection only.
   private func sendInLimit(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: OutboxFlags, expiresAt: Int64, timeout: Int64,
     following: UInt64?
   ) -> StatusCode {
     let deadline = Client.deadline(after: timeout)
@@ -208,7 +207,7 @@ extension Client {
         return .queueFull
       }
       let now = Clock.monotonic()
-      let isNext = outbox.isEmpty || flags & OutboxFlag.liveOnly != 0
+      let isNext = outbox.isEmpty || flags.contains(.liveOnly)
       if isNext && connection.takesNow(expiresAt: expiresAt) && limiter?.admit(now) != false {
         _ = keep(kind, payload, flags: flags, expiresAt: expiresAt)
         frameSlowly(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
@@ -226,7 +225,7 @@ extension Client {
   }
 
   private func queue(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: UInt32, expiresAt: Int64, timeout: Int64,
+    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: OutboxFlags, expiresAt: Int64, timeout: Int64,
     following: UInt64?
   ) -> StatusCode {
     if options.messageQueuePolicy == .block && !hasRoom(flags, payload.count) && timeout != 0 {
@@ -238,7 +237,7 @@ extension Client {
       }
       if closeStarted { return .closed }
       if life == .ended { return .notConnected }
-      if flags & OutboxFlag.liveOnly != 0 && stage != .ready { return .notConnected }
+      if flags.contains(.liveOnly) && stage != .ready { return .notConnected }
       if let following, lastID != following { return .queueFull }
     }
     let now = Clock.monotonic()

@@ -124,15 +124,15 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // Sending
   let outbox = Outbox()
-  /// The outbox on disk, if there is one; its messages have `OutboxFlag.journaled`.
+  /// The outbox on disk, if there is one; its messages have `OutboxFlags.journaled`.
   var journal: Journal?
   var journalFile: JournalFile?
   /// What the journal keeps until the application has taken the event that tells of it.
   var telling: Telling?
   /// The application says itself what it has taken.
   var acknowledges = false
-  /// `OutboxFlag.journaled` with a journal, else 0.
-  var journalMark: UInt32 = 0
+  /// `OutboxFlags.journaled` with a journal, else none.
+  var journalMark: OutboxFlags = []
   /// What is in the outbox stays in the journal; nothing more is sent.
   var keepsQueued = false
   var limiter: RateLimiter?

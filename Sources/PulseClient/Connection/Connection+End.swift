@@ -174,10 +174,10 @@ extension Connection {
           WireConnection.unmaskedPayload(
             of: UnsafeMutableRawBufferPointer(rebasing: bytes[start..<(start + entry.length)])))
       }
-      if isEnding && entry.flags & OutboxFlag.liveOnly != 0 {
+      if isEnding && entry.flags.contains(.liveOnly) {
         client.outbox.book.discard(id: entry.id, flags: entry.flags, cause: .notLive)
       } else {
-        if entry.flags & OutboxFlag.journaled != 0 { client.journal?.queuedAgain(entry.id) }
+        if entry.flags.contains(.journaled) { client.journal?.queuedAgain(entry.id) }
         client.outbox.putBack(
           OutboxMessage(
             id: entry.id, kind: entry.kind, flags: entry.flags, payload: payload, expiresAt: entry.expiresAt,

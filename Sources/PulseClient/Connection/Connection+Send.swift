@@ -44,7 +44,7 @@ extension Connection {
   /// Frames a message that was accepted.
   @inline(__always)
   func encode(
-    _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, id: UInt64, flags: UInt32, expiresAt: Int64
+    _ kind: MessageKind, _ payload: UnsafeRawBufferPointer, id: UInt64, flags: OutboxFlags, expiresAt: Int64
   ) {
     guard let wire else { return }
     let before = output.count
@@ -197,7 +197,7 @@ extension Connection {
   func wroteOutput(_ count: Int) {
     ledger.written(bytes: count)
     client.statistics.messagesSent &+= ledger.settle(client.journal)
-    if client.journalMark != 0 { client.journalMoved() }
+    if !client.journalMark.isEmpty { client.journalMoved() }
     if client.watchesSending { client.messagesLeft(self) }
     if let originals, originals.count > ledger.count { forget(originals) }
   }
@@ -241,7 +241,7 @@ extension Connection {
     let unstarted = ledger.firstUnstarted
     let committed = committedBytes
     while index > unstarted, let entry = ledger.entry(index &- 1), entry.isMessage,
-      entry.flags & SendFlag.first == 0, ledger.bytesBefore(entry) >= committed
+      !entry.flags.contains(.first), ledger.bytesBefore(entry) >= committed
     {
       index &-= 1
       if entry.expiresAt != .max { from = index }

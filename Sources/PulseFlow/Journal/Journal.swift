@@ -47,7 +47,7 @@ package final class Journal {
   package struct Record {
     package var id: UInt64
     package var kind: UInt32
-    package var flags: UInt32
+    package var flags: OutboxFlags
     /// Nanoseconds since 1970.
     package var acceptedAt: Int64
     /// `.max` for never.
@@ -135,7 +135,7 @@ package final class Journal {
   /// Adds a message behind all others; its id is higher than theirs. False if there is no room. When this returns, the
   /// message is there for the next process.
   package func append(
-    id: UInt64, kind: UInt32, flags: UInt32, payload: UnsafeRawBufferPointer, acceptedAt: Int64, expiresAt: Int64
+    id: UInt64, kind: UInt32, flags: OutboxFlags, payload: UnsafeRawBufferPointer, acceptedAt: Int64, expiresAt: Int64
   ) -> Bool {
     guard hasRoom(for: payload.count) else { return false }
     let size = JournalFormat.size(payload.count)
@@ -158,7 +158,7 @@ package final class Journal {
     store(tail, record, JournalFormat.Field.position)
     store(UInt64(bitPattern: acceptedAt), record, JournalFormat.Field.acceptedAt)
     store(UInt64(bitPattern: expiresAt), record, JournalFormat.Field.expiresAt)
-    store(UInt64(kind) | UInt64(flags) << 32, record, JournalFormat.Field.kind)
+    store(UInt64(kind) | UInt64(flags.rawValue) << 32, record, JournalFormat.Field.kind)
     store(0, record, JournalFormat.Field.reserved)
     store(JournalFormat.State.queued, record, JournalFormat.Field.state)
     if let start = payload.baseAddress {
@@ -321,7 +321,7 @@ package final class Journal {
     let length = UInt32(littleEndian: record.load(fromByteOffset: JournalFormat.Field.length, as: UInt32.self))
     let kind = number(JournalFormat.Field.kind)
     return Record(
-      id: entry.id, kind: UInt32(truncatingIfNeeded: kind), flags: UInt32(truncatingIfNeeded: kind >> 32),
+      id: entry.id, kind: UInt32(truncatingIfNeeded: kind), flags: OutboxFlags(rawValue: UInt32(truncatingIfNeeded: kind >> 32)),
       acceptedAt: Int64(bitPattern: number(JournalFormat.Field.acceptedAt)),
       expiresAt: Int64(bitPattern: number(JournalFormat.Field.expiresAt)),
       payload: UnsafeRawBufferPointer(start: record + JournalFormat.Field.payload, count: Int(length)),

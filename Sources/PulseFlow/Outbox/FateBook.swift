@@ -22,7 +22,7 @@ package struct FateBook {
 
   package init() {}
 
-  package mutating func discard(id: UInt64, flags: UInt32, cause: DiscardCause) {
+  package mutating func discard(id: UInt64, flags: OutboxFlags, cause: DiscardCause) {
     let fate = cause.fate
     switch fate {
     case .dropped:
@@ -36,7 +36,7 @@ package struct FateBook {
     case .failed: failed &+= 1
     case .sent: break
     }
-    if flags & (OutboxFlag.report | OutboxFlag.journaled) != 0 { tell(id, flags, cause) }
+    if !flags.isDisjoint(with: [.report, .journaled]) { tell(id, flags, cause) }
     if recent.isEmpty { makeRecent() }
     hasNews = true
     let place = Int(cause.rawValue)
@@ -45,17 +45,17 @@ package struct FateBook {
     recent[place].count &+= 1
   }
 
-  private mutating func tell(_ id: UInt64, _ flags: UInt32, _ cause: DiscardCause) {
-    if flags & OutboxFlag.journaled != 0 {
+  private mutating func tell(_ id: UInt64, _ flags: OutboxFlags, _ cause: DiscardCause) {
+    if flags.contains(.journaled) {
       journal?.discarded(id, cause.fate, cause: cause.rawValue)
     }
-    if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: cause.fate)) }
+    if flags.contains(.report) { reports.append(FateReport(id: id, fate: cause.fate)) }
   }
 
   /// A message of an earlier process, which another event tells of.
-  package mutating func failedBefore(id: UInt64, flags: UInt32) {
+  package mutating func failedBefore(id: UInt64, flags: OutboxFlags) {
     failed &+= 1
-    if flags & OutboxFlag.report != 0 { reports.append(FateReport(id: id, fate: .failed)) }
+    if flags.contains(.report) { reports.append(FateReport(id: id, fate: .failed)) }
   }
 
   /// So many messages of an earlier process, cut by the end of a connection.

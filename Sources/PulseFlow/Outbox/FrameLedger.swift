@@ -9,8 +9,8 @@ package struct FrameEntry {
   package var expiresAt: Int64
   package var acceptedAt: Int64
   package var kind: UInt32
-  /// As in the outbox (`OutboxFlag`).
-  package var flags: UInt32
+  /// As in the outbox (`OutboxFlags`).
+  package var flags: OutboxFlags
   package var isCompressed: Bool
   /// Not so for a frame that is no accepted message, such as a login or a subscription: it is not counted.
   package var isMessage: Bool
@@ -18,7 +18,7 @@ package struct FrameEntry {
   package var isFragmented = false
 
   package init(
-    id: UInt64, kind: UInt32, flags: UInt32 = 0, expiresAt: Int64 = .max, acceptedAt: Int64 = 0,
+    id: UInt64, kind: UInt32, flags: OutboxFlags = [], expiresAt: Int64 = .max, acceptedAt: Int64 = 0,
     isCompressed: Bool = false, isMessage: Bool = true
   ) {
     self.id = id
@@ -112,9 +112,9 @@ package struct FrameLedger {
       guard entries[place].isMessage else { continue }
       pending &-= 1
       let flags = entries[place].flags
-      if flags & (OutboxFlag.report | OutboxFlag.journaled) == 0 { continue }
-      if flags & OutboxFlag.journaled != 0 { journal?.done(entries[place].id) }
-      if flags & OutboxFlag.report != 0 { reported.append(entries[place].id) }
+      if flags.isDisjoint(with: [.report, .journaled]) { continue }
+      if flags.contains(.journaled) { journal?.done(entries[place].id) }
+      if flags.contains(.report) { reported.append(entries[place].id) }
     }
     return UInt64(before &- pending)
   }
@@ -126,7 +126,7 @@ package struct FrameLedger {
     var index = max(first, begunEnd)
     while index < last {
       let place = index & (entries.count &- 1)
-      if entries[place].flags & OutboxFlag.journaled != 0 { journal.begun(entries[place].id) }
+      if entries[place].flags.contains(.journaled) { journal.begun(entries[place].id) }
       index &+= 1
     }
     begunEnd = last
@@ -138,11 +138,11 @@ package struct FrameLedger {
       let entry = entries[(begunEnd &- 1) & (entries.count &- 1)]
       if entry.start < writtenBytes || bytesBefore(entry) < bytes { return }
       begunEnd &-= 1
-      if entry.flags & OutboxFlag.journaled != 0 { journal.queuedAgain(entry.id) }
+      if entry.flags.contains(.journaled) { journal.queuedAgain(entry.id) }
     }
   }
 
-  /// The ids of messages with `OutboxFlag.report` that were settled since the last call, in order.
+  /// The ids of messages with `OutboxFlags.report` that were settled since the last call, in order.
   package mutating func takeReported() -> [UInt64] {
     if reported.isEmpty { return [] }
     let taken = reported

@@ -83,7 +83,7 @@ package final class Outbox {
   /// Copies a message to the end. When there is no room, what has expired by `acceptedAt` goes first, then the policy
   /// decides.
   package func append(
-    id: UInt64, kind: UInt32, flags: UInt32, payload: UnsafeRawBufferPointer, expiresAt: Int64, acceptedAt: Int64
+    id: UInt64, kind: UInt32, flags: OutboxFlags, payload: UnsafeRawBufferPointer, expiresAt: Int64, acceptedAt: Int64
   ) -> Admission {
     if !hasRoom(for: payload.count) {
       expire(now: acceptedAt)
@@ -210,7 +210,7 @@ package final class Outbox {
         let record = segment.pointee.record(index)
         guard record.pointee.isLive else { continue }
         if record.pointee.id < lowest { lowest = record.pointee.id }
-        if record.pointee.flags & OutboxFlag.liveOnly == 0 { return lowest }
+        if !record.pointee.flags.contains(.liveOnly) { return lowest }
       }
       link = segment.pointee.next
     }
@@ -269,7 +269,7 @@ package final class Outbox {
   package func expire(now: Int64) -> Int {
     if now < nextExpiry || earliest == .max { return 0 }
     let before = count
-    let seen = scan(now: now, mask: 0, cause: .expired)
+    let seen = scan(now: now, mask: [], cause: .expired)
     let pause = seen > shortScan ? Int64(seen) &* Outbox.scanPause : 0
     let (end, isTooLate) = now.addingReportingOverflow(pause)
     scanAllowedAt = isTooLate ? .max : end
@@ -278,11 +278,11 @@ package final class Outbox {
 
   /// Discards all messages. Returns how many.
   @discardableResult
-  package func purge() -> Int { removeAll(withFlags: 0, cause: .purged) }
+  package func purge() -> Int { removeAll(withFlags: [], cause: .purged) }
 
-  /// Discards the messages that have all of these flags; with 0, all messages. Returns how many.
+  /// Discards the messages that have all of these flags; with none, all messages. Returns how many.
   @discardableResult
-  package func removeAll(withFlags mask: UInt32, cause: DiscardCause) -> Int {
+  package func removeAll(withFlags mask: OutboxFlags, cause: DiscardCause) -> Int {
     let before = count
     if before > 0 { _ = scan(now: .max, mask: mask, cause: cause) }
     return before &- count
@@ -290,7 +290,7 @@ package final class Outbox {
 
   /// Removes what has expired by `now` and has the flags, from the segments that can have such messages; learns when
   /// the others expire. With `.max` the time does not matter. Returns how many records it saw.
-  private func scan(now: Int64, mask: UInt32, cause: DiscardCause) -> Int {
+  private func scan(now: Int64, mask: OutboxFlags, cause: DiscardCause) -> Int {
     var seen = 0
     var previous: OutboxSegment.Pointer?
     var link = head
@@ -315,12 +315,12 @@ package final class Outbox {
     return seen
   }
 
-  private func scan(_ segment: OutboxSegment.Pointer, now: Int64, mask: UInt32, cause: DiscardCause) {
+  private func scan(_ segment: OutboxSegment.Pointer, now: Int64, mask: OutboxFlags, cause: DiscardCause) {
     var soonest = Int64.max
     for index in segment.pointee.first..<segment.pointee.recordCount {
       let record = segment.pointee.record(index)
       guard record.pointee.isLive else { continue }
-      if record.pointee.expiresAt <= now && record.pointee.flags & mask == mask {
+      if record.pointee.expiresAt <= now && record.pointee.flags.isSuperset(of: mask) {
         book.discard(id: record.pointee.id, flags: record.pointee.flags, cause: cause)
         forget(record, of: segment)
       } else if record.pointee.expiresAt < soonest {

@@ -65,28 +65,18 @@ package enum DiscardCause: UInt8, Sendable {
   }
 }
 
-/// Flags of a message in the outbox.
-package enum OutboxFlag {
-  /// Never to be sent on a later connection than the one it was accepted for.
-  package static let liveOnly: UInt32 = 1
-  /// The fate of this very message is asked for.
-  package static let report: UInt32 = 2
-  /// The message is in the journal, which has to learn of its fate. Out of reach of the flags of a send.
-  package static let journaled: UInt32 = 1 << 16
-}
-
 /// A message in the outbox; the payload belongs to whoever made this value.
 package struct OutboxMessage {
   package var id: UInt64
   package var kind: UInt32
-  package var flags: UInt32
+  package var flags: OutboxFlags
   package var payload: UnsafeRawBufferPointer
   /// Monotonic ns; `.max` for never.
   package var expiresAt: Int64
   package var acceptedAt: Int64
 
   package init(
-    id: UInt64, kind: UInt32, flags: UInt32, payload: UnsafeRawBufferPointer, expiresAt: Int64, acceptedAt: Int64
+    id: UInt64, kind: UInt32, flags: OutboxFlags, payload: UnsafeRawBufferPointer, expiresAt: Int64, acceptedAt: Int64
   ) {
     self.id = id
     self.kind = kind
@@ -105,7 +95,7 @@ package struct Discarded {
   package var lastID: UInt64
 }
 
-/// The fate of one message that was sent with `OutboxFlag.report`.
+/// The fate of one message that was sent with `OutboxFlags.report`.
 package struct FateReport {
   package var id: UInt64
   package var fate: Fate

@@ -9,7 +9,7 @@ struct OutboxRecord {
   var expiresAt: Int64
   var acceptedAt: Int64
   var kind: UInt32
-  var flags: UInt32
+  var flags: OutboxFlags
 
   var isLive: Bool { length >= 0 }
 }
