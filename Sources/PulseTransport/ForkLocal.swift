@@ -30,7 +30,9 @@ package struct ForkLocal<State: ForkState>: ~Copyable, Sendable {
 
   package init() {}
 
-  package var state: State { unsafeDowncast(place.state { State() }, to: State.self) }
+  package var state: State {
+    @inline(never) get { unsafeDowncast(place.present() ?? place.install(State()), to: State.self) }
+  }
 
   /// The state with its `mutex` taken.
   package func locked() -> State {
@@ -46,23 +48,29 @@ private struct ForkPlace: ~Copyable, Sendable {
   private let address = Atomic<UInt>(0)
 
   @inline(never)
-  func state(_ make: () -> ForkState) -> ForkState {
+  func present() -> ForkState? { Self.state(at: address.load(ordering: .acquiring)) }
+
+  /// Puts the state there, unless another thread has been first; what is there then.
+  @inline(never)
+  func install(_ made: ForkState) -> ForkState {
+    let own = Unmanaged.passRetained(made)
     var found = address.load(ordering: .acquiring)
     while true {
-      if let present = Self.state(at: found), !present.mark.isForked { return present }
-      let made = make()
-      let own = Unmanaged.passRetained(made)
-      let (isOurs, other) = address.compareExchange(
+      if let present = Self.state(at: found) {
+        own.release()
+        return present
+      }
+      let (isInstalled, other) = address.compareExchange(
         expected: found, desired: UInt(bitPattern: own.toOpaque()), ordering: .acquiringAndReleasing)
-      if isOurs { return made }
-      // Another thread was first.
-      own.release()
+      if isInstalled { return made }
       found = other
     }
   }
 
+  /// Nil if it is a parent's.
   private static func state(at address: UInt) -> ForkState? {
     guard let pointer = UnsafeRawPointer(bitPattern: address) else { return nil }
-    return Unmanaged<ForkState>.fromOpaque(pointer).takeUnretainedValue()
+    let state = Unmanaged<ForkState>.fromOpaque(pointer).takeUnretainedValue()
+    return state.mark.isForked ? nil : state
   }
 }
