@@ -53,17 +53,26 @@ package final class Batch: @unchecked Sendable {
     return slice
   }
 
-  /// What holds for all messages, as the bits of the ABI.
+  /// What holds for all messages; the values are those of the ABI.
+  private struct Traits: OptionSet {
+    let rawValue: Int32
+
+    static var allText: Self { Self(rawValue: 1) }
+    static var allASCII: Self { Self(rawValue: 2) }
+    static var allBinary: Self { Self(rawValue: 4) }
+  }
+
+  /// A set of `Traits`, or a negative code.
   package var traits: Int32 {
     guard enter() else { return StatusCode.busy.rawValue }
     defer { leave() }
     guard count > 0, let records else { return 0 }
-    var bits: Int32 = 1 | 2 | 4
+    var traits: Traits = [.allText, .allASCII, .allBinary]
     for index in 0..<count {
-      if records[index].kind != MessageCode.text { bits &= ~(1 | 2) }
-      if records[index].kind != MessageCode.binary { bits &= ~4 }
-      if records[index].flags & MessageCode.isASCII == 0 { bits &= ~2 }
+      if records[index].kind != MessageCode.text { traits.subtract([.allText, .allASCII]) }
+      if records[index].kind != MessageCode.binary { traits.remove(.allBinary) }
+      if records[index].flags & MessageCode.isASCII == 0 { traits.remove(.allASCII) }
     }
-    return bits
+    return traits.rawValue
   }
 }

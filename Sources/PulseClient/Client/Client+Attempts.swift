@@ -185,10 +185,10 @@ extension Client {
       let asked = Int64(min(seconds, 86_400)) &* 1_000_000_000
       if asked > delay { delay = asked }
     }
-    if failure.closeCode == 1012 && wasOpen && backoff.attempt == 1 && replaces {
+    if failure.closeCode == CloseCode.serviceRestart && wasOpen && backoff.attempt == 1 && replaces {
       // A restart that was to be expected; others take over at once.
       delay = 0
-    } else if !failsOver && (failure.closeCode == 1012 || failure.closeCode == 1013) {
+    } else if !failsOver && (failure.closeCode == CloseCode.serviceRestart || failure.closeCode == CloseCode.tryAgainLater) {
       let least = Backoff.restartDelay(
         options.restartDelay, jitterPermille: options.jitterPermille, random: random.next64())
       if least > delay { delay = least }

@@ -62,7 +62,7 @@ extension Connection {
   }
 
   /// Leaves an open connection at once, with a close frame but without waiting for the answer.
-  func leave(_ failure: Failure) { end(failure, farewell: .close(1000, "")) }
+  func leave(_ failure: Failure) { end(failure, farewell: .close(CloseCode.normal, "")) }
 
   enum Farewell {
     case none

@@ -237,7 +237,7 @@ extension Connection {
 
   private func peerClosed(_ code: UInt16, _ reason: UnsafeRawBufferPointer) {
     // RFC 6455 §5.5.1: the answer carries the code that came; none if none came.
-    end(closedByPeer(code, reason), farewell: .close(code == 1005 ? nil : code, ""))
+    end(closedByPeer(code, reason), farewell: .close(code == CloseCode.absent ? nil : code, ""))
   }
 
   func closedByPeer(_ code: UInt16, _ reason: UnsafeRawBufferPointer) -> Failure {

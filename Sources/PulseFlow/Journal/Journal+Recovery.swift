@@ -68,11 +68,11 @@ extension Journal {
     if !rows.isEmpty || found.unlisted > 0 { holdsInDoubt = true }
     for row in rows {
       switch row.kind {
-      case JournalNews.Kind.failed:
+      case .failed:
         found.inDoubt.add(row.first, row.last)
         found.failed &+= row.last &- row.first &+ 1
-      case JournalNews.Kind.dropped: found.dropped.add(row.first, row.last)
-      default: found.expired.add(row.first, row.last)
+      case .dropped: found.dropped.add(row.first, row.last)
+      case .expired: found.expired.add(row.first, row.last)
       }
     }
   }

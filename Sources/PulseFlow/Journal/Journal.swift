@@ -227,8 +227,8 @@ package final class Journal {
     done(id)
   }
 
-  private static func kind(_ fate: Fate) -> UInt64 {
-    fate == .failed ? JournalNews.Kind.failed : fate == .dropped ? JournalNews.Kind.dropped : JournalNews.Kind.expired
+  private static func kind(_ fate: Fate) -> JournalNews.Kind {
+    fate == .failed ? .failed : fate == .dropped ? .dropped : .expired
   }
 
   /// The ids with this fate, of this cause, that no event tells of yet.
@@ -264,7 +264,7 @@ package final class Journal {
   @inline(never)
   private func makeRoom(for length: Int) -> Bool {
     while fits(length), let entry = index.entry(0), entry.isInDoubt {
-      news.add(entry.id, JournalNews.Kind.failed, isInherited: true)
+      news.add(entry.id, .failed, isInherited: true)
       settle(entry, 0)
       moveHead()
       if isFree(length) { return true }

@@ -5,16 +5,13 @@ import CPulseKernels
 /// record when its id is here, so that the news takes no room from messages.
 struct JournalNews {
   struct Row {
-    var kind: UInt64
+    var kind: Kind
     var first: UInt64
     var last: UInt64
   }
 
-  enum Kind {
-    static let failed: UInt64 = 1
-    static let dropped: UInt64 = 2
-    static let expired: UInt64 = 3
-  }
+  /// The fate of ids, by its number in the file.
+  enum Kind: UInt64 { case failed = 1, dropped = 2, expired = 3 }
 
   /// The number of ids that found no row is a word of its own, before the rows.
   private static let start = 192
@@ -54,28 +51,27 @@ struct JournalNews {
   mutating func inherit(highest: UInt64) -> [Row] {
     var rows: [Row] = []
     for row in 0..<JournalNews.capacity {
-      var found = Row(kind: word(row, 0), first: word(row, 1), last: word(row, 2))
-      guard found.last > 0 else { continue }
-      if found.last == highest &+ 1 && found.first <= highest {
+      let first = word(row, 1)
+      var last = word(row, 2)
+      guard last > 0 else { continue }
+      if last == highest &+ 1 && first <= highest {
         // The process ended before it noted that this id is taken; the application did not get it.
-        found.last = highest
+        last = highest
         pulse_publish64(place(row) + 16, highest)
       }
-      guard found.kind >= Kind.failed, found.kind <= Kind.expired, found.first > 0, found.first <= found.last,
-        found.last <= highest
-      else {
+      guard let kind = Kind(rawValue: word(row, 0)), first > 0, first <= last, last <= highest else {
         clear(row)
         continue
       }
       marks[row] = .inherited
-      rows.append(found)
+      rows.append(Row(kind: kind, first: first, last: last))
     }
     if unlisted > highest { unlisted = 0 }
     return rows
   }
 
   /// The process may end at any of these writes: a row counts when its last id is there.
-  mutating func add(_ id: UInt64, _ kind: UInt64, _ cause: UInt8 = 0, isInherited: Bool = false) {
+  mutating func add(_ id: UInt64, _ kind: Kind, _ cause: UInt8 = 0, isInherited: Bool = false) {
     let mark: Mark = isInherited ? .inherited : .open
     if extend(latest, id, kind, cause, mark) { return }
     var free: Int?
@@ -91,7 +87,7 @@ struct JournalNews {
       if !isInherited { spill(id, kind, cause) }
       return
     }
-    pulse_publish64(place(free), kind)
+    pulse_publish64(place(free), kind.rawValue)
     pulse_publish64(place(free) + 8, id)
     pulse_publish64(place(free) + 16, id)
     marks[free] = mark
@@ -100,20 +96,20 @@ struct JournalNews {
   }
 
   @inline(never)
-  private mutating func spill(_ id: UInt64, _ kind: UInt64, _ cause: UInt8) {
+  private mutating func spill(_ id: UInt64, _ kind: Kind, _ cause: UInt8) {
     openUnlisted &+= 1
     let count = spilled.count
-    if count > 0, spilled[count - 3] == kind << 8 | UInt64(cause), spilled[count - 1] &+ 1 == id {
+    if count > 0, spilled[count - 3] == kind.rawValue << 8 | UInt64(cause), spilled[count - 1] &+ 1 == id {
       spilled[count - 1] = id
     } else if count < JournalNews.mostSpilled * 3 {
-      spilled.append(kind << 8 | UInt64(cause))
+      spilled.append(kind.rawValue << 8 | UInt64(cause))
       spilled.append(id)
       spilled.append(id)
     }
   }
 
-  private func extend(_ row: Int, _ id: UInt64, _ kind: UInt64, _ cause: UInt8, _ mark: Mark) -> Bool {
-    guard marks[row] == mark, causes[row] == cause, word(row, 0) == kind else { return false }
+  private func extend(_ row: Int, _ id: UInt64, _ kind: Kind, _ cause: UInt8, _ mark: Mark) -> Bool {
+    guard marks[row] == mark, causes[row] == cause, word(row, 0) == kind.rawValue else { return false }
     if word(row, 2) &+ 1 == id {
       pulse_publish64(place(row) + 16, id)
     } else if word(row, 1) == id &+ 1 {
@@ -125,14 +121,14 @@ struct JournalNews {
   }
 
   /// Those that no event tells of yet.
-  func open(_ kind: UInt64, _ cause: UInt8) -> Journal.Rows {
+  func open(_ kind: Kind, _ cause: UInt8) -> Journal.Rows {
     var rows = Journal.Rows()
-    for row in 0..<JournalNews.capacity where marks[row] == .open && causes[row] == cause && word(row, 0) == kind {
+    for row in 0..<JournalNews.capacity where marks[row] == .open && causes[row] == cause && word(row, 0) == kind.rawValue {
       rows.add(word(row, 1), word(row, 2))
     }
     var place = 0
     while place < spilled.count {
-      if spilled[place] == kind << 8 | UInt64(cause) { rows.add(spilled[place + 1], spilled[place + 2]) }
+      if spilled[place] == kind.rawValue << 8 | UInt64(cause) { rows.add(spilled[place + 1], spilled[place + 2]) }
       place += 3
     }
     return rows
