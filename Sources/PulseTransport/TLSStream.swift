@@ -33,7 +33,7 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
   /// The last read used up what had arrived.
   private var isDry = true
   /// A read has returned the end or failure that `state` holds.
-  private var isEndTold = false
+  private var endIsGiven = false
   private var startedAt: Int64 = 0
   /// How long the handshake took (ns); 0 until it is done.
   package private(set) var handshakeTime: Int64 = 0
@@ -113,7 +113,7 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
   package override var hasBufferedInput: Bool {
     switch state {
     case .open: if let ssl, !isDry { SSL_has_pending(ssl) == 1 || lower.hasBufferedInput } else { false }
-    case .ended, .failed: !isEndTold
+    case .ended, .failed: !endIsGiven
     case .handshaking: false
     }
   }
@@ -140,7 +140,7 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
   }
 
   package override func read(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
-    guard let ssl = begin(), case .open = state else { return tellEnd() }
+    guard let ssl = begin(), case .open = state else { return giveEnd() }
     waitsForWritable = false
     guard let start = buffer.baseAddress, buffer.count > 0 else { return .bytes(0) }
     var total = 0
@@ -156,13 +156,13 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
       // The end or failure stays in `state` for the next call; what came before it goes first.
       if total > 0 { return .bytes(total) }
       if case .wouldBlock = result { return result }
-      return tellEnd()
+      return giveEnd()
     }
     return .bytes(total)
   }
 
-  private func tellEnd() -> IOResult {
-    if case .handshaking = state {} else { isEndTold = true }
+  private func giveEnd() -> IOResult {
+    if case .handshaking = state {} else { endIsGiven = true }
     return standing(or: .wouldBlock)
   }
 

@@ -34,11 +34,11 @@ private final class Feed {
   }
 
   func drain() {
-    while let held = merge.release(now) {
-      #expect(Array(held.payload) == bytes("\(held.number.key):\(held.number.first)") && held.kind == 1)
-      out[held.number.key, default: []].append(held.number.first)
-      sides.append(held.side)
-      longestWait = max(longestWait, now - held.receivedAt)
+    while let parked = merge.release(now) {
+      #expect(Array(parked.payload) == bytes("\(parked.number.key):\(parked.number.first)") && parked.kind == 1)
+      out[parked.number.key, default: []].append(parked.number.first)
+      sides.append(parked.side)
+      longestWait = max(longestWait, now - parked.receivedAt)
     }
   }
 
@@ -56,29 +56,29 @@ private final class Feed {
     let feed = Feed()
     #expect(feed.offer(0, 1) == .deliver && feed.offer(1, 1) == .duplicate && feed.offer(1, 2) == .deliver)
     #expect(feed.offer(0, 2) == .duplicate && feed.offer(0, 3) == .deliver)
-    #expect(feed.merge.firsts == (2, 1) && feed.merge.duplicates == 2 && feed.merge.heldCount == 0)
+    #expect(feed.merge.firsts == (2, 1) && feed.merge.duplicates == 2 && feed.merge.parkedCount == 0)
     #expect(feed.offer(0, 1, key: 1) == .deliver)
   }
 
   @Test func theOtherSideFillsAGap() {
     let feed = Feed()
     feed.offer(0, 1)
-    #expect(feed.offer(0, 3) == .held && feed.offer(0, 4) == .held)
+    #expect(feed.offer(0, 3) == .parked && feed.offer(0, 4) == .parked)
     #expect(feed.merge.nextDeadline == 50)
     #expect(feed.offer(1, 1) == .duplicate && feed.offer(1, 2) == .deliver)
     #expect(feed.out[0] == [1, 2, 3, 4] && feed.sides == [0, 1, 0, 0])
-    #expect(feed.merge.filled == 1 && feed.merge.nextDeadline == nil && feed.merge.heldBytes == 0)
+    #expect(feed.merge.filled == 1 && feed.merge.nextDeadline == nil && feed.merge.parkedBytes == 0)
   }
 
   @Test func aGapOfBothIsNotWaitedFor() {
     let feed = Feed()
     feed.offer(0, 1)
-    #expect(feed.offer(0, 3) == .held && feed.offer(1, 3) == .duplicate)
+    #expect(feed.offer(0, 3) == .parked && feed.offer(1, 3) == .duplicate)
     #expect(feed.out[0] == [1, 3])
-    #expect(feed.offer(0, 7) == .held && feed.offer(1, 5) == .held)
+    #expect(feed.offer(0, 7) == .parked && feed.offer(1, 5) == .parked)
     #expect(feed.out[0] == [1, 3, 5])
     #expect(feed.offer(1, 6) == .deliver)
-    #expect(feed.out[0] == [1, 3, 5, 6, 7] && feed.merge.heldCount == 0)
+    #expect(feed.out[0] == [1, 3, 5, 6, 7] && feed.merge.parkedCount == 0)
   }
 
   @Test func theWaitEnds() {
@@ -115,7 +115,7 @@ private final class Feed {
     feed.offer(0, 1)
     for number in 3..<100 {
       feed.offer(0, Int64(number))
-      #expect(feed.merge.heldBytes <= 1000)
+      #expect(feed.merge.parkedBytes <= 1000)
     }
     #expect(feed.out[0] == [1] + (3..<100).map { Int64($0) })
   }
@@ -127,7 +127,7 @@ private final class Feed {
     let previous = Feed(.previous)
     #expect(previous.offer(0, 5, 9) == .deliver && previous.offer(0, 20, 29, previous: 9) == .deliver)
     #expect(previous.offer(1, 20, 29, previous: 9) == .duplicate)
-    #expect(previous.offer(0, 50, 59, previous: 40) == .held && previous.offer(0, 60, 69, previous: 59) == .held)
+    #expect(previous.offer(0, 50, 59, previous: 40) == .parked && previous.offer(0, 60, 69, previous: 59) == .parked)
     #expect(previous.offer(1, 30, 40, previous: 29) == .deliver)
     #expect(previous.out[0] == [5, 20, 30, 50, 60])
     #expect(previous.offer(0, 3, previous: 69) == .deliver && previous.offer(0, 4, previous: 3) == .deliver)
@@ -226,7 +226,7 @@ private final class Feed {
       feed.offer(arrival.side, arrival.number, key: arrival.key)
     }
     feed.pass(to: feed.now + 200)
-    #expect(feed.merge.heldCount == 0 && feed.merge.heldBytes == 0 && feed.longestWait <= 100)
+    #expect(feed.merge.parkedCount == 0 && feed.merge.parkedBytes == 0 && feed.longestWait <= 100)
     let total = UInt64(arrivals.count)
     let firsts = feed.merge.firsts.0 + feed.merge.firsts.1
     #expect(firsts + feed.merge.duplicates == total)
@@ -259,11 +259,11 @@ private final class Feed {
           offered += 1
         }
         feed.drain()
-        #expect(feed.merge.heldBytes <= 3000)
+        #expect(feed.merge.parkedBytes <= 3000)
       }
       feed.pass(to: feed.now + 100)
       feed.drain()
-      #expect(feed.merge.heldCount == 0)
+      #expect(feed.merge.parkedCount == 0)
       let delivered = feed.out.values.reduce(0) { $0 + $1.count }
       #expect(delivered + Int(feed.merge.duplicates) == offered)
     }

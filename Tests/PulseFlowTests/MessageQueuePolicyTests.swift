@@ -189,8 +189,8 @@ private func expectWithoutGaps(_ slice: MessageSlice) {
         if policy == .conflate { queue.conflate(toFit: limit) } else { queue.dropOldest(toFit: limit) }
         #expect(queue.bytes <= limit || queue.count == 1)
         // The largest message has a segment of its own, with records.
-        if queue.heldBytes > 2 * limit + 2 * largest + 4096 {
-          Issue.record("\(queue.heldBytes) held, shape \(shape)")
+        if queue.ownedBytes > 2 * limit + 2 * largest + 4096 {
+          Issue.record("\(queue.ownedBytes) held, shape \(shape)")
           return
         }
         if shape == 1 && policy == .dropOldest && queue.droppedCount > 0 {

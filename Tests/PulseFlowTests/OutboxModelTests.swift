@@ -201,7 +201,7 @@ private func copy(_ message: OutboxMessage) -> Message {
       let queued = UInt64(outbox.count + framed.count)
       try #require(
         accepted == sent + book.dropped + book.expired + book.failed + queued, "seed \(seed), step \(step)")
-      #expect(outbox.heldBytes <= outbox.bytes * 4 + Outbox.slack + 2 * Outbox.largestSegment)
+      #expect(outbox.ownedBytes <= outbox.bytes * 4 + Outbox.slack + 2 * Outbox.largestSegment)
     }
     #expect(model.messages.map(\.id) == remaining(outbox, now: .min).map(\.id), "seed \(seed)")
   }

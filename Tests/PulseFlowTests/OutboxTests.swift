@@ -175,7 +175,7 @@ private func drain(_ outbox: Outbox, now: Int64 = 0) -> [UInt64] {
     for id in 1...5000 { append(outbox, UInt64(id), 100) }
     #expect(outbox.purge() == 5000)
     #expect(outbox.isEmpty && outbox.bytes == 0 && outbox.book.dropped == 5000)
-    #expect(outbox.heldBytes == 0)
+    #expect(outbox.ownedBytes == 0)
     append(outbox, 1)
     #expect(drain(outbox) == [1])
   }
@@ -183,10 +183,10 @@ private func drain(_ outbox: Outbox, now: Int64 = 0) -> [UInt64] {
   @Test func whatRemainsThinlySpreadMovesTogether() {
     let outbox = Outbox()
     for id in 1...50_000 { append(outbox, UInt64(id), 200, expiresAt: id % 1000 == 0 ? .max : 10) }
-    #expect(outbox.heldBytes > 10_000_000)
+    #expect(outbox.ownedBytes > 10_000_000)
     outbox.expire(now: 10)
     #expect(outbox.count == 50)
-    #expect(outbox.heldBytes < 1 << 20)
+    #expect(outbox.ownedBytes < 1 << 20)
     let message = outbox.front(now: 10)!
     #expect(message.payload.count == 200 && message.payload[0] == UInt8(1000 % 256))
     #expect(drain(outbox) == stride(from: 1000, through: 50_000, by: 1000).map { UInt64($0) })
@@ -236,7 +236,7 @@ private func drain(_ outbox: Outbox, now: Int64 = 0) -> [UInt64] {
     for id in 0..<10_000 { append(outbox, UInt64(id), 100) }
     _ = drain(outbox)
     outbox.trim()
-    #expect(outbox.heldBytes == 0)
+    #expect(outbox.ownedBytes == 0)
     append(outbox, 1)
     outbox.trim()
     #expect(drain(outbox) == [1])

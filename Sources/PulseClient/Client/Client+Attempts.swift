@@ -89,7 +89,7 @@ extension Client {
     marks.connectTime = now &- opened.startedAt
     marks.firstMessageTime = -1
     marks.awaitsFirstMessage = true
-    toldAttempts = failedAttempts
+    reportedAttempts = failedAttempts
     lastDataAt = now
     isStale = false
     move(.opened, cause: "connected")

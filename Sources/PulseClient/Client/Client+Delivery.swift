@@ -60,7 +60,7 @@ extension Client {
     }
   }
 
-  /// A message that was held until its connection took over.
+  /// A message that was parked until its connection took over.
   func deliverLater(_ record: MessageRecord) {
     feed?.read(record.payload)
     pass(record.kind, record.flags, record.payload, record.receivedAt)
@@ -72,7 +72,7 @@ extension Client {
       primary.twinIsRenewed()
     } else if let twin {
       twin.merge.renew(Side.url.rawValue)
-    } else if tellsCopies {
+    } else if distinguishesCopies {
       feed?.startGeneration(Clock.monotonic())
     }
   }

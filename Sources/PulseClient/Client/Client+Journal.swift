@@ -58,7 +58,7 @@ extension Client {
     while let record = journal.record(after: id) {
       id = record.id
       let flags = record.flags.intersection(.report).union(.journaled)
-      if flags.contains(.report) { tellsFates = true }
+      if flags.contains(.report) { emitsFates = true }
       statistics.messagesAccepted &+= 1
       if record.isInDoubt {
         outbox.book.failedBefore(id: id, flags: flags)

@@ -29,7 +29,7 @@ extension Client {
     backoff.reset()
     endpoints.resetRuledOut()
     nextDelay = 0
-    toldAttempts = failedAttempts
+    reportedAttempts = failedAttempts
     chosenEndpoint = endpoints.choose(Clock.monotonic()) ?? 0
     lastAttemptOpened = false
     move(event, cause: text(cause))
@@ -50,7 +50,8 @@ extension Client {
     func isDecided() -> Bool {
       // With several endpoints each has its turn before this is a failure.
       isConnected || isOver || closeStarted || statistics.connections != opened
-        || (failedAttempts &- toldAttempts >= UInt64(urls.count) && twin.map { $0.failedAttempts != $0.toldAttempts } ?? true)
+        || (failedAttempts &- reportedAttempts >= UInt64(urls.count)
+          && twin.map { $0.failedAttempts != $0.reportedAttempts } ?? true)
     }
     if timeout == 0 && !isDecided() { driveBriefly() }
     guard block(until: deadline, isDecided) else {
@@ -58,8 +59,8 @@ extension Client {
     }
     if closeStarted { return closedByCaller() }
     if isConnected || statistics.connections != opened { return nil }
-    toldAttempts = failedAttempts
-    if let twin { twin.toldAttempts = twin.failedAttempts }
+    reportedAttempts = failedAttempts
+    if let twin { twin.reportedAttempts = twin.failedAttempts }
     // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
     if life == .ended && lastAttemptOpened && !options.reconnect { return nil }
     return failure
@@ -169,7 +170,7 @@ extension Client {
     }
     closeStarted = true
     // Without a connection nobody could expect anything to leave.
-    tellsUnsent = connection?.phase == .open
+    reportsUnsent = connection?.phase == .open
     hasUnsent = false
     // Not delivered any more, but counted.
     tail?.receiveTail()

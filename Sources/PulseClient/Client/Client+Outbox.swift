@@ -54,7 +54,7 @@ extension Client {
   }
 
   /// A close has to wait: messages that were accepted before may still go.
-  func holdsBackMessages(for connection: Connection) -> Bool {
+  func keepsMessagesBack(for connection: Connection) -> Bool {
     connection === self.connection && stage == .ready && !outbox.isEmpty && !keepsQueued
   }
 
@@ -112,10 +112,10 @@ extension Client {
   // MARK: Fates
 
   /// Something was written whose owner may wait to hear of it.
-  var watchesSending: Bool { tellsFates || flushersWait }
+  var watchesSending: Bool { emitsFates || flushersWait }
 
   func messagesLeft(_ connection: Connection) {
-    if tellsFates {
+    if emitsFates {
       for id in connection.ledger.takeReported() { outbox.book.report(id: id, fate: .sent) }
       tellFates()
     }
@@ -144,7 +144,7 @@ extension Client {
     nextTellingAt = now &+ Client.tellingPause
     // What finds no room now is told, in one sum, when the consumer has made some.
     if !reportsEvents || hasRoomForLosses { tellTaken(cause) }
-    if tellsFates { tellFates() }
+    if emitsFates { tellFates() }
     if flushersWait { canSendChanged() }
     if reportsEvents { wake() }
   }
@@ -182,7 +182,7 @@ extension Client {
     if journal != nil {
       keepQueued()
     } else {
-      hasUnsent = hasUnsent || (tellsUnsent && closeStarted && !outbox.isEmpty)
+      hasUnsent = hasUnsent || (reportsUnsent && closeStarted && !outbox.isEmpty)
       outbox.removeAll(withFlags: [], cause: .connection)
       tellDiscarded("the client has ended")
     }

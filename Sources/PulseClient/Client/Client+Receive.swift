@@ -34,7 +34,7 @@ extension Client {
     if front != nil { settleTail() }
     if telling != nil { noteTaken() }
     if nothingWaits && !isOver && !closeStarted {
-      if let connection, connection.heldFailure != nil { connection.failHeld() }
+      if let connection, connection.pendingFailure != nil { connection.failPending() }
       if nothingWaits && !isOver && !closeStarted { awaitMessage(timeout) }
     }
     if let slice = (front ?? inbox).take(max < 1 << 30 ? max : 1 << 30) {

@@ -40,7 +40,7 @@ struct Rotation {
   /// Since when nothing is waited for but the connection before.
   var overAt: Int64 = 0
   /// What it has brought so far.
-  lazy var held = MessageQueue()
+  lazy var parked = MessageQueue()
 }
 
 /// From a connection that serves to the next one. `mutex` is held.
@@ -208,7 +208,7 @@ extension Client {
       hold = nil
       cancel(&holdTimer)
     }
-    dropHeld()
+    dropParked()
     if closeStarted || failure.code == .moved { return }
     if ended.endpoint != connection?.endpoint {
       if failure.isFinal { endpoints.ruledOut(ended.endpoint, now) } else { endpoints.failed(ended.endpoint, now) }
@@ -232,9 +232,9 @@ extension Client {
   }
 
   /// What it has brought came over the other connection, too.
-  private func dropHeld() {
-    statistics.duplicatesDiscarded &+= UInt64(rotation.held.count)
-    rotation.held = MessageQueue()
+  private func dropParked() {
+    statistics.duplicatesDiscarded &+= UInt64(rotation.parked.count)
+    rotation.parked = MessageQueue()
   }
 
   private func tellRotation(_ step: Literal, problem: String? = nil, duplicates: Int? = nil, overlap: Int64? = nil) {
@@ -263,17 +263,17 @@ extension Client {
     lookAgain(Clock.deadline(time, after: options.rotationOverlap))
   }
 
-  /// A message of the successor: kept until it takes over.
-  func hold(_ message: WireMessage, receivedAt: Int64, from newcomer: Connection) {
-    rotation.held.append(
+  /// A message of the successor: parked until it takes over.
+  func park(_ message: WireMessage, receivedAt: Int64, from newcomer: Connection) {
+    rotation.parked.append(
       kind: UInt32(message.kind.rawValue), flags: message.flags, payload: message.payload, receivedAt: receivedAt,
       expected: message.payload.count)
-    if tellsCopies { feed?.noteJoint() }
+    if distinguishesCopies { feed?.noteJoint() }
     if newcomer.session.stage == .ready {
-      noteData(hasNumber: tellsCopies && feed?.number != nil)
+      noteData(hasNumber: distinguishesCopies && feed?.number != nil)
       if connection === newcomer { return }
     }
-    if rotation.held.bytes < options.receiveQueueBytes { return }
+    if rotation.parked.bytes < options.receiveQueueBytes { return }
     if newcomer.session.stage == .ready {
       overlapIsOver()
       // What the old one still has to bring comes first.
@@ -296,7 +296,7 @@ extension Client {
     let isFirstNumber = hasNumber && rotation.firstNumberAt == 0
     if isFirst { rotation.firstDataAt = now }
     if isFirstNumber { rotation.firstNumberAt = now }
-    if isFirst && !tellsCopies {
+    if isFirst && !distinguishesCopies {
       overlapIsOver()
     } else if isFirst || isFirstNumber {
       planOverlap(from: now)
@@ -305,7 +305,7 @@ extension Client {
 
   /// The consumer has taken what the old connection had brought.
   func resumeSuccessor() {
-    if let successor, successor.readingPaused, rotation.held.bytes >= options.receiveQueueBytes { overlapSoon() }
+    if let successor, successor.readingPaused, rotation.parked.bytes >= options.receiveQueueBytes { overlapSoon() }
   }
 
   private func overlapSoon() {
@@ -314,7 +314,7 @@ extension Client {
   }
 
   /// By their numbers; those of a twin the client does that has the other one, too.
-  var tellsCopies: Bool { primary != nil || (!options.sequencePath.isEmpty && options.sequenceScope != .connection) }
+  var distinguishesCopies: Bool { primary != nil || (!options.sequencePath.isEmpty && options.sequenceScope != .connection) }
 
   private func overlapIsOver() {
     guard let successor, successor.session.stage == .ready else { return }
@@ -327,7 +327,7 @@ extension Client {
       return lookAgain(now &+ Client.overlapLook)
     }
     // One that is mute does not follow one that delivers. What came at about the time when it was ready is no proof.
-    let countsNumbers = tellsCopies && lastNumberAt > rotation.proofAt
+    let countsNumbers = distinguishesCopies && lastNumberAt > rotation.proofAt
     let isMute = (countsNumbers ? rotation.firstNumberAt : rotation.firstDataAt) == 0
     let last = countsNumbers ? lastNumberAt : lastDataAt
     if isMute && last > rotation.proofAt {
@@ -352,7 +352,7 @@ extension Client {
   private func isCatchingUp(_ now: Int64) -> Bool {
     let pause = max(options.rotationOverlap, Client.catchUpPause)
     // Its pings prove nothing: a feed that is mute has those, too.
-    guard tellsCopies, let feed, now &- lastNumberAt < pause else { return false }
+    guard distinguishesCopies, let feed, now &- lastNumberAt < pause else { return false }
     return !feed.hasReachedJoints()
   }
 
@@ -420,7 +420,7 @@ extension Client {
     statistics.rotations &+= 1
     rotation.backoff.reset()
     let before = statistics.duplicatesDiscarded
-    deliverHeld()
+    deliverParked()
     let overlap = rotation.readyAt > 0 ? now &- rotation.readyAt : 0
     tellRotation(
       "done", duplicates: Int(truncatingIfNeeded: statistics.duplicatesDiscarded &- before), overlap: overlap)
@@ -434,11 +434,11 @@ extension Client {
     wake()
   }
 
-  private func deliverHeld() {
+  private func deliverParked() {
     startSequencesAnew()
     arrivedAt = Clock.monotonic()
-    let queue = rotation.held
-    rotation.held = MessageQueue()
+    let queue = rotation.parked
+    rotation.parked = MessageQueue()
     while let slice = queue.take(1 << 20) {
       for index in 0..<slice.count { deliverLater(slice.records[index]) }
       queue.giveBack(slice.segment)

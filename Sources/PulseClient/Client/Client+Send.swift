@@ -154,7 +154,7 @@ extension Client {
   ) -> StatusCode {
     if closeStarted { return .closed }
     if life == .ended { return .notConnected }
-    if flags.contains(.report) { tellsFates = true }
+    if flags.contains(.report) { emitsFates = true }
     var kept = flags.forOutbox
     if flags.contains(.first) {
       // A login for a hold that is over: the next one asks for its own.

@@ -18,7 +18,7 @@ final class Twin {
   var hasEnded = false
   /// Of its attempts; and how many of them `open` has seen.
   var failedAttempts: UInt64 = 0
-  var toldAttempts: UInt64 = 0
+  var reportedAttempts: UInt64 = 0
   /// For calls that change both sides: two of them must not come in different orders.
   let order = Mutex()
   /// What the application was told last: the better one of both.
@@ -237,10 +237,10 @@ extension Client {
     guard let twin else { return }
     let wasEmpty = inbox.isEmpty
     let now = Clock.monotonic()
-    while let held = twin.merge.release(now) {
+    while let parked = twin.merge.release(now) {
       arrivedAt = now
-      feed?.read(held.payload)
-      deliver(held.kind, held.flags, held.payload, held.receivedAt)
+      feed?.read(parked.payload)
+      deliver(parked.kind, parked.flags, parked.payload, parked.receivedAt)
     }
     if wasEmpty && !inbox.isEmpty { wake() }
     guard let next = twin.merge.nextDeadline else { return }

@@ -51,7 +51,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// Not even `reconnect` opens it again.
   var isClosedForGood = false
   /// The close is that of an open connection: its caller learns of what was not sent, which there is then.
-  var tellsUnsent = false
+  var reportsUnsent = false
   var hasUnsent = false
   var blockedCalls = 0
   var connection: Connection?
@@ -65,7 +65,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   var lastAttemptOpened = false
   /// For `open`: each failed attempt is told once.
   var failedAttempts: UInt64 = 0
-  var toldAttempts: UInt64 = 0
+  var reportedAttempts: UInt64 = 0
 
   // Attempts
   /// Where to connect, in the order of preference.
@@ -147,7 +147,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   var sendersWait = false
   var flushersWait = false
   /// A message was sent whose fate is to be told.
-  var tellsFates = false
+  var emitsFates = false
   /// When discarded messages are to be told next.
   var nextTellingAt: Int64 = 0
   /// A full outbox refused a message: its owner is told when there is room again.

@@ -12,8 +12,8 @@ extension Connection {
     switch phase {
     case .resolving, .connecting, .proxying, .securing, .upgrading:
       end(client.closedByCaller())
-    case .open where heldFailure != nil:
-      failHeld()
+    case .open where pendingFailure != nil:
+      failPending()
     case .open:
       phase = .closing
       pendingClose = (code, reason)
@@ -77,11 +77,11 @@ extension Connection {
     if phase == .resolving { ResolverPool.leave(self) }
     let wasOpen = phase == .open || phase == .closing
     let isTail = client.tail === self
-    if wasOpen && heldInput.count > 0 && !isTail && !client.closeStarted && heldFailure == nil {
+    if wasOpen && unread.count > 0 && !isTail && !client.closeStarted && pendingFailure == nil {
       // What was read and waits for room is delivered all the same; it can't come again.
       readingPaused = false
       ignoresLimit = true
-      receiveHeldInput()
+      receiveUnread()
       if discardsRest { client.reportDiscarded() }
       if phase == .ended { return }
     }
@@ -111,14 +111,14 @@ extension Connection {
     if !isTail {
       addCompression()
       wire = nil
-      heldInput.removeAll(keepingCapacityUpTo: 0)
+      unread.removeAll(keepingCapacityUpTo: 0)
     }
     upgradeParser = nil
     addresses = nil
     pendingClose = nil
-    heldFailure = nil
+    pendingFailure = nil
     originals = nil
-    holdsExpiring = false
+    hasExpiring = false
     owedPong = nil
     output.removeAll(keepingCapacityUpTo: 0)
     control.removeAll(keepingCapacityUpTo: 0)

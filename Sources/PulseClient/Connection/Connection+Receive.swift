@@ -14,14 +14,14 @@ extension Connection {
 
   /// Reads what is there.
   func readInput() {
-    if heldFailure != nil {
+    if pendingFailure != nil {
       // No answer can leave any more.
-      if brokenWrite != nil { failHeld() }
+      if brokenWrite != nil { failPending() }
       return
     }
-    if heldInput.count > 0 && !readingPaused { receiveHeldInput() }
+    if unread.count > 0 && !readingPaused { receiveUnread() }
     var chunks = 0
-    while let stream, !readingPaused, heldFailure == nil {
+    while let stream, !readingPaused, pendingFailure == nil {
       var wasFull = false
       switch stream.read(into: host.readBuffer) {
       case .bytes(let count):
@@ -90,7 +90,7 @@ extension Connection {
   /// Frames of one chunk; what there is no room for is held back.
   func receiveFrames(_ chunk: UnsafeMutableRawBufferPointer, receivedAt: Int64) {
     let used = takeFrames(chunk, receivedAt: receivedAt)
-    if readingPaused && used < chunk.count { heldInput.append(UnsafeRawBufferPointer(rebasing: chunk[used...])) }
+    if readingPaused && used < chunk.count { unread.append(UnsafeRawBufferPointer(rebasing: chunk[used...])) }
   }
 
   /// Returns how far it came.
@@ -140,7 +140,7 @@ extension Connection {
           if client.handles { client.passOver(on: self) }
           if (inbox.bytes < limit && !client.pausesForPrimary) || client.successor === self { continue }
         } else if client.successor === self {
-          client.hold(message, receivedAt: receivedAt, from: self)
+          client.park(message, receivedAt: receivedAt, from: self)
           if phase == .ended { return offset }
           if readingPaused {
             client.statistics.readingPauses &+= 1
@@ -197,27 +197,27 @@ extension Connection {
   }
 
   /// The rest of a chunk, which was kept until the consumer has made room.
-  func receiveHeldInput() {
+  func receiveUnread() {
     // Moved out first: the connection may end within it.
     var input = ByteQueue()
-    swap(&input, &heldInput)
+    swap(&input, &unread)
     let used = takeFrames(UnsafeMutableRawBufferPointer(mutating: input.readable), receivedAt: Clock.realtime())
     input.consume(used)
-    if readingPaused { swap(&input, &heldInput) }
+    if readingPaused { swap(&input, &unread) }
   }
 
   /// Frames that come in one chunk are judged together, yet the messages before a bad one are good: their answers go
   /// before the close frame. The consumer shows that it is done with them by asking for more.
   private func holdFailure(_ problem: WireFailure) {
-    heldFailure = problem
+    pendingFailure = problem
     closeTimer = host.loop.schedule(
       self, tag: Timer.failure, deadline: Clock.monotonic() &+ client.answerGrace)
     if control.count > 0 { flush() }
   }
 
-  func failHeld() {
-    guard phase != .ended, let problem = heldFailure else { return }
-    heldFailure = nil
+  func failPending() {
+    guard phase != .ended, let problem = pendingFailure else { return }
+    pendingFailure = nil
     wireFailed(problem)
   }
 

@@ -52,9 +52,9 @@ extension Connection {
     let isFragmented = payload.count > Connection.fragmentedFrom
     if isFragmented {
       isCompressed = encodeLarge(kind, payload, expiresAt)
-    } else if expiresAt != .max || holdsExpiring {
+    } else if expiresAt != .max || hasExpiring {
       // Not compressed: it may be taken back, and what the peer's decompressor has not seen later frames can't refer to.
-      holdsExpiring = true
+      hasExpiring = true
       _ = wire.encodeFragment(kind, isFinal: true, payload, maskKey: client.random.next32(), into: &output)
     } else {
       _ = wire.encode(kind, payload, maskKey: client.random.next32(), into: &output)
@@ -71,11 +71,11 @@ extension Connection {
   /// In fragments, so that pings and pongs need not wait for its end. True if it is compressed.
   @inline(never)
   private func encodeLarge(_ kind: MessageKind, _ payload: UnsafeRawBufferPointer, _ expiresAt: Int64) -> Bool {
-    if expiresAt != .max { holdsExpiring = true }
+    if expiresAt != .max { hasExpiring = true }
     // A ping must not stand behind megabytes.
     if let stream { psys_tcp_limit_unsent(stream.descriptor) }
     let isCompressed = wire?.encodeFragments(
-      kind, payload, compresses: !holdsExpiring, into: &output, maskKey: { self.client.random.next32() })
+      kind, payload, compresses: !hasExpiring, into: &output, maskKey: { self.client.random.next32() })
     if isCompressed == true { keepOriginal(kind, payload) }
     return isCompressed == true
   }
@@ -97,8 +97,8 @@ extension Connection {
       if bytes.count > Connection.fragmentedFrom {
         entry.isFragmented = true
         _ = wire.encodeFragments(
-          .text, bytes, compresses: !holdsExpiring, into: &output, maskKey: { self.client.random.next32() })
-      } else if holdsExpiring {
+          .text, bytes, compresses: !hasExpiring, into: &output, maskKey: { self.client.random.next32() })
+      } else if hasExpiring {
         _ = wire.encodeFragment(.text, isFinal: true, bytes, maskKey: client.random.next32(), into: &output)
       } else {
         _ = wire.encode(.text, bytes, maskKey: client.random.next32(), into: &output)
@@ -158,10 +158,10 @@ extension Connection {
       }
       if output.count > 0 {
         // The loop may be late, whoever drives it.
-        if holdsExpiring && hasExpired(below: .max) {
+        if hasExpiring && hasExpired(below: .max) {
           takeBackExpiring()
           if output.count == 0 {
-            holdsExpiring = false
+            hasExpiring = false
             continue
           }
         }
@@ -174,14 +174,14 @@ extension Connection {
         if output.count < before { wroteOutput(before - output.count) }
         outputIsCut = before - output.count != part
         if output.count > 0, let journal = client.journal { ledger.takeBackBegun(journal, beyond: committedBytes) }
-        if output.count == 0 { holdsExpiring = false }
+        if output.count == 0 { hasExpiring = false }
         if goesOn { continue }
-        if holdsExpiring { takeBackExpiring() }
+        if hasExpiring { takeBackExpiring() }
         return
       }
       // Framing what waits may find a reason to end the connection.
       if client.refill(self) { continue }
-      guard self.stream != nil, let close = pendingClose, !client.holdsBackMessages(for: self) else { return }
+      guard self.stream != nil, let close = pendingClose, !client.keepsMessagesBack(for: self) else { return }
       pendingClose = nil
       let before = output.count
       close.reason.withUnsafeBytes { reason in
@@ -214,7 +214,7 @@ extension Connection {
   private var committedBytes: Int { stream?.committedBytes ?? 0 }
 
   /// The stream is committed to a message whose time is over.
-  var holdsExpired: Bool { holdsExpiring && hasExpired(below: committedBytes) }
+  var isCommittedToExpired: Bool { hasExpiring && hasExpired(below: committedBytes) }
 
   /// A message in `output` of which nothing is written has expired; it begins below so many bytes.
   private func hasExpired(below limit: Int) -> Bool {

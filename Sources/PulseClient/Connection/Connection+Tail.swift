@@ -35,7 +35,7 @@ extension Connection {
       switch stream.read(into: host.readBuffer) {
       case .bytes(let count):
         client.statistics.bytesReceived &+= UInt64(count)
-        heldInput.append(UnsafeRawBufferPointer(rebasing: host.readBuffer[0..<count]))
+        unread.append(UnsafeRawBufferPointer(rebasing: host.readBuffer[0..<count]))
         continue
       case .wouldBlock:
         guard let brokenWrite else { return }
@@ -50,7 +50,7 @@ extension Connection {
 
   private func leaveAsTail(_ failure: Failure) {
     var failure = failure
-    if let close = wire?.closeFrame(in: heldInput.readable) { failure = closedByPeer(close.code, close.reason) }
+    if let close = wire?.closeFrame(in: unread.readable) { failure = closedByPeer(close.code, close.reason) }
     client.beginTail(self)
     end(failure)
   }
@@ -58,7 +58,7 @@ extension Connection {
   /// More of it goes to the queue, as far as there is room.
   func receiveTail() {
     readingPaused = false
-    receiveHeldInput()
+    receiveUnread()
     if readingPaused { return }
     if let problem = wire?.failure {
       client.log(.error) { "\(self.url.redacted): what came before the end can't be read any further: \(problem.text)" }
@@ -74,7 +74,7 @@ extension Connection {
 extension Client {
   /// The end of a connection can be put aside until the consumer has room.
   func takesTail(of ending: Connection) -> Bool {
-    ending === connection && ending.heldFailure == nil && tail == nil && front == nil && !handles && !inspects
+    ending === connection && ending.pendingFailure == nil && tail == nil && front == nil && !handles && !inspects
       && twin == nil && options.receiveQueuePolicy == .pause && !closeStarted
   }
 

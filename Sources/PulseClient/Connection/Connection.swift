@@ -85,9 +85,9 @@ final class Connection: EventHandler, @unchecked Sendable {
   /// It has gone far enough: what follows is counted.
   var discardsRest = false
   /// Input that came behind the message that filled the queue.
-  var heldInput = ByteQueue()
+  var unread = ByteQueue()
   /// A bad frame behind messages that the consumer can still answer; nothing is read any more.
-  var heldFailure: WireFailure?
+  var pendingFailure: WireFailure?
 
   // Sending
   /// Frames of data, on their way.
@@ -98,7 +98,7 @@ final class Connection: EventHandler, @unchecked Sendable {
   /// The originals of compressed messages in `output`, in order: what is not written is kept for the next connection.
   var originals: MessageQueue?
   /// There are frames in `output` of messages that may expire.
-  var holdsExpiring = false
+  var hasExpiring = false
   /// Ping, pong and close frames: they go before `output` at the next frame boundary.
   var control = ByteQueue()
   var writeIsBlocked = false
@@ -149,7 +149,7 @@ final class Connection: EventHandler, @unchecked Sendable {
   var host: LoopHost { client.host }
 
   /// Something has arrived that waits for the consumer, or for the loop's next turn.
-  var hasUnread: Bool { readingPaused || heldInput.count > 0 || readsAgain }
+  var hasUnread: Bool { readingPaused || unread.count > 0 || readsAgain }
 
   // MARK: Entries of the loop
 
@@ -165,7 +165,7 @@ final class Connection: EventHandler, @unchecked Sendable {
     case .upgrading, .open, .closing:
       // Each change is told once, so that both directions look; over TLS either may wait for the other's event.
       if writeIsBlocked {
-        if holdsExpired { return leaveLate() }
+        if isCommittedToExpired { return leaveLate() }
         flush()
       }
       if (!ready.isDisjoint(with: [.readable, .hangup]) || overTLS) && !readsAgain {
@@ -192,7 +192,7 @@ final class Connection: EventHandler, @unchecked Sendable {
       closeDeadlinePassed()
     case .failure:
       closeTimer = nil
-      failHeld()
+      failPending()
     case .heartbeat:
       heartbeatTimer = nil
       heartbeatIsDue()

@@ -16,21 +16,21 @@ enum HostGate {
     let shared = local.locked()
     let (ticket, answer) = shared.gate.request(
       host: key(client.url), limits: limits(client), now: Clock.monotonic(), token: client)
-    tell(shared)
+    unlockAndWake(shared)
     return (ticket, answer)
   }
 
   static func poll(_ ticket: ConnectGate.Ticket) -> ConnectGate.Answer {
     let shared = local.locked()
     let answer = shared.gate.poll(ticket, now: Clock.monotonic())
-    tell(shared)
+    unlockAndWake(shared)
     return answer
   }
 
   static func leave(_ ticket: ConnectGate.Ticket) {
     let shared = local.locked()
     shared.gate.leave(ticket, now: Clock.monotonic())
-    tell(shared)
+    unlockAndWake(shared)
   }
 
   /// A slot for an attempt that is in no hurry: now, or not at all.
@@ -39,12 +39,12 @@ enum HostGate {
     let (ticket, answer) = shared.gate.request(
       host: key(url), limits: limits(client), now: Clock.monotonic(), token: client)
     if answer != .go { shared.gate.leave(ticket, now: Clock.monotonic()) }
-    tell(shared)
+    unlockAndWake(shared)
     return answer == .go ? ticket : nil
   }
 
   /// Gives the lock back and wakes those whose turn it may be.
-  private static func tell(_ shared: Shared) {
+  private static func unlockAndWake(_ shared: Shared) {
     var turn: [Client] = []
     while let (_, token) = shared.gate.popWakeup() {
       let client = unsafeDowncast(token, to: Client.self)

@@ -37,7 +37,7 @@ extension Journal {
         } else if record.state != JournalFormat.State.done {
           // Begun; or the state is damaged, which is no better.
           found.inDoubt.add(record.id, record.id)
-          holdsInDoubt = true
+          hasInDoubt = true
           index.append(id: record.id, position: position, isInDoubt: true)
         }
       }
@@ -65,7 +65,7 @@ extension Journal {
   /// What the process before did not tell.
   private func take(_ rows: [JournalNews.Row], _ found: inout Recovery) {
     found.unlisted = news.unlisted
-    if !rows.isEmpty || found.unlisted > 0 { holdsInDoubt = true }
+    if !rows.isEmpty || found.unlisted > 0 { hasInDoubt = true }
     for row in rows {
       switch row.kind {
       case .failed:

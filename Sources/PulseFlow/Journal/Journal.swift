@@ -79,7 +79,7 @@ package final class Journal {
   var lastWord: JournalWord
   var news: JournalNews
   /// Messages in doubt, and the news of an earlier process, stay in the file until the application has heard of them.
-  var holdsInDoubt = false
+  var hasInDoubt = false
   private var hasAppended = false
   /// The application will be told which messages were discarded, and `newsIsTaken` says when it was.
   package var keepsNews = false
@@ -120,7 +120,7 @@ package final class Journal {
 
   /// Whether `append` will take a message with a payload of so many bytes.
   package func hasRoom(for length: Int) -> Bool {
-    if holdsInDoubt && !keepsInDoubt { settleInDoubt() }
+    if hasInDoubt && !keepsInDoubt { settleInDoubt() }
     return isFree(length) || makeRoom(for: length)
   }
 
@@ -244,11 +244,11 @@ package final class Journal {
   func moveHead() { head = index.dropDone() ?? tail }
 
   /// Something of an earlier process is kept only to be told.
-  package var hasNews: Bool { holdsInDoubt }
+  package var hasNews: Bool { hasInDoubt }
 
   /// The application goes on: what it was told when it began was told.
   private func settleInDoubt() {
-    holdsInDoubt = false
+    hasInDoubt = false
     news.forgetInherited()
     settle { $0.isInDoubt }
   }
@@ -256,7 +256,7 @@ package final class Journal {
   /// The application has heard of the messages that were in doubt when it began.
   package func doubtsAreTold() {
     keepsInDoubt = false
-    if holdsInDoubt && hasAppended { settleInDoubt() }
+    if hasInDoubt && hasAppended { settleInDoubt() }
   }
 
   /// What is kept only to be told gives way to what is to be sent, the oldest first, and no more of it than has to; its id

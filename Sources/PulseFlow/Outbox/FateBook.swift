@@ -36,7 +36,7 @@ package struct FateBook {
     case .failed: failed &+= 1
     case .sent: break
     }
-    if !flags.isDisjoint(with: [.report, .journaled]) { tell(id, flags, cause) }
+    if !flags.isDisjoint(with: [.report, .journaled]) { settle(id, flags, cause) }
     if recent.isEmpty { makeRecent() }
     hasNews = true
     let place = Int(cause.rawValue)
@@ -45,7 +45,7 @@ package struct FateBook {
     recent[place].count &+= 1
   }
 
-  private mutating func tell(_ id: UInt64, _ flags: OutboxFlags, _ cause: DiscardCause) {
+  private mutating func settle(_ id: UInt64, _ flags: OutboxFlags, _ cause: DiscardCause) {
     if flags.contains(.journaled) {
       journal?.discarded(id, cause.fate, cause: cause.rawValue)
     }

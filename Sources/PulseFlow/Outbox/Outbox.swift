@@ -55,7 +55,7 @@ package final class Outbox {
   private var spare: OutboxSegment.Pointer?
   private var spareCount = 0
   /// The memory of all segments with messages.
-  private(set) var heldBytes = 0
+  private(set) var ownedBytes = 0
   /// No message expires before this.
   private var earliest = Int64.max
   /// When the next search for expired messages may be.
@@ -155,7 +155,7 @@ package final class Outbox {
       while wanted < bytes && wanted < Outbox.largestSegment { wanted &*= 2 }
       segment = OutboxSegment.make(room: wanted < room ? room : wanted)
     }
-    heldBytes &+= segment.pointee.size
+    ownedBytes &+= segment.pointee.size
     if let tail { tail.pointee.next = segment } else { head = segment }
     tail = segment
     return segment
@@ -311,7 +311,7 @@ package final class Outbox {
       }
     }
     if count == 0 { becameEmpty() }
-    if heldBytes &- Outbox.slack > bytes &* 4 { moveTogether() }
+    if ownedBytes &- Outbox.slack > bytes &* 4 { moveTogether() }
     return seen
   }
 
@@ -373,7 +373,7 @@ package final class Outbox {
   }
 
   private func release(_ segment: OutboxSegment.Pointer) {
-    heldBytes &-= segment.pointee.size
+    ownedBytes &-= segment.pointee.size
     guard spareCount < Outbox.spareLimit, segment.pointee.capacity <= Outbox.largestSegment else {
       OutboxSegment.free(segment)
       return

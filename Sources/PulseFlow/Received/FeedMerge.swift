@@ -28,7 +28,7 @@ package final class FeedMerge {
     /// It has been delivered, or waits; or it is for the other side to bring.
     case duplicate
     /// It was copied, and `release` gives it later.
-    case held
+    case parked
   }
 
   /// A feed may begin its numbers anew, and must not be taken for copies ever after: a side that goes back so many
@@ -58,7 +58,7 @@ package final class FeedMerge {
   private let wait: Int64
   package let limit: Int
   var keys: [Key] = []
-  var store = HeldMessages()
+  var store = ParkedMessages()
   /// Keys whose first waiting message may go; a stack.
   private var ripe: [Int] = []
   private var isReady = (false, false)
@@ -75,8 +75,8 @@ package final class FeedMerge {
     self.limit = limit
   }
 
-  package var heldCount: Int { store.count }
-  package var heldBytes: Int { store.bytes }
+  package var parkedCount: Int { store.count }
+  package var parkedBytes: Int { store.bytes }
   /// When a message has waited long enough; nil if none waits for that.
   package var nextDeadline: Int64? {
     store.oldest < 0 ? nil : store.nodes[Int(store.oldest)].deadline
@@ -98,9 +98,9 @@ package final class FeedMerge {
     // What waits for this side has nothing to wait for.
     var node = store.oldest
     while node >= 0 {
-      let held = store.nodes[Int(node)]
-      if held.side != UInt8(side) { ripen(held.number.key, through: held.number.first) }
-      node = held.later
+      let parked = store.nodes[Int(node)]
+      if parked.side != UInt8(side) { ripen(parked.number.key, through: parked.number.first) }
+      node = parked.later
     }
   }
 
@@ -140,26 +140,26 @@ package final class FeedMerge {
     // Behind those that wait, or among them.
     let isNew = insert(side, number, saturatingSum(now, wait), kind, flags, payload, receivedAt)
     if through > last { ripen(key, through: through) }
-    return isNew ? .held : copy()
+    return isNew ? .parked : copy()
   }
 
   /// The next message that need not wait any more; it lives until the next call.
-  package func release(_ now: Int64) -> HeldMessage? {
+  package func release(_ now: Int64) -> ParkedMessage? {
     store.takeBack()
     while true {
       while let key = ripe.last {
         let node = keys[key].head
         if node >= 0 {
-          let held = store.nodes[Int(node)]
+          let parked = store.nodes[Int(node)]
           let last = keys[key].last
-          if held.number.last <= last && keys[key].through != .max {
+          if parked.number.last <= last && keys[key].through != .max {
             unlink(Int(node))
             _ = copy()
             continue
           }
-          if held.number.first <= keys[key].through || held.number.isNext(last, rule) {
+          if parked.number.first <= keys[key].through || parked.number.isNext(last, rule) {
             unlink(Int(node))
-            return lend(held, now)
+            return lend(parked, now)
           }
         }
         keys[key].isRipe = false
@@ -205,15 +205,15 @@ package final class FeedMerge {
     if side == 0 { firsts.0 &+= 1 } else { firsts.1 &+= 1 }
   }
 
-  private func lend(_ held: HeldMessages.Node, _ now: Int64) -> HeldMessage {
-    let key = held.number.key
+  private func lend(_ parked: ParkedMessages.Node, _ now: Int64) -> ParkedMessage {
+    let key = parked.number.key
     // After a new beginning what was before it must not count.
-    if held.number.last > keys[key].last && keys[key].through != .max {
-      keys[key].last = held.number.last
+    if parked.number.last > keys[key].last && keys[key].through != .max {
+      keys[key].last = parked.number.last
       keys[key].deliveredAt = now
     }
-    count(first: Int(held.side))
-    return store.lend(held)
+    count(first: Int(parked.side))
+    return store.lend(parked)
   }
 
   private func ripen(_ key: Int, through: Int64) {
@@ -282,10 +282,10 @@ package final class FeedMerge {
   }
 
   private func unlink(_ node: Int) {
-    let held = store.nodes[node]
-    let key = held.number.key
-    if held.before >= 0 { store.nodes[Int(held.before)].after = held.after } else { keys[key].head = held.after }
-    if held.after >= 0 { store.nodes[Int(held.after)].before = held.before } else { keys[key].tail = held.before }
+    let parked = store.nodes[node]
+    let key = parked.number.key
+    if parked.before >= 0 { store.nodes[Int(parked.before)].after = parked.after } else { keys[key].head = parked.after }
+    if parked.after >= 0 { store.nodes[Int(parked.after)].before = parked.before } else { keys[key].tail = parked.before }
     store.remove(node)
   }
 }

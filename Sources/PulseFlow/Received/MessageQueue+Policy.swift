@@ -39,7 +39,7 @@ extension MessageQueue {
 
   /// Whether there is something to do for `dropOldest` or `conflate`.
   @inline(__always)
-  package func isFull(_ limit: Int) -> Bool { bytes >= limit || heldBytes > memoryLimit }
+  package func isFull(_ limit: Int) -> Bool { bytes >= limit || ownedBytes > memoryLimit }
 
   /// As `append`, with the number of the message's key (see `KeyTable`); -1 for none.
   @inline(__always)
@@ -132,9 +132,9 @@ extension MessageQueue {
   // MARK: Dropping
 
   private func shrink(toFit limit: Int) {
-    if heldBytes > memoryLimit { dropSpare() }
-    while bytes > limit || heldBytes > memoryLimit {
-      if heldBytes > memoryLimit && holeBytes > limit / 4 {
+    if ownedBytes > memoryLimit { dropSpare() }
+    while bytes > limit || ownedBytes > memoryLimit {
+      if ownedBytes > memoryLimit && holeBytes > limit / 4 {
         closeHoles()
         continue
       }

@@ -57,7 +57,7 @@ package final class MessageQueue {
   // MARK: What only a queue with a policy uses (MessageQueue+Policy.swift)
 
   /// The memory of the segments in the list and of the spare ones.
-  package private(set) var heldBytes = 0
+  package private(set) var ownedBytes = 0
   /// What the policy lets the queue hold; spare segments beyond it go.
   var memoryLimit = Int.max
   var segmentLimit = MessageQueue.largestSegment
@@ -178,7 +178,7 @@ package final class MessageQueue {
       reused.next = nil
     } else {
       segment = MessageSegment(capacity: wanted)
-      heldBytes &+= segment.footprint
+      ownedBytes &+= segment.footprint
     }
     if let tail { tail._withUnsafeGuaranteedRef { $0.next = segment } } else { head = segment }
     tail = Unmanaged.passUnretained(segment)
@@ -233,13 +233,13 @@ package final class MessageQueue {
       bytesLeft = 0
       recordsLeft = 0
     }
-    heldBytes &-= first.footprint
+    ownedBytes &-= first.footprint
     recycle(consume first)
   }
 
   /// A segment that was in the list is not any more.
   func leave(_ segment: consuming MessageSegment) {
-    heldBytes &-= segment.footprint
+    ownedBytes &-= segment.footprint
     recycle(consume segment)
   }
 
@@ -254,13 +254,13 @@ package final class MessageQueue {
 
   func recycle(_ segment: consuming MessageSegment) {
     guard spareCount < spareLimit, segment.capacity <= segmentLimit,
-      heldBytes &+ segment.footprint <= memoryLimit
+      ownedBytes &+ segment.footprint <= memoryLimit
     else { return }
     var candidate = consume segment
     guard isKnownUniquelyReferenced(&candidate) else { return }
     afterLastRelease()
     candidate.reset()
-    heldBytes &+= candidate.footprint
+    ownedBytes &+= candidate.footprint
     candidate.next = spare
     spare = candidate
     spareCount &+= 1
@@ -290,10 +290,10 @@ package final class MessageQueue {
     guard count == 0, var only = head, only.next == nil else { return }
     head = nil
     tail = nil
-    heldBytes &-= only.footprint
+    ownedBytes &-= only.footprint
     if only.capacity <= MessageQueue.smallestSegment, isKnownUniquelyReferenced(&only) {
       only.reset()
-      heldBytes &+= only.footprint
+      ownedBytes &+= only.footprint
       spare = only
       spareCount = 1
     }
@@ -302,7 +302,7 @@ package final class MessageQueue {
 
   func dropSpare() {
     while let first = spare {
-      heldBytes &-= first.footprint
+      ownedBytes &-= first.footprint
       spare = first.next
       first.next = nil
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A message that has waited.
-package struct HeldMessage {
+package struct ParkedMessage {
   package let side: Int
   package let number: FeedNumber
   package let kind: UInt32
@@ -11,7 +11,7 @@ package struct HeldMessage {
 }
 
 /// Copies of messages that wait, in order of arrival.
-struct HeldMessages: ~Copyable {
+struct ParkedMessages: ~Copyable {
   /// What a message costs besides its payload.
   static let overhead = 128
 
@@ -69,7 +69,7 @@ struct HeldMessages: ~Copyable {
     if newest >= 0 { nodes[Int(newest)].later = index } else { oldest = index }
     newest = index
     count &+= 1
-    bytes &+= payload.count &+ HeldMessages.overhead
+    bytes &+= payload.count &+ ParkedMessages.overhead
     return index
   }
 
@@ -81,13 +81,13 @@ struct HeldMessages: ~Copyable {
     nodes[index].later = free
     free = Int32(truncatingIfNeeded: index)
     count &-= 1
-    bytes &-= node.payload.count &+ HeldMessages.overhead
+    bytes &-= node.payload.count &+ ParkedMessages.overhead
     takeBack()
     lent = node.payload
   }
 
-  func lend(_ node: Node) -> HeldMessage {
-    HeldMessage(
+  func lend(_ node: Node) -> ParkedMessage {
+    ParkedMessage(
       side: Int(node.side), number: node.number, kind: node.kind, flags: node.flags, receivedAt: node.receivedAt,
       payload: UnsafeRawBufferPointer(node.payload))
   }
