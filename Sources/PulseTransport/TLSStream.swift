@@ -42,8 +42,10 @@ package final class TLSStream: ByteStream, @unchecked Sendable {  // guarded by 
   /// A session that came before the handshake had passed every check.
   private var earlySession: OpaquePointer?
 
-  /// For sentences; nil when the stream is closed.
+  /// For the extensions; nil when the stream is closed.
   var handle: OpaquePointer? { ssl }
+  /// Bytes flow in both directions.
+  var isOpen: Bool { if case .open = state { true } else { false } }
 
   // What the BIO saw in the call that is under way.
   private var lowerIsEmpty = false
@@ -248,31 +250,6 @@ extension TLSStream {
     } else if isResumed, let session = SSL_get_session(ssl), psys_tls_session_is_13(session) == 0 {
       sessions.put(target.sessionKey, session)
     }
-  }
-}
-
-// MARK: - What was negotiated
-
-extension TLSStream {
-  /// "TLSv1.3"; empty before the handshake.
-  package var version: String {
-    guard let ssl, case .open = state, let name = SSL_get_version(ssl) else { return "" }
-    return String(cText: name)
-  }
-
-  /// What ALPN chose; empty if nothing.
-  package var applicationProtocol: String {
-    guard let ssl else { return "" }
-    var name: UnsafePointer<UInt8>?
-    var length: UInt32 = 0
-    SSL_get0_alpn_selected(ssl, &name, &length)
-    return String(bytes: UnsafeBufferPointer(start: name, count: Int(length)))
-  }
-
-  /// The name that the client asked for (SNI); empty if none.
-  package var requestedServerName: String {
-    guard let ssl, let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else { return "" }
-    return String(cText: name)
   }
 }
 
