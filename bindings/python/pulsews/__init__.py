@@ -9,13 +9,15 @@
             print(message)
 
 The same with ``async with`` and ``await`` is in :mod:`pulsews.aio`. :class:`pulsews.WebSocketManager` is an asyncio
-connection with callbacks, :class:`pulsews.BlockingManager` one for programs without asyncio. The library keeps the connection alive, answers pings and comes back when it is lost,
-whatever the interpreter is busy with; what happens is told by ``events()`` and by the logger "pulsews".
+connection with callbacks, :class:`pulsews.BlockingManager` one for programs without asyncio. The library keeps the
+connection alive, answers pings and comes back when it is lost, whatever the interpreter is busy with; what happens is
+told by ``events()`` and by the logger "pulsews".
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any, List
 
+from . import _native
 from ._contract import VERSION
 from ._errors import (
     CallTimeout,
@@ -37,8 +39,8 @@ from ._errors import (
 from ._items import Data, Event, Message
 from ._log import disable_logging, enable_logging
 from ._options import Option, Options, Preset, option_table, presets
-from ._tables import Statistic, Transition, prometheus, statistic_table, transition_table
 from ._status import ManagerStatus, Status
+from ._tables import Statistic, Transition, prometheus, statistic_table, transition_table
 from ._values import Sendable
 from .blocking import BlockingManager
 from .client import Client, connect
@@ -94,8 +96,6 @@ __all__ = [
 
 def library_version() -> str:
     """The version of the native library that was loaded, for example ``"0.1.0"``."""
-    from . import _native
-
     return str(_native.lib.pulsews_version().decode())
 
 
@@ -104,9 +104,7 @@ def __getattr__(name: str) -> Any:
     if name == "aio":
         return importlib.import_module(".aio", __name__)
     if name == "WebSocketManager":
-        from .manager import WebSocketManager
-
-        return WebSocketManager
+        return importlib.import_module(".manager", __name__).WebSocketManager
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Type
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Type
 
 from . import _contract
 
@@ -50,6 +50,20 @@ class Headers(Mapping[str, str]):
         return f"Headers({self.raw!r})"
 
 
+def _not_loaded(code: int) -> bool:
+    return False
+
+
+# What the library says of a status code; it comes to this module, which imports nothing of the package.
+_can_retry: Callable[[int], bool] = _not_loaded
+
+
+def ask_for_retries(can_retry: Callable[[int], bool]) -> None:
+    """Has the library asked from now on, which code of an error a retry can mend."""
+    global _can_retry
+    _can_retry = can_retry
+
+
 class PulseError(Exception):
     """Anything that goes wrong in this package. Its text is one sentence that says what and why."""
 
@@ -71,11 +85,7 @@ class PulseError(Exception):
     @property
     def retryable(self) -> bool:
         """Whether trying the same again can help: true for a reset, false for a wrong certificate or status 403."""
-        if self._retryable is not None:
-            return self._retryable
-        from . import _native
-
-        return bool(_native.lib.pulsews_error_retryable(self.error_code))
+        return _can_retry(self.error_code) if self._retryable is None else self._retryable
 
 
 class LibraryError(PulseError, ImportError):  # type: ignore[misc]  # both have a name

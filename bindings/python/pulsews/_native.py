@@ -19,7 +19,7 @@ from typing import Any, List, Sequence, Tuple
 
 from . import _contract
 from ._contract import MAJOR, MINOR, SONAME
-from ._errors import LibraryError
+from ._errors import LibraryError, ask_for_retries
 
 FOREVER = -1
 ERROR_SIZE = 512
@@ -178,5 +178,6 @@ def _check_version(library: ctypes.CDLL, path: str) -> None:
 
 
 lib, quick = _load()
+ask_for_retries(lambda code: bool(lib.pulsews_error_retryable(code)))
 send = lib["pulsews_send"]
 recv_batch = lib["pulsews_recv_batch"]

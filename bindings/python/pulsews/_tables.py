@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple
 
 from . import _contract, _native
 from ._contract import STATES
+from ._errors import class_of
 
 _lib = _native.lib
 
@@ -82,8 +83,6 @@ def prometheus() -> str:
         buffer = ctypes.create_string_buffer(size)
         length = int(_lib.pulsews_prometheus(None, buffer, size))
         if length < 0:
-            from ._errors import class_of
-
             raise class_of(length)(
                 _lib.pulsews_error_text(length).decode(), length, _lib.pulsews_error_name(length).decode()
             )

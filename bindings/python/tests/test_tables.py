@@ -151,7 +151,13 @@ def test_version():
 @pytest.mark.parametrize("environment", ["/nowhere/libpulsews.so", __file__])
 def test_a_library_that_does_not_load_is_one_sentence(python, monkeypatch, environment):
     monkeypatch.setenv("PULSEWS_LIBRARY", environment)
-    process = python("import pulsews")
+    process = python("""
+try:
+    import pulsews
+except ImportError as problem:
+    assert not problem.retryable
+    raise
+""")
     error = process.communicate(timeout=30)[1]
     assert process.returncode == 1
     assert "LibraryError: libpulsews was not found" in error and environment in error and "PULSEWS_LIBRARY" in error
