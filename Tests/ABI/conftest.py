@@ -21,7 +21,8 @@ def build_tests():
     """The program of the C tests, built before pytest asks which tests it has."""
     PROGRAM.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}", f"-I{HERE}",
-                    *sorted(str(source) for source in HERE.glob("*.c") if source.name != "fuzz_abi.c"), f"-L{FOLDER}", "-lpulsews", "-pthread", "-o", PROGRAM], check=True)
+                    *sorted(str(source) for source in HERE.glob("*.c") if source.name != "fuzz_abi.c"),
+                    f"-L{FOLDER}", "-lpulsews", "-pthread", "-o", PROGRAM], check=True)
     return PROGRAM
 
 

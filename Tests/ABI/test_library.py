@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
 from conftest import FOLDER, LIBRARY, ROOT, run
 
 NEEDED = re.compile(r"^(libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libssl\.so\.\d+|libcrypto\.so\.\d+|libz\.so\.1|ld-linux.*)$")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
 from conftest import FOLDER, ROOT, run
 
 # From the moment on that it is told to, the process gets no memory, or none in large pieces.

@@ -75,7 +75,8 @@ def websockets_server(options, context):
 
     async def start():
         server = await serve(handle, "127.0.0.1", options.port, ssl=context,
-                             compression="deflate" if options.compression else None, max_size=LARGEST, ping_interval=options.ping, ping_timeout=options.ping, process_request=gate,
+                             compression="deflate" if options.compression else None, max_size=LARGEST,
+                             ping_interval=options.ping, ping_timeout=options.ping, process_request=gate,
                              subprotocols=["v2.trading", "v1.trading"], backlog=2048,
                              select_subprotocol=lambda c, offered: "v1.trading" if "v1.trading" in offered else None)
         return server.sockets[0].getsockname()[1]

@@ -54,7 +54,7 @@ from feed import Feed, Listener
 from hostile import frame, read_request, receive_frame, reset, upgrade
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" / "simulator"))
-import certificate  # noqa: E402
+import certificate
 
 KINDS = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 START = time.monotonic()
@@ -264,6 +264,7 @@ class Server:
             path = re.match(r"(/\S+): (.*)", script, re.S)
             (self.paths.setdefault(path[1], []) if path else self.scripts).append(path[2] if path else script)
         self.permits, self.ended, self.open = asyncio.Semaphore(0), asyncio.Event(), set()
+        self.commands = set()
         self.rest = b""
 
     def record(self, number, kind, text):
@@ -322,7 +323,9 @@ class Server:
             self.ended.set()
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
-            asyncio.ensure_future(self.command(line))
+            command = asyncio.ensure_future(self.command(line))
+            self.commands.add(command)  # the loop itself holds no task
+            command.add_done_callback(self.commands.discard)
 
 
 def new_certificate():

@@ -12,10 +12,9 @@ import signal
 import subprocess
 import sys
 
+import captures as capture_files
 import pytest
 from conftest import HERE, ROOT
-
-import captures as capture_files
 
 sys.path.insert(0, str(ROOT / "Tests" / "Captures"))
 import invent  # noqa: E402

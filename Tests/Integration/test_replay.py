@@ -8,10 +8,9 @@ import signal
 import subprocess
 import sys
 
+import captures as capture_files
 import pytest
 from conftest import HERE, ROOT
-
-import captures as capture_files
 
 LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).parent
 FILES = ["binance-futures", "binance-spot", "coinbase", "kraken"]

@@ -29,12 +29,11 @@ import tempfile
 import time
 import urllib.parse
 
-from websockets.asyncio.server import serve
-from websockets.exceptions import ConnectionClosed
-
 import captures
 import certificate
 import market
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 STREAM = re.compile(r"^([a-z0-9]{3,20})@(bookTicker|kline_1m)$")
 KLINE_INTERVAL = 0.25  # seconds; an exchange sends a candle about that often while it is open

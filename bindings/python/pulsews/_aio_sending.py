@@ -10,7 +10,15 @@ from . import _contract, _native
 from ._aio_core import AsyncCore
 from ._errors import CallTimeout
 from ._values import (
-    MessageArray, Seconds, Sendable, control_payload, nanoseconds, payload, send_flags, span, time_to_live,
+    MessageArray,
+    Seconds,
+    Sendable,
+    control_payload,
+    nanoseconds,
+    payload,
+    send_flags,
+    span,
+    time_to_live,
 )
 
 _lib = _native.lib

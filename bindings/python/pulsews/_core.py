@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Tuple
 
 from . import _contract, _log, _native
 from ._errors import (
-    ConnectError, ConnectionClosed, HandshakeError, Headers, LoginError, OpenTimeout, PulseError, SubscribeError, class_of,
+    ConnectError,
+    ConnectionClosed,
+    HandshakeError,
+    Headers,
+    LoginError,
+    OpenTimeout,
+    PulseError,
+    SubscribeError,
+    class_of,
 )
 from ._hooks import split_hooks
 from ._inbox import Inbox

@@ -9,8 +9,20 @@ import os
 from datetime import timedelta
 from decimal import Decimal
 from typing import (
-    Any, Awaitable, Callable, Dict, Iterable, Iterator, List, Literal, Mapping, NamedTuple, Optional, Tuple,
-    TypedDict, Union,
+    Any,
+    Awaitable,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Literal,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+    TypedDict,
+    Union,
 )
 
 from . import _contract, _native

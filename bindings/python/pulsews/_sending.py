@@ -12,7 +12,15 @@ from . import _contract, _native
 from ._core import Core
 from ._errors import CallTimeout
 from ._values import (
-    MessageArray, Seconds, Sendable, control_payload, nanoseconds, payload, send_flags, span, time_to_live,
+    MessageArray,
+    Seconds,
+    Sendable,
+    control_payload,
+    nanoseconds,
+    payload,
+    send_flags,
+    span,
+    time_to_live,
 )
 
 _lib = _native.lib

@@ -6,9 +6,9 @@ import base64
 import hashlib
 import inspect
 import os
+import signal
 import socket
 import struct
-import signal
 import subprocess
 import sys
 import threading

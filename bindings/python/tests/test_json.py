@@ -11,9 +11,6 @@ import pytest
 from conftest import eventually, until
 from station import FAST
 
-
-
-
 BAD = [({"price": math.nan}, "nan at ['price']"), ([1, {"a": [math.inf]}], "inf at [1]['a'][0]"), ((-math.inf,), "-inf")]
 
 

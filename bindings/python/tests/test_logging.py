@@ -47,7 +47,8 @@ def test_end_of_trying_is_an_error(dial, station, caplog):
         assert eventually(lambda: lines(caplog, logging.ERROR))
 
 
-@pytest.mark.parametrize("level, seen", [("DEBUG", True), ("debug", True), ("warning", False), (logging.DEBUG, True), ("INFO", True), ("WARNING", False)])
+@pytest.mark.parametrize("level, seen", [
+    ("DEBUG", True), ("debug", True), ("warning", False), (logging.DEBUG, True), ("INFO", True), ("WARNING", False)])
 def test_levels(station, caplog, level, seen):
     pulsews.enable_logging(level)
     with pulsews.connect(station.url(), name="ours", **FAST) as ws:

@@ -148,7 +148,7 @@ def test_no_leak_of_descriptors_and_threads(peer):
         once()
     gc.collect()
     before = used()
-    for number in range(200):
+    for _ in range(200):
         once()
         with pytest.raises(ValueError):
             pulsews.connect("http://bad/")
