@@ -312,6 +312,17 @@ static struct usage settled_usage(struct usage wanted, double seconds) {
     return now;
 }
 
+static void note_faults(void) {
+    char faults[600] = "";
+    int used = 0;
+    for (int i = 0; i < 26 && used < 500; i++) {
+        unsigned long long served = atomic_load(&world->events[i]), passed_on = atomic_load(&world->proxy_events[i]);
+        if (served) used += snprintf(faults + used, 40, " %c%llu", 'a' + i, served);
+        if (passed_on) used += snprintf(faults + used, 40, " p%c%llu", 'a' + i, passed_on);
+    }
+    note("faults by kind:%s", faults);
+}
+
 void run_books(double seconds, int clients) {
     enum { MOST_THREADS = MOST_BOOKED * (STREAMS + 1) };
     uint64_t dice = world->seed;
@@ -385,12 +396,5 @@ void run_books(double seconds, int clients) {
            "nothing is left over: threads %d -> %d, descriptors %d -> %d", before.threads, after.threads,
            before.descriptors, after.descriptors);
     result(after.bytes - before.bytes < (64 + KEPT_SESSIONS) << 10, "memory in use: %ld -> %ld bytes", before.bytes, after.bytes);
-    char faults[600] = "";
-    int used = 0;
-    for (int i = 0; i < 26 && used < 500; i++) {
-        unsigned long long served = atomic_load(&world->events[i]), passed_on = atomic_load(&world->proxy_events[i]);
-        if (served) used += snprintf(faults + used, 40, " %c%llu", 'a' + i, served);
-        if (passed_on) used += snprintf(faults + used, 40, " p%c%llu", 'a' + i, passed_on);
-    }
-    note("faults by kind:%s", faults);
+    note_faults();
 }

@@ -43,6 +43,25 @@ func TestManager(t *testing.T) {
 	if m.State() != Disconnected || m.IsConnected() || m.Wait(ctx) != nil {
 		t.Error("before Connect")
 	}
+	managerSends(t, e, d, m)
+	managerComesBack(t, e, d, m)
+
+	if err := m.Disconnect(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(ctx); err != nil {
+		t.Error(err)
+	}
+	d.until(14, "disconnect disconnected")
+	if first, last := states[0], states[len(states)-1]; first != "connecting" || last != "disconnected" {
+		t.Errorf("%q", states)
+	}
+	managerIsUsedAgain(t, d, m)
+}
+
+func managerSends(t *testing.T, e *exchange, d *diary, m *Manager) {
+	t.Helper()
+	ctx := within(t, soon)
 	if err := m.Send(ctx, map[string]any{"type": "early"}); err != nil { // it waits
 		t.Fatal(err)
 	}
@@ -77,7 +96,11 @@ func TestManager(t *testing.T) {
 	if !m.IsConnected() || m.State() != Connected {
 		t.Error("state")
 	}
+}
 
+func managerComesBack(t *testing.T, e *exchange, d *diary, m *Manager) {
+	t.Helper()
+	ctx := within(t, soon)
 	e.kill()
 	e.start()
 	d.until(8, "disconnect reconnecting", "connect", "message re subscribe a")
@@ -93,17 +116,11 @@ func TestManager(t *testing.T) {
 		t.Errorf("%+v, %v", status, err)
 	}
 	balanced(t, m.Conn())
+}
 
-	if err := m.Disconnect(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Wait(ctx); err != nil {
-		t.Error(err)
-	}
-	d.until(14, "disconnect disconnected")
-	if first, last := states[0], states[len(states)-1]; first != "connecting" || last != "disconnected" {
-		t.Errorf("%q", states)
-	}
+func managerIsUsedAgain(t *testing.T, d *diary, m *Manager) {
+	t.Helper()
+	ctx := within(t, soon)
 	if err := m.Send(ctx, "x"); !errors.Is(err, ErrClosed) {
 		t.Errorf("%v", err)
 	}

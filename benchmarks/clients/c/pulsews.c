@@ -90,6 +90,88 @@ static void receive_one(pulsews_client *client) {
     if (pulsews_recv(client, &message, PULSEWS_SECONDS(20)) != PULSEWS_OK) bench_fail("nothing received");
 }
 
+static void idle(long n) {
+    pulsews_client **all = calloc((size_t)n, sizeof *all);
+    bench_allow_files();
+    long first = 0;
+    for (long i = 0; i < n; i++) {
+        all[i] = open_client();
+        if (i == 0) first = bench_resident_kib();
+    }
+    bench_print_idle(task, first, bench_resident_kib());
+}
+
+static void connect_again(int64_t *times, long n) {
+    bench_clock start = bench_start();
+    for (long i = 0; i < n; i++) {
+        int64_t before = bench_now();
+        pulsews_client *client = open_client();
+        times[i] = bench_now() - before;
+        pulsews_client_free(client);
+    }
+    bench_print_times(task, start, times, n, "");
+}
+
+static void echo(pulsews_client *client, const char *text, int64_t *times, long n) {
+    bench_clock start = bench_start();
+    for (long i = -WARM_UP; i < n; i++) {
+        if (i == 0) start = bench_start();
+        int64_t before = bench_now();
+        send_text(client, text);
+        receive_one(client);
+        if (i >= 0) times[i] = bench_now() - before;
+    }
+    bench_print_times(task, start, times, n, "");
+}
+
+static void sink(pulsews_client *client, const char *text, long n) {
+    char more[40];
+    long writes = status_number(client, "writes");
+    bench_clock start = bench_start();
+    for (long i = 0; i < n; i++) send_text(client, text);
+    receive_one(client);
+    snprintf(more, sizeof more, ",\"writes\":%ld", status_number(client, "writes") - writes);
+    bench_print(task, start, n, more);
+}
+
+static void bursts(pulsews_client *client, const char *text, int64_t *times, long n) {
+    char more[40];
+    pulsews_batch *batch = pulsews_batch_create();
+    const pulsews_message *messages;
+    long writes = status_number(client, "writes");
+    bench_clock start = bench_start();
+    for (long i = 0; i < n; i++) {
+        int64_t before = bench_now();
+        for (int k = 0; k < BURST; k++) send_text(client, text);
+        for (int left = BURST; left > 0;) {
+            int32_t got = pulsews_recv_batch(client, batch, BURST, PULSEWS_SECONDS(20), &messages);
+            if (got < 0) bench_fail("nothing received");
+            left -= got;
+        }
+        times[i] = bench_now() - before;
+    }
+    snprintf(more, sizeof more, ",\"writes\":%ld", status_number(client, "writes") - writes);
+    bench_print_times(task, start, times, n, more);
+    pulsews_batch_free(batch);
+}
+
+static void measure_one(pulsews_client *client, const char *text, int64_t *times, long n) {
+    if (bench_is(task, "flood") || bench_is(task, "patterns")) {
+        flood(client, 1);
+    } else if (bench_is(task, "flood-one")) {
+        flood(client, 0);
+    } else if (bench_is(task, "echo")) {
+        echo(client, text, times, n);
+    } else if (bench_is(task, "sink") || bench_is(task, "journal")) {
+        sink(client, text, n);
+    } else if (bench_is(task, "burst")) {
+        bursts(client, text, times, n);
+    } else {
+        bench_fail("unknown measure");
+    }
+    pulsews_client_free(client);
+}
+
 int main(int count, char **arguments) {
     bench_task given = bench_arguments(count, arguments);
     task = &given;
@@ -115,81 +197,20 @@ int main(int count, char **arguments) {
     if (given.secure) set("ca_file", given.ca);
     long n = given.count;
     int64_t *times = calloc((size_t)n + 1, sizeof *times);
-    char *text = malloc(given.size + 1), more[40];
+    char *text = malloc(given.size + 1);
     memset(text, 'a', given.size);
 
     if (bench_is(task, "idle")) {
-        pulsews_client **all = calloc((size_t)n, sizeof *all);
-        bench_allow_files();
-        long first = 0;
-        for (long i = 0; i < n; i++) {
-            all[i] = open_client();
-            if (i == 0) first = bench_resident_kib();
-        }
-        bench_print_idle(task, first, bench_resident_kib());
-        return 0;
-    }
-    if (bench_is(task, "connect")) {
-        bench_clock start = bench_start();
-        for (long i = 0; i < n; i++) {
-            int64_t before = bench_now();
-            pulsews_client *client = open_client();
-            times[i] = bench_now() - before;
-            pulsews_client_free(client);
-        }
-        bench_print_times(task, start, times, n, "");
-        return 0;
-    }
-    if (bench_is(task, "queue")) {
+        idle(n);
+    } else if (bench_is(task, "connect")) {
+        connect_again(times, n);
+    } else if (bench_is(task, "queue")) {
         pulsews_client *client = create_client();
         queue(client, text, n);
         pulsews_client_free(client);
-        return 0;
-    }
-    pulsews_client *client = open_client();
-    if (bench_is(task, "flood") || bench_is(task, "patterns")) {
-        flood(client, 1);
-    } else if (bench_is(task, "flood-one")) {
-        flood(client, 0);
-    } else if (bench_is(task, "echo")) {
-        bench_clock start = bench_start();
-        for (long i = -WARM_UP; i < n; i++) {
-            if (i == 0) start = bench_start();
-            int64_t before = bench_now();
-            send_text(client, text);
-            receive_one(client);
-            if (i >= 0) times[i] = bench_now() - before;
-        }
-        bench_print_times(task, start, times, n, "");
-    } else if (bench_is(task, "sink") || bench_is(task, "journal")) {
-        long writes = status_number(client, "writes");
-        bench_clock start = bench_start();
-        for (long i = 0; i < n; i++) send_text(client, text);
-        receive_one(client);
-        snprintf(more, sizeof more, ",\"writes\":%ld", status_number(client, "writes") - writes);
-        bench_print(task, start, n, more);
-    } else if (bench_is(task, "burst")) {
-        pulsews_batch *batch = pulsews_batch_create();
-        const pulsews_message *messages;
-        long writes = status_number(client, "writes");
-        bench_clock start = bench_start();
-        for (long i = 0; i < n; i++) {
-            int64_t before = bench_now();
-            for (int k = 0; k < BURST; k++) send_text(client, text);
-            for (int left = BURST; left > 0;) {
-                int32_t got = pulsews_recv_batch(client, batch, BURST, PULSEWS_SECONDS(20), &messages);
-                if (got < 0) bench_fail("nothing received");
-                left -= got;
-            }
-            times[i] = bench_now() - before;
-        }
-        snprintf(more, sizeof more, ",\"writes\":%ld", status_number(client, "writes") - writes);
-        bench_print_times(task, start, times, n, more);
-        pulsews_batch_free(batch);
     } else {
-        bench_fail("unknown measure");
+        measure_one(open_client(), text, times, n);
     }
-    pulsews_client_free(client);
     if (*journal) unlink(journal);
     return 0;
 }

@@ -9,8 +9,8 @@ from time import monotonic_ns
 from bench import BURST, WARM_UP, Task, resident_kib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../bindings/python"))
-import pulsews  # noqa: E402
-import pulsews.aio  # noqa: E402
+import pulsews
+import pulsews.aio
 
 BATCH = 1024
 
@@ -26,64 +26,89 @@ def options_of(task: Task) -> dict:
     return options
 
 
+def idle(task: Task, options: dict) -> None:
+    clients = [pulsews.connect(task.url, **options)]
+    first = resident_kib()
+    clients += [pulsews.connect(task.url, **options) for _ in range(task.count - 1)]
+    task.idle(first, resident_kib())
+
+
+def connect(task: Task, options: dict) -> None:
+    times = []
+    task.start()
+    for _ in range(task.count):
+        before = monotonic_ns()
+        client = pulsews.connect(task.url, **options)
+        times.append(monotonic_ns() - before)
+        client.close()
+    task.done(task.count, times)
+
+
+def flood(task: Task, client: pulsews.Client) -> None:
+    received = 0
+    try:
+        while True:
+            received += len(client.recv_batch(BATCH))
+    except pulsews.ConnectionClosed:
+        task.done(received)
+
+
+def flood_one(task: Task, client: pulsews.Client) -> None:
+    received, receive = 0, client.recv
+    try:
+        while True:
+            receive()
+            received += 1
+    except pulsews.ConnectionClosed:
+        task.done(received)
+
+
+def echo(task: Task, client: pulsews.Client) -> None:
+    text, times = "a" * task.size, []
+    for i in range(-WARM_UP, task.count):
+        if i == 0:
+            task.start()
+        before = monotonic_ns()
+        client.send(text)
+        client.recv()
+        if i >= 0:
+            times.append(monotonic_ns() - before)
+    task.done(task.count, times)
+
+
+def sink(task: Task, client: pulsews.Client) -> None:
+    text = "a" * task.size
+    writes = client.status()["stats"].get("writes", 0)
+    for _ in range(task.count):
+        client.send(text)
+    client.recv()
+    task.done(task.count, writes=client.status()["stats"].get("writes", 0) - writes)
+
+
+def burst(task: Task, client: pulsews.Client) -> None:
+    text, times = "a" * task.size, []
+    for _ in range(task.count):
+        before = monotonic_ns()
+        for _ in range(BURST):
+            client.send(text)
+        left = BURST
+        while left:
+            left -= len(client.recv_batch(left))
+        times.append(monotonic_ns() - before)
+    task.done(task.count, times)
+
+
 def blocking(task: Task) -> None:
     options = options_of(task)
-    text, times, received = "a" * task.size, [], 0
     if task.measure == "idle":
-        clients = [pulsews.connect(task.url, **options)]
-        first = resident_kib()
-        clients += [pulsews.connect(task.url, **options) for _ in range(task.count - 1)]
-        task.idle(first, resident_kib())
+        idle(task, options)
     if task.measure == "connect":
+        connect(task, options)
+    measures = {"flood": flood, "patterns": flood, "flood-one": flood_one, "echo": echo, "sink": sink, "burst": burst}
+    if task.measure in measures:
+        client = pulsews.connect(task.url, **options)
         task.start()
-        for _ in range(task.count):
-            before = monotonic_ns()
-            client = pulsews.connect(task.url, **options)
-            times.append(monotonic_ns() - before)
-            client.close()
-        task.done(task.count, times)
-    client = pulsews.connect(task.url, **options)
-    task.start()
-    if task.measure in ("flood", "patterns"):
-        try:
-            while True:
-                received += len(client.recv_batch(BATCH))
-        except pulsews.ConnectionClosed:
-            task.done(received)
-    elif task.measure == "flood-one":
-        receive = client.recv
-        try:
-            while True:
-                receive()
-                received += 1
-        except pulsews.ConnectionClosed:
-            task.done(received)
-    elif task.measure == "echo":
-        for i in range(-WARM_UP, task.count):
-            if i == 0:
-                task.start()
-            before = monotonic_ns()
-            client.send(text)
-            client.recv()
-            if i >= 0:
-                times.append(monotonic_ns() - before)
-        task.done(task.count, times)
-    elif task.measure == "sink":
-        writes = client.status()["stats"].get("writes", 0)
-        for _ in range(task.count):
-            client.send(text)
-        client.recv()
-        task.done(task.count, writes=client.status()["stats"].get("writes", 0) - writes)
-    elif task.measure == "burst":
-        for _ in range(task.count):
-            before = monotonic_ns()
-            for _ in range(BURST):
-                client.send(text)
-            left = BURST
-            while left:
-                left -= len(client.recv_batch(left))
-            times.append(monotonic_ns() - before)
-        task.done(task.count, times)
+        measures[task.measure](task, client)
 
 
 async def asynchronous(task: Task) -> None:

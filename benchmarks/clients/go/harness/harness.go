@@ -86,7 +86,6 @@ func Run(open func(url, ca string) (Client, error), hold func(Client)) {
 	for i := range text {
 		text[i] = 'a'
 	}
-	times := make([]time.Duration, 0, t.count)
 	connect := func() Client {
 		client, err := open(t.url, t.ca)
 		must(err)
@@ -94,71 +93,92 @@ func Run(open func(url, ca string) (Client, error), hold func(Client)) {
 	}
 	switch t.measure {
 	case "idle":
-		var files syscall.Rlimit
-		syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
-		files.Cur = files.Max
-		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
-		var all []Client
-		first := 0
-		for i := 0; i < t.count; i++ {
-			client := connect()
-			hold(client)
-			all = append(all, client)
-			if i == 0 {
-				first = residentKiB()
-			}
-		}
-		print(map[string]any{"measure": "idle", "messages": t.count, "kib_each": float64(residentKiB()-first) / float64(max(t.count-1, 1))})
-		runtime.KeepAlive(all)
-		return
+		t.idle(connect, hold)
 	case "connect":
-		t.start()
-		for i := 0; i < t.count; i++ {
-			before := time.Now()
-			client := connect()
-			times = append(times, time.Since(before))
-			client.Close()
-		}
-		t.done(t.count, times)
-		return
-	}
-	client := connect()
-	t.start()
-	switch t.measure {
+		t.connect(connect)
 	case "flood", "flood-one":
+		client := connect()
+		t.start()
 		t.done(client.Flood(t.measure == "flood-one"), nil)
 	case "echo":
-		for i := -warmUp; i < t.count; i++ {
-			if i == 0 {
-				t.start()
-			}
-			before := time.Now()
-			must(client.Send(text))
-			must(client.Receive())
-			if i >= 0 {
-				times = append(times, time.Since(before))
-			}
-		}
-		t.done(t.count, times)
+		t.echo(connect(), text)
 	case "sink":
-		for i := 0; i < t.count; i++ {
-			must(client.Send(text))
-		}
-		must(client.Receive())
-		t.done(t.count, nil)
+		t.sink(connect(), text)
 	case "burst":
-		for i := 0; i < t.count; i++ {
-			before := time.Now()
-			for k := 0; k < burst; k++ {
-				must(client.Send(text))
-			}
-			for k := 0; k < burst; k++ {
-				must(client.Receive())
-			}
-			times = append(times, time.Since(before))
-		}
-		t.done(t.count, times)
+		t.burst(connect(), text)
 	default:
 		must(fmt.Errorf("unknown measure"))
 	}
+}
+
+func (t *task) idle(connect func() Client, hold func(Client)) {
+	var files syscall.Rlimit
+	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
+	files.Cur = files.Max
+	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
+	var all []Client
+	first := 0
+	for i := 0; i < t.count; i++ {
+		client := connect()
+		hold(client)
+		all = append(all, client)
+		if i == 0 {
+			first = residentKiB()
+		}
+	}
+	print(map[string]any{"measure": "idle", "messages": t.count, "kib_each": float64(residentKiB()-first) / float64(max(t.count-1, 1))})
+	runtime.KeepAlive(all)
+}
+
+func (t *task) connect(connect func() Client) {
+	times := make([]time.Duration, 0, t.count)
+	t.start()
+	for i := 0; i < t.count; i++ {
+		before := time.Now()
+		client := connect()
+		times = append(times, time.Since(before))
+		client.Close()
+	}
+	t.done(t.count, times)
+}
+
+func (t *task) echo(client Client, text []byte) {
+	times := make([]time.Duration, 0, t.count)
+	for i := -warmUp; i < t.count; i++ {
+		if i == 0 {
+			t.start()
+		}
+		before := time.Now()
+		must(client.Send(text))
+		must(client.Receive())
+		if i >= 0 {
+			times = append(times, time.Since(before))
+		}
+	}
+	t.done(t.count, times)
+}
+
+func (t *task) sink(client Client, text []byte) {
+	t.start()
+	for i := 0; i < t.count; i++ {
+		must(client.Send(text))
+	}
+	must(client.Receive())
+	t.done(t.count, nil)
+}
+
+func (t *task) burst(client Client, text []byte) {
+	times := make([]time.Duration, 0, t.count)
+	t.start()
+	for i := 0; i < t.count; i++ {
+		before := time.Now()
+		for k := 0; k < burst; k++ {
+			must(client.Send(text))
+		}
+		for k := 0; k < burst; k++ {
+			must(client.Receive())
+		}
+		times = append(times, time.Since(before))
+	}
+	t.done(t.count, times)
 }
