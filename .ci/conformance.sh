@@ -30,7 +30,11 @@ fi
 rm -rf "$work"
 mkdir -p "$work"
 running=()
-trap 'for pid in "${running[@]}"; do kill "$pid" 2>/dev/null || true; done' EXIT
+stop() {
+  local pid
+  for pid in "${running[@]}"; do kill "$pid" 2>/dev/null || true; done
+}
+trap stop EXIT
 
 # start NAME COMMAND...: starts it in the background and puts what it listens on into `address`.
 start() {

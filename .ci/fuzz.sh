@@ -4,7 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:?} seconds=${2:?} build=${BUILD:?}
-[ -d "Tests/Fuzz/corpus/$target" ] || { echo "fuzz: no target '$target'; there are: $(ls Tests/Fuzz/corpus | tr '\n' ' ')" >&2; exit 2; }
+if ! [ -d "Tests/Fuzz/corpus/$target" ]; then
+  corpora=(Tests/Fuzz/corpus/*)
+  echo "fuzz: no target '$target'; there are: ${corpora[*]##*/}" >&2
+  exit 2
+fi
 mkdir -p "$build/fuzz" "$build/fuzz-findings/$target"
 Tests/Fuzz/build.sh "$target" "$build/fuzz/$target"
 exec "$build/fuzz/$target" -max_total_time="$seconds" -artifact_prefix="$build/fuzz-findings/$target/" \

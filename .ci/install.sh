@@ -14,6 +14,8 @@ refresh() { # the loader's cache: only for this system, and only when it may be 
   if [ -z "$root" ] && [ "$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 }
 
+# pkg-config expands ${prefix}, not this shell.
+# shellcheck disable=SC2016
 under_prefix() { case $1 in "$prefix"/*) printf '${prefix}%s' "${1#"$prefix"}" ;; *) printf '%s' "$1" ;; esac; }
 
 case ${1:?} in

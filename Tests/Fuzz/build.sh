@@ -4,8 +4,8 @@
 # Builds a fuzz target, or the executable that replays the corpora:
 #   Tests/Fuzz/build.sh ClientHandshake OUTPUT     then: OUTPUT -max_total_time=120 FOLDER Tests/Fuzz/corpus/ClientHandshake
 #   Tests/Fuzz/build.sh replay OUTPUT              then: OUTPUT Tests/Fuzz/corpus/*
-# PulseWire, what PulseFlow has for JSON, what PulseTransport reads of a proxy, and the targets are compiled as one module, so that no target of the package
-# has to know of fuzzing.
+# PulseWire, what PulseFlow has for JSON, what PulseTransport reads of a proxy, and the targets are compiled as one module,
+# so that no target of the package has to know of fuzzing.
 # SANITIZE (default: address) names the sanitizers; empty for none.
 set -eu
 [ $# -eq 2 ] || { echo "usage: $0 NAME|replay OUTPUT" >&2; exit 2; }
