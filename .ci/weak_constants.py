@@ -7,11 +7,14 @@ The embedded Swift compiler names the constant array literals of a function by t
 into every module that uses it. When it numbers them differently in two modules, one weak symbol stands for two contents, and
 the linker takes one of them for all: wrong data without a word. The name of such a constant has "Tv" in it.
 """
+from __future__ import annotations
+
 import bisect
 import collections
 import pathlib
 import struct
 import sys
+from typing import Any, Iterator
 
 SYMTAB, RELA, NOBITS = 2, 4, 8
 OBJECT, SECTION, WEAK = 1, 3, 2
@@ -19,12 +22,15 @@ HEADER = struct.Struct("<IIQQQQIIQQ")  # Elf64_Shdr: name, type, flags, address,
 SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, section, value, size
 RELOCATION = struct.Struct("<QIIq")  # Elf64_Rela: offset, type, symbol, addend
 
+# Bytes, and of each pointer among them: offset, kind, and what it points to.
+Content = tuple[bytes, tuple[tuple[int, int, object], ...]]
 
-def text(data, start):
+
+def text(data: bytes, start: int) -> bytes:
     return data[start:data.index(b"\0", start)]
 
 
-def weak_constants(data):
+def weak_constants(data: bytes) -> Iterator[tuple[str, Content]]:
     """(name, content) of each one in an ELF object file; the content with what its pointers point to."""
     if data[:6] != b"\x7fELF\x02\x01":
         sys.exit("weak constants: not an ELF object file of 64 bits, little-endian")
@@ -33,7 +39,7 @@ def weak_constants(data):
     sections = [HEADER.unpack_from(data, table + index * HEADER.size) for index in range(count)]
     kinds, starts, lengths, links = ([section[field] for section in sections] for field in (1, 4, 5, 6))
 
-    def entries(index, form):
+    def entries(index: int, form: struct.Struct) -> Iterator[tuple[Any, ...]]:
         return form.iter_unpack(data[starts[index]:starts[index] + lengths[index]])
 
     if SYMTAB not in kinds:
@@ -42,7 +48,7 @@ def weak_constants(data):
     symbols, names = list(entries(symtab, SYMBOL)), starts[links[symtab]]
     pointers = {sections[index][7]: sorted(entries(index, RELOCATION)) for index in range(count) if kinds[index] == RELA}
 
-    def target(symbol, addend):
+    def target(symbol: int, addend: int) -> object:
         name, info, _, section, value, _ = symbols[symbol]
         if info & 15 != SECTION:
             return text(data, names + name), addend
@@ -60,8 +66,8 @@ def weak_constants(data):
         yield label.decode(), (content, tuple((at - value, kind, target(symbol, addend)) for at, kind, symbol, addend in held))
 
 
-def main():
-    found = collections.defaultdict(lambda: collections.defaultdict(list))
+def main() -> None:
+    found: dict[str, dict[Content, list[str]]] = collections.defaultdict(lambda: collections.defaultdict(list))
     files = sorted(pathlib.Path(sys.argv[1]).rglob("*.o"))
     if not files:
         sys.exit(f"weak constants: no object file in {sys.argv[1]}")
@@ -71,8 +77,8 @@ def main():
     differing = {name: contents for name, contents in found.items() if len(contents) > 1}
     for name, contents in differing.items():
         print(f"weak constants: {name} has {len(contents)} contents:", file=sys.stderr)
-        for (content, pointers), places in contents.items():
-            print(f"  {', '.join(places)}: {content.hex()} {[pointer[2] for pointer in pointers]}", file=sys.stderr)
+        for (held, pointers), places in contents.items():
+            print(f"  {', '.join(places)}: {held.hex()} {[pointer[2] for pointer in pointers]}", file=sys.stderr)
     if differing:
         sys.exit("weak constants: the linker would take one content for all of a name; leave its function one array literal, "
                  "and put the others into functions of their own")
