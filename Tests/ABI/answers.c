@@ -275,7 +275,8 @@ TEST(an_answer_may_name_the_key) {
 
 /* What the server says is cut, and can't break the event. */
 TEST(a_long_rejection_is_cut) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text {\"error\":\"\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
+    server *s = scripted(SCRIPTS("accept | got 1 | text {\"error\":\""
+                                 "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
                                  "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
                                  "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
                                  "012345678901234567890123456789012345678901234567890 \xe2\x82\xac the end\"}"));

@@ -21,7 +21,7 @@ static void *send_some(void *client) {
 
 /* The room that comes free is enough for one of them: the others must be told of the next. */
 TEST(each_blocked_sender_gets_its_turn) {
-    pulsews_client *client = open_client(start_server("ignores-close"), 
+    pulsews_client *client = open_client(start_server("ignores-close"),
         OPTIONS("compression=false", "message_queue_size=1", "message_queue_policy=block"));
     pthread_t senders[SENDERS];
     int64_t begin = now_ns();

@@ -372,8 +372,8 @@ static int check(int kills) {
     printf("crashes: %d kills, %llu senders made a client; %llu messages accepted, %llu arrived over %llu connections\n",
            kills, (unsigned long long)world->runs, (unsigned long long)accepted, (unsigned long long)world->arrived,
            (unsigned long long)world->connections);
-    printf("crashes: %llu recovered from the journal; %llu dropped or expired; %llu in doubt after %llu of the kills: %llu arrived, %llu did not; "
-           "%llu killed within the call: %llu arrived; full %llu times, %llu resets\n",
+    printf("crashes: %llu recovered from the journal; %llu dropped or expired; %llu in doubt after %llu of the kills: "
+           "%llu arrived, %llu did not; %llu killed within the call: %llu arrived; full %llu times, %llu resets\n",
            (unsigned long long)world->recovered, (unsigned long long)discarded, (unsigned long long)(arrived_in_doubt + missing_in_doubt),
            (unsigned long long)world->processes_with_doubts, (unsigned long long)arrived_in_doubt,
            (unsigned long long)missing_in_doubt, (unsigned long long)unknown, (unsigned long long)unknown_arrived,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- *     chaos FOLDER SEED books SECONDS CLIENTS | limits | storm CLIENTS RESTARTS | weeks WEEKS SECONDS-OF-A-DAY | tails SECONDS | names SECONDS
+ *     chaos FOLDER SEED books SECONDS CLIENTS | limits | storm CLIENTS RESTARTS | weeks WEEKS SECONDS-OF-A-DAY
+ *         | tails SECONDS | names SECONDS
  *
  * FOLDER takes a certificate. The programs server and proxy lie beside this one.
  */

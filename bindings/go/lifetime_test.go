@@ -122,7 +122,8 @@ func TestCloseEndsEveryWait(t *testing.T) {
 		}
 		for range calls {
 			r := <-results
-			if !errors.Is(r.err, ErrClosed) && !errors.Is(r.err, ErrNotConnected) && !(r.name == "Disconnect" && (r.err == nil || errors.Is(r.err, ErrUnsent))) &&
+			if !errors.Is(r.err, ErrClosed) && !errors.Is(r.err, ErrNotConnected) &&
+				!(r.name == "Disconnect" && (r.err == nil || errors.Is(r.err, ErrUnsent))) &&
 				!(r.name == "Flush" && r.err == nil) {
 				t.Errorf("%s: %v", r.name, r.err)
 			}
