@@ -242,8 +242,8 @@ struct HTTPHeadParser {
         state = .target
         return nil
       }
-      guard HTTPText.isToken(byte), at < Self.maxMethodSize else { return Self.notHTTPMark }
       // RFC 9113 §3.4: the preface of HTTP/2 begins as a request with the method PRI.
+      guard HTTPText.isToken(byte), at < Self.maxMethodSize else { return Self.notHTTPMark }
     case .target:
       if byte == 0x20, at > mark {
         head.target = mark..<at

@@ -178,11 +178,13 @@ import Testing
 
   @Test func binance() {
     let ticker = look(
-      "binance-spot", #"{"stream":"nknusdt@bookTicker","data":{"u":499869768,"s":"NKNUSDT","b":"0.35210000","#
+      "binance-spot",
+      #"{"stream":"nknusdt@bookTicker","data":{"u":499869768,"s":"NKNUSDT","b":"0.35210000","#
         + #""B":"672.00","a":"0.3526","A":"3199.0"}}"#)
     #expect(ticker.number == ["499869768"] && ticker.keys == [#""nknusdt@bookTicker""#] && !ticker.isRotation)
     let depth = look(
-      "binance-spot-depth", #"{"stream":"a@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"A","U":499869753,"#
+      "binance-spot-depth",
+      #"{"stream":"a@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"A","U":499869753,"#
         + #""u":499869754,"b":[],"a":[]}}"#)
     #expect(depth.number == ["499869753", "499869754"])
     let futures = look(
@@ -194,25 +196,37 @@ import Testing
     #expect(look("binance-spot", #"{"e":"serverShutdown","E":1770123456789}"#).isRotation)
     #expect(look("binance-spot", #"{"stream":"x","data":{"e":"serverShutdown","E":1}}"#).isRotation)
     // A kline has no number of its own.
-    #expect(look("binance-spot", #"{"stream":"b@kline_1m","data":{"e":"kline","E":1,"s":"B","#
-      + #""k":{"t":1}}}"#).number.isEmpty)
+    #expect(
+      look(
+        "binance-spot",
+        #"{"stream":"b@kline_1m","data":{"e":"kline","E":1,"s":"B","#
+          + #""k":{"t":1}}}"#
+      ).number.isEmpty)
   }
 
   @Test func coinbase() {
     let ticker = look(
-      "coinbase", #"{"channel":"ticker","client_id":"","timestamp":"2023-02-09T20:30:37Z","sequence_num":0,"#
+      "coinbase",
+      #"{"channel":"ticker","client_id":"","timestamp":"2023-02-09T20:30:37Z","sequence_num":0,"#
         + #""events":[{"type":"snapshot","tickers":[{"product_id":"BTC-USD"}]}]}"#)
     #expect(ticker.number == ["0"] && !ticker.isHeartbeat)
-    #expect(look("coinbase", #"{"channel":"heartbeats","sequence_num":3,"#
-      + #""events":[{"heartbeat_counter":"3049"}]}"#).isHeartbeat)
+    #expect(
+      look(
+        "coinbase",
+        #"{"channel":"heartbeats","sequence_num":3,"#
+          + #""events":[{"heartbeat_counter":"3049"}]}"#
+      ).isHeartbeat)
   }
 
   @Test func kraken() {
     #expect(look("kraken", #"{"channel":"heartbeat"}"#).isHeartbeat)
     #expect(look("kraken", #"{"method":"pong","req_id":101,"time_in":"a","time_out":"b"}"#).isHeartbeat)
     #expect(
-      look("kraken", #"{"method":"subscribe","result":{"channel":"ticker","snapshot":true,"symbol":"ALGO/USD"},"#
-        + #""success":true,"time_in":"a"}"#).confirms)
+      look(
+        "kraken",
+        #"{"method":"subscribe","result":{"channel":"ticker","snapshot":true,"symbol":"ALGO/USD"},"#
+          + #""success":true,"time_in":"a"}"#
+      ).confirms)
     #expect(!look("kraken", #"{"channel":"ticker","type":"update","data":[{"symbol":"ALGO/USD"}]}"#).isHeartbeat)
   }
 
@@ -225,24 +239,42 @@ import Testing
 
   @Test func bybit() {
     let book = look(
-      "bybit", #"{"topic":"orderbook.50.BTCUSDT","type":"delta","ts":1,"data":{"s":"BTCUSDT","b":[],"a":[],"#
+      "bybit",
+      #"{"topic":"orderbook.50.BTCUSDT","type":"delta","ts":1,"data":{"s":"BTCUSDT","b":[],"a":[],"#
         + #""u":177400507,"seq":66544703342},"cts":1}"#)
     #expect(book.number == ["177400507"] && book.keys == [#""orderbook.50.BTCUSDT""#])
-    #expect(look("bybit", #"{"success":true,"ret_msg":"subscribe","conn_id":"x","req_id":"10110001","#
-      + #""op":"subscribe"}"#).confirms)
-    #expect(look("bybit", #"{"success":true,"conn_id":"x","data":{"failTopics":[],"successTopics":["a"]},"#
-      + #""type":"COMMAND_RESP"}"#).confirms)
+    #expect(
+      look(
+        "bybit",
+        #"{"success":true,"ret_msg":"subscribe","conn_id":"x","req_id":"10110001","#
+          + #""op":"subscribe"}"#
+      ).confirms)
+    #expect(
+      look(
+        "bybit",
+        #"{"success":true,"conn_id":"x","data":{"failTopics":[],"successTopics":["a"]},"#
+          + #""type":"COMMAND_RESP"}"#
+      ).confirms)
   }
 
   @Test func okx() {
     let book = look(
-      "okx", #"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[],"bids":[],"#
+      "okx",
+      #"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[],"bids":[],"#
         + #""ts":"1","checksum":0,"prevSeqId":123456,"seqId":123457}]}"#)
     #expect(book.number == ["123457"] && book.previous == "123456" && book.keys.count == 2)
-    #expect(look("okx", #"{"event":"notice","code":"64008","msg":"The connection will soon be closed","#
-      + #""connId":"a4d3ae55"}"#).isRotation)
-    #expect(look("okx", #"{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"#
-      + #""connId":"a4d3ae55"}"#).confirms)
+    #expect(
+      look(
+        "okx",
+        #"{"event":"notice","code":"64008","msg":"The connection will soon be closed","#
+          + #""connId":"a4d3ae55"}"#
+      ).isRotation)
+    #expect(
+      look(
+        "okx",
+        #"{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"#
+          + #""connId":"a4d3ae55"}"#
+      ).confirms)
   }
 
   @Test func deribit() {
@@ -250,11 +282,15 @@ import Testing
       "deribit",
       #"{"params":{"data":{"type":"change","timestamp":1,"prev_change_id":297217,"#
         + #""instrument_name":"BTC-PERPETUAL","change_id":297218,"bids":[],"asks":[]},"#
-          + #""channel":"book.BTC-PERPETUAL.100ms"},"method":"subscription","jsonrpc":"2.0"}"#)
+        + #""channel":"book.BTC-PERPETUAL.100ms"},"method":"subscription","jsonrpc":"2.0"}"#)
     #expect(book.number == ["297218"] && book.previous == "297217" && book.keys == [#""book.BTC-PERPETUAL.100ms""#])
     #expect(look("deribit", #"{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_request"}}"#).isHeartbeat)
-    #expect(look("deribit", #"{"jsonrpc":"2.0","id":9,"result":{"version":"1.2.26"},"usIn":1,"usOut":2,"#
-      + #""usDiff":1,"testnet":true}"#).isHeartbeat)
+    #expect(
+      look(
+        "deribit",
+        #"{"jsonrpc":"2.0","id":9,"result":{"version":"1.2.26"},"usIn":1,"usOut":2,"#
+          + #""usDiff":1,"testnet":true}"#
+      ).isHeartbeat)
     #expect(look("deribit", #"{"jsonrpc":"2.0","id":3600,"result":["deribit_price_index.btc_usd"]}"#).confirms)
     #expect(!look("deribit", #"{"jsonrpc":"2.0","id":1,"result":"ok"}"#).confirms)
   }
@@ -267,7 +303,10 @@ import Testing
     #expect(matches(set.loginConfirm, #"[{"T":"success","msg":"authenticated"}]"#))
     #expect(!matches(set.loginConfirm, #"[{"T":"success","msg":"connected"}]"#))
     #expect(matches(set.loginReject, #"[{"T":"error","code":406,"msg":"connection limit exceeded"}]"#))
-    #expect(matches(set.subscribeConfirm, #"[{"T":"subscription","trades":["AAPL"],"quotes":["AMD","CLDR"],"#
-      + #""bars":["*"]}]"#))
+    #expect(
+      matches(
+        set.subscribeConfirm,
+        #"[{"T":"subscription","trades":["AAPL"],"quotes":["AMD","CLDR"],"#
+          + #""bars":["*"]}]"#))
   }
 }

@@ -204,7 +204,9 @@ struct PatternCaptureTests {
     #expect(try capture("[${id}]", "[]") == ["", nil])
   }
 
-  @Test(arguments: ["{\"id\":$}", "{\"id\":${id}", "{\"id\":${id", "{\"id\":${idd}}", "{\"id\":${ms}}", "{\"id\":$", "done ${id}", "*${id}"])
+  @Test(arguments: [
+    "{\"id\":$}", "{\"id\":${id}", "{\"id\":${id", "{\"id\":${idd}}", "{\"id\":${ms}}", "{\"id\":$", "done ${id}", "*${id}",
+  ])
   func refused(_ pattern: String) { #expect(problem(Pattern.parse(bytes(pattern))) != nil) }
 
   @Test func theIDOfARequest() throws {

@@ -84,10 +84,14 @@ private func playEveryWay(_ dialogue: ProxyDialogue, _ answer: [UInt8]) -> Talk 
   @Test(arguments: [
     ("HTTP/1.1 403 Forbidden\r\n\r\n", "it refused with \"HTTP/1.1 403 Forbidden\""),
     ("HTTP/1.1 503 \r\nContent-Length: 3\r\n\r\nno!rest", "it refused with \"HTTP/1.1 503 \": \"no!\""),
-    ("HTTP/1.1 502 Bad\r\ncontent-length:  9 \r\n\r\n a\u{1b}[31mb\r\n",
-      "it refused with \"HTTP/1.1 502 Bad\": \"a [31mb\""),
-    ("HTTP/1.1 403 F\r\nContent-Length: 99\r\n\r\n<html><head><TITLE> Denied </title>x",
-      "it refused with \"HTTP/1.1 403 F\": \"Denied\""),
+    (
+      "HTTP/1.1 502 Bad\r\ncontent-length:  9 \r\n\r\n a\u{1b}[31mb\r\n",
+      "it refused with \"HTTP/1.1 502 Bad\": \"a [31mb\""
+    ),
+    (
+      "HTTP/1.1 403 F\r\nContent-Length: 99\r\n\r\n<html><head><TITLE> Denied </title>x",
+      "it refused with \"HTTP/1.1 403 F\": \"Denied\""
+    ),
     ("HTTP/1.1 403 F\r\nContent-Length: 6\r\n\r\n<html>", "it refused with \"HTTP/1.1 403 F\""),
     ("HTTP/1.1 403 F\r\nContent-Length: -1\r\n\r\n", "it refused with \"HTTP/1.1 403 F\""),
     ("HTTP/1.1 403 F\r\nContent-Length: 999999999999999999999\r\n\r\n", "it refused with \"HTTP/1.1 403 F\""),

@@ -41,7 +41,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", "begin"), ("proxy", "begin"), ("proxy:", "begin"), (":3128", "host"), ("proxy:3128/", "begin"), ("proxy:0", "port"), ("//h", "begin"), ("http:/h", "begin"), ("http:h", "begin"),
+    ("", "begin"), ("proxy", "begin"), ("proxy:", "begin"), (":3128", "host"), ("proxy:3128/", "begin"), ("proxy:0", "port"),
+    ("//h", "begin"), ("http:/h", "begin"), ("http:h", "begin"),
     ("ftp://h", "scheme"), ("socks4://h", "scheme"), ("socks://h", "scheme"), ("://h", "scheme"),
     ("http://", "host"), ("http://:80", "host"), ("http://a b", "space"), ("http://h\n", "control"),
     ("http://h\u{0}", "control"), ("http://hö", "ASCII"), ("http://h:0", "port"), ("http://h:65536", "port"),

@@ -188,8 +188,10 @@ import Testing
       (good, nil, nil, "can't load the key, without client_key, from client_certificate \(good): it holds nothing of that kind in PEM"),
       (good, locked, nil, "can't load client_key \(locked): it is encrypted, and client_key_password is not set"),
       (good, locked, "wrong", "can't load client_key \(locked): client_key_password is not its password"),
-      (good, certificates.key("ca"), nil,
-        "can't load client_key \(certificates.key("ca")): it is not the key of client_certificate"),
+      (
+        good, certificates.key("ca"), nil,
+        "can't load client_key \(certificates.key("ca")): it is not the key of client_certificate"
+      ),
     ] as [(String, String?, String?, String)] {
       let error = try problem(certificate, key, password)
       #expect(error?.code == .trust)

@@ -159,8 +159,9 @@ final class TLSPair {
     let trust = trustsNothingOfOurs ? certificates.certificate("other") : (caFile ?? certificates.authority)
     let context = try context ?? TLSContext(caFile: trust, verify: verify)
     client = context.makeStream(over: clientTap, host: host, serverName: serverName)
-    let serverContext = try serverContext ?? TLSContext.server(
-      certificateFile: certificates.certificate(certificate), keyFile: certificates.key(certificate))
+    let serverContext =
+      try serverContext
+      ?? TLSContext.server(certificateFile: certificates.certificate(certificate), keyFile: certificates.key(certificate))
     server = serverContext.makeServerStream(over: serverTap)
   }
 

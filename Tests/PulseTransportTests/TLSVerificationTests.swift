@@ -9,17 +9,25 @@ import Testing
 /// What a client refuses, and what it says then.
 @Suite struct TLSVerificationTests {
   @Test(arguments: [
-    ("early", TransportErrorCode.notYetValid,
+    (
+      "early", TransportErrorCode.notYetValid,
       "a certificate of good.example is not valid yet: CN=early, issued by CN=ca, is valid from 2090-01-01T00:00:00Z on; "
-        + "by this machine's clock it is "),
-    ("mail", .purpose,
+        + "by this machine's clock it is "
+    ),
+    (
+      "mail", .purpose,
       "a certificate of good.example is not meant for servers: CN=mail, issued by CN=ca; its extended key usage lacks "
-        + "serverAuth"),
-    ("nameless", .hostname,
-      "the certificate is not for good.example, but for no host at all, having no subject alternative names: CN=nameless"),
-    ("alone", .unknownCA,
+        + "serverAuth"
+    ),
+    (
+      "nameless", .hostname,
+      "the certificate is not for good.example, but for no host at all, having no subject alternative names: CN=nameless"
+    ),
+    (
+      "alone", .unknownCA,
       "a certificate of good.example comes from an authority that is not trusted: CN=alone, issued by CN=alone; it is "
-        + "signed by itself: if it is the right one, give it as ca_file"),
+        + "signed by itself: if it is the right one, give it as ca_file"
+    ),
     ("forged", .unknownCA, "a certificate of good.example comes from an authority that is not trusted: CN=forged, issued"),
   ])
   func refused(_ name: String, _ code: TransportErrorCode, _ text: String) throws {
@@ -152,25 +160,41 @@ import Testing
 
   /// The trees of distributions: files, folders with hashes and links as their packages lay them out.
   private static let trees: [(name: String, files: [String], links: [(at: String, to: String)], found: Place)] = [
-    ("Debian, Ubuntu", ["etc/ssl/certs/ca-certificates.crt", "usr/share/ca-certificates/mozilla/One.crt"],
-      [("etc/ssl/certs/9d66eef0.0", "One.pem")], .init(file: "/etc/ssl/certs/ca-certificates.crt")),
-    ("Red Hat, Fedora", ["etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"],
-      [("etc/pki/tls/certs/ca-bundle.crt", "../../ca-trust/extracted/pem/tls-ca-bundle.pem"),
-        ("etc/pki/tls/cert.pem", "certs/ca-bundle.crt"), ("etc/ssl/certs", "../pki/tls/certs")],
-      .init(file: "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem")),
+    (
+      "Debian, Ubuntu", ["etc/ssl/certs/ca-certificates.crt", "usr/share/ca-certificates/mozilla/One.crt"],
+      [("etc/ssl/certs/9d66eef0.0", "One.pem")], .init(file: "/etc/ssl/certs/ca-certificates.crt")
+    ),
+    (
+      "Red Hat, Fedora", ["etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"],
+      [
+        ("etc/pki/tls/certs/ca-bundle.crt", "../../ca-trust/extracted/pem/tls-ca-bundle.pem"),
+        ("etc/pki/tls/cert.pem", "certs/ca-bundle.crt"), ("etc/ssl/certs", "../pki/tls/certs"),
+      ],
+      .init(file: "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem")
+    ),
     ("Red Hat 5", ["etc/pki/tls/certs/ca-bundle.crt"], [], .init(file: "/etc/pki/tls/certs/ca-bundle.crt")),
-    ("SUSE", ["var/lib/ca-certificates/ca-bundle.pem"],
-      [("etc/ssl/ca-bundle.pem", "../../var/lib/ca-certificates/ca-bundle.pem")], .init(file: "/etc/ssl/ca-bundle.pem")),
-    ("SUSE without links", ["var/lib/ca-certificates/ca-bundle.pem"], [],
-      .init(file: "/var/lib/ca-certificates/ca-bundle.pem")),
-    ("SUSE with a folder only", ["var/lib/ca-certificates/openssl/01419da9.0"], [],
-      .init(folder: "/var/lib/ca-certificates/openssl")),
-    ("Alpine", ["etc/ssl/certs/ca-certificates.crt"], [("etc/ssl/cert.pem", "certs/ca-certificates.crt")],
-      .init(file: "/etc/ssl/certs/ca-certificates.crt")),
+    (
+      "SUSE", ["var/lib/ca-certificates/ca-bundle.pem"],
+      [("etc/ssl/ca-bundle.pem", "../../var/lib/ca-certificates/ca-bundle.pem")], .init(file: "/etc/ssl/ca-bundle.pem")
+    ),
+    (
+      "SUSE without links", ["var/lib/ca-certificates/ca-bundle.pem"], [],
+      .init(file: "/var/lib/ca-certificates/ca-bundle.pem")
+    ),
+    (
+      "SUSE with a folder only", ["var/lib/ca-certificates/openssl/01419da9.0"], [],
+      .init(folder: "/var/lib/ca-certificates/openssl")
+    ),
+    (
+      "Alpine", ["etc/ssl/certs/ca-certificates.crt"], [("etc/ssl/cert.pem", "certs/ca-certificates.crt")],
+      .init(file: "/etc/ssl/certs/ca-certificates.crt")
+    ),
     ("Alpine, the bundle only", ["etc/ssl/cert.pem"], [], .init(file: "/etc/ssl/cert.pem")),
-    ("Arch", ["etc/ca-certificates/extracted/tls-ca-bundle.pem"],
+    (
+      "Arch", ["etc/ca-certificates/extracted/tls-ca-bundle.pem"],
       [("etc/ssl/certs/ca-certificates.crt", "../../ca-certificates/extracted/tls-ca-bundle.pem")],
-      .init(file: "/etc/ssl/certs/ca-certificates.crt")),
+      .init(file: "/etc/ssl/certs/ca-certificates.crt")
+    ),
     ("a hashed folder only", ["etc/ssl/certs/9d66eef0.0"], [], .init(folder: "/etc/ssl/certs")),
     ("a folder without hashes", ["etc/ssl/certs/One.pem"], [], .init()),
     ("an empty bundle", ["etc/ssl/certs/ca-certificates.crt=", "etc/ssl/cert.pem"], [], .init(file: "/etc/ssl/cert.pem")),

@@ -146,7 +146,9 @@ struct WireConnectionEncodeTests {
       #expect(isCompressed == (deflate != nil && count >= 256))
       var frames = Array(queue.readable)
       if !isCompressed && count > 2 * 65_520 {
-        #expect(frames[0] == 0x02 && frames[65_528] == 0x00 && frames.count == count + 8 * ((count - 1) / 65_520) + (count % 65_520 < 126 ? 6 : 8))
+        #expect(
+          frames[0] == 0x02 && frames[65_528] == 0x00 && frames.count == count + 8 * ((count - 1) / 65_520) + (count % 65_520 < 126 ? 6 : 8)
+        )
       }
       #expect(connection(.server, deflate).events(frames) == [.message(.binary, body)])
       if isCompressed { continue }

@@ -78,7 +78,8 @@ extension Client {
     partner.proxyTLS = proxyTLS
     partner.primary = self
     partner.handles = true
-    twin = Twin(partner: partner, merge: FeedMerge(rule: feed?.rule ?? .consecutive, wait: options.twinWait, limit: options.receiveQueueBytes))
+    twin = Twin(
+      partner: partner, merge: FeedMerge(rule: feed?.rule ?? .consecutive, wait: options.twinWait, limit: options.receiveQueueBytes))
   }
 
   /// What the application sees. `mutex` is held.
