@@ -22,7 +22,7 @@ SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh .c
 
 PYTHON := $(BUILD)/venv/bin/python
 # In the order in which they start.
-SUITES := runner unit abi asan python tsan integration go fuzz-replay chaos exchanges
+SUITES := check runner unit abi asan python tsan integration go fuzz-replay chaos exchanges
 # Each is run by itself too, and ONLY picks tests of it.
 ONLY ?=
 export ONLY
@@ -43,8 +43,20 @@ demo: library ## a local exchange, killed in the middle, and one client each in 
 test: library ## all tests, several suites at once; stops at the first broken part
 	@$(PYTHON) .ci/suites.py $(SUITES)
 
+##@ The source text
+.PHONY: generate check format
+generate: setup ## writes what comes from contract/: tables, types, shims, constants, reference pages
+	@$(PYTHON) tools/generate.py
+
+check: setup ## layout, style, types, long functions, what is generated: 10 s; some with tools/check NAME...
+	@tools/check
+
+format: setup ## formats Swift, C and Go, and sorts Python's imports
+	@$(PYTHON) tools/format
+
 ##@ Parts of the tests; ONLY= picks some
 .PHONY: $(addprefix test-,$(SUITES)) fuzz-replay
+test-check: setup ## as `make check`: ONLY=swift
 test-unit: setup ## the Swift unit tests: ONLY=BackoffTests
 test-asan: setup ## the same under the address sanitizer
 test-tsan: setup ## the same under the thread sanitizer

@@ -9,8 +9,9 @@ build=${BUILD:?}
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-command -v swift >/dev/null && command -v swiftc >/dev/null ||
+if ! { command -v swift && command -v swiftc; } >/dev/null; then
   die 'no Swift on the PATH; install the toolchain (6.3 or newer) from https://www.swift.org/install and run again'
+fi
 
 missing=()
 need() { # need PACKAGE COMMAND...: the package is missing unless the command succeeds
@@ -34,6 +35,7 @@ need stunnel4 has_daemon stunnel
 need binutils command -v readelf
 need iproute2 command -v ip
 need xz-utils command -v xz
+need shellcheck command -v shellcheck
 need valgrind command -v valgrind
 need golang-github-gorilla-websocket-dev test -d /usr/share/gocode/src/github.com/gorilla/websocket
 need squid has_daemon squid
@@ -72,6 +74,18 @@ if ! [ -x "$build/venv/bin/python" ] || ! [ -e "$stamp" ] || [ "$(cat "$stamp")"
   python3 -m venv "$build/venv"
   "$build/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
   printf '%s\n' "$wanted" >"$stamp"
+fi
+if ! [ -d "$build/go/cache" ]; then
+  say "compiling what the Go module uses of Go's standard library, into $build/go/cache"
+  mkdir -p "$build/go"
+  (
+    cd "$here/../bindings/go"
+    export PATH="$build/venv/bin:$PATH" GOCACHE="$build/go/cache.new" GOPATH="$build/go/path" GOENV=off GOFLAGS=-mod=mod \
+      GOPROXY=off GOSUMDB=off GOTOOLCHAIN=local CGO_ENABLED=1
+    go list -e -deps -test -f '{{if .Standard}}{{.ImportPath}}{{end}}' ./... | grep -vE '^C$|internal/|vendor/' |
+      xargs go build
+  )
+  mv "$build/go/cache.new" "$build/go/cache"
 fi
 say "ready: $(swiftc --version 2>/dev/null | grep -om1 'Swift version [0-9.]*'), $("$build/venv/bin/python" --version)," \
   "$("$build/venv/bin/go" version | cut -d' ' -f3), $(gcc --version | head -1)"

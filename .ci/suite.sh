@@ -26,11 +26,6 @@ swift_tests() {
 
 go_tests() {
   cd bindings/go
-  if [ -z "$only" ]; then
-    unformatted=$("$(go env GOROOT)/bin/gofmt" -l . ../../examples/go ../../Tests/Integration ../../Tests/Exchanges)
-    if [ -n "$unformatted" ]; then echo "gofmt would change: $unformatted"; exit 1; fi
-    go vet ./...
-  fi
   go test -v -race -count=1 -timeout 300s ${only:+-run "$only"} ./...
 }
 
@@ -59,6 +54,7 @@ fuzz_replay() {
 }
 
 case $name in
+check) tools/check ${only:+$only} ;;
 runner) tests Tests/Runner ;;
 unit) swift_tests ;;
 asan) ASAN_OPTIONS=detect_stack_use_after_return=1 swift_tests --sanitize=address ;;
