@@ -106,10 +106,12 @@ void psys_file_identity(const char *path, void *bytes) {
 /* ---- Errors ---- */
 
 #define NAME(e) const int32_t psys_##e = e
+/* clang-format off */
 NAME(EAGAIN); NAME(EINTR); NAME(EINPROGRESS); NAME(ECONNREFUSED); NAME(ECONNRESET); NAME(EPIPE); NAME(ETIMEDOUT);
 NAME(ENETUNREACH); NAME(EHOSTUNREACH); NAME(EMFILE); NAME(ENFILE); NAME(ENOMEM); NAME(ENOBUFS); NAME(EACCES);
 NAME(EPERM); NAME(EADDRNOTAVAIL); NAME(EAFNOSUPPORT); NAME(ENETDOWN); NAME(EHOSTDOWN); NAME(ECONNABORTED);
 NAME(ENOSPC); NAME(ENOTCONN); NAME(EINVAL);
+/* clang-format on */
 
 /* GNU and POSIX strerror_r differ in what they return; these accept either. */
 static const char *gnu_text(char *text, char *buffer) { (void)buffer; return text; }

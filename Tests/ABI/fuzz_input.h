@@ -57,6 +57,7 @@ static int64_t known(int64_t status) {
 static uint8_t byte(void) { return input_used < input_size ? input[input_used++] : 0; }
 static unsigned pick(unsigned count) { return byte() % count; }
 
+/* clang-format off */
 static const char *const texts[] = {
     "", "headers", "subprotocols", "open_timeout", "close_timeout", "heartbeat_interval", "heartbeat_timeout",
     "max_message_size", "receive_queue_bytes", "message_queue_size", "message_queue_bytes", "compression",
@@ -79,6 +80,7 @@ static const char *const texts[] = {
     "{\"type\":\"ping\"}", "{\"id\":${id},\"t\":${ms}}", "${keys}", "[${keys},\"${time}\"]", "${.id}", "*", "a*",
     "{\"keys\":\"*\"}",
     "[[]]", "ping", "ws://127.0.0.1:1/echo", "1ms", "100ms", "${", "key one", "key two", "\"quoted\" \\ key"};
+/* clang-format on */
 
 /* Text from the list, or from the input, at times a mixture; NULL at times. Lives until the next call but three. */
 static const char *text(void) {

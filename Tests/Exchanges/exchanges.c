@@ -32,6 +32,7 @@ static const struct exchange {
     const char *cheat[3];  /* with these a client breaks a rule, and has to be banned for it */
     const char *reason;
 } exchanges[] = {
+/* clang-format off */
 #define QUIET "quiet0usdt@kline_1m", "quiet1usdt@kline_1m", "quiet2usdt@kline_1m", "quiet3usdt@kline_1m", \
               "quiet4usdt@kline_1m", "quiet5usdt@kline_1m", "quiet6usdt@kline_1m", "quiet7usdt@kline_1m", \
               "quiet8usdt@kline_1m"
@@ -52,8 +53,8 @@ static const struct exchange {
     {"kraken", "/v2", {NULL}, {"BTC/USD", "DEAD/USD", "ETH/USD", "XMR/USD"}, NULL,
      {"heartbeat_interval=0"}, "no message for"},
     {"bybit", "/v5/public/linear", {NULL},
-     {"orderbook.50.BTCUSDT", "orderbook.50.DEADUSDT", "orderbook.50.ETHUSDT", "kline.1.QUIET0USDT", "kline.1.QUIET1USDT", "kline.1.QUIET2USDT",
-      "kline.1.QUIET3USDT", "kline.1.QUIET4USDT", "kline.1.QUIET5USDT", "kline.1.QUIET6USDT", "kline.1.QUIET7USDT",
+     {"orderbook.50.BTCUSDT", "orderbook.50.DEADUSDT", "orderbook.50.ETHUSDT", "kline.1.QUIET0USDT", "kline.1.QUIET1USDT",
+      "kline.1.QUIET2USDT", "kline.1.QUIET3USDT", "kline.1.QUIET4USDT", "kline.1.QUIET5USDT", "kline.1.QUIET6USDT", "kline.1.QUIET7USDT",
       "kline.1.QUIET8USDT", "kline.1.QUIET9USDT"}, NULL,
      {"subscribe_batch=100"}, "topics in one message"},
     {"okx", "/ws/v5/public", {NULL}, {"BTC-USDT", "DEAD-USDT", "ETH-USDT"},
@@ -66,6 +67,7 @@ static const struct exchange {
      {"AAPL", "DEAD", "MSFT", "SPY"}, NULL,
      {NULL}, "two connections"},
 };
+/* clang-format on */
 enum { EXCHANGES = sizeof exchanges / sizeof *exchanges };
 
 struct stream {
