@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """module_sizes.py LIBRARY: prints how many bytes each module has in the library, by the symbols that it was linked with.
 
-A symbol of Swift names its module first ($e9PulseFlow...); what specialises or merges code of the standard library counts
-as `Swift`, the functions of the C interface as PulseABI, other symbols of C as `C`. Bytes without a symbol (constants, tables of the linker) come last.
+A symbol of Swift names its module first ($e9PulseFlow...); what specialises or merges code of the standard library counts as
+`Swift`, the functions of the C interface as PulseABI, other symbols of C as `C`. `rest` has no symbol: constants, tables of
+the linker.
 """
 import collections
 import re

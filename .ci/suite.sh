@@ -19,7 +19,10 @@ tests() {
 # The unit tests, in normal mode. An import that a target does not declare, upward or sideways, is an error. Only the build
 # is held to a memory limit: sanitizers reserve terabytes of addresses. It gives way to suites that run beside it.
 swift_tests() {
-  ( ulimit -v 12000000; timeout 800 nice -n 10 swift build --build-tests --explicit-target-dependency-import-check error --scratch-path "$build/$name" "$@" )
+  (
+    ulimit -v 12000000
+    timeout 800 nice -n 10 swift build --build-tests --explicit-target-dependency-import-check error --scratch-path "$build/$name" "$@"
+  )
   timeout 600 swift test --skip-build --disable-xctest --scratch-path "$build/$name" --xunit-output "$results/$name.xml" \
     ${only:+--filter "$only"} "$@"
 }

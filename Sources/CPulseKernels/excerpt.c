@@ -48,7 +48,8 @@ __attribute__((cold)) size_t pulse_excerpt(const uint8_t *text, size_t count, ui
 }
 
 static int is_word(uint8_t byte) {
-    return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') || byte == '-' || byte == '_' || byte == '.';
+    return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') || byte == '-' ||
+           byte == '_' || byte == '.';
 }
 
 /* Of a JSON member, at whose end `at` is. */
@@ -58,13 +59,14 @@ static int is_name(const uint8_t *text, size_t count, size_t at) {
     return at < count && text[at] == ':';
 }
 
-__attribute__((cold)) int32_t pulse_repeats(const void *text, size_t count, const uint8_t *sent, size_t sent_count, const void *shown,
-                      size_t shown_count) {
+__attribute__((cold)) int32_t pulse_repeats(const void *text, size_t count, const uint8_t *sent, size_t sent_count,
+                                            const void *shown, size_t shown_count) {
     enum { SHORTEST = 8 };
     size_t start = 0;
     for (size_t end = 0; end <= sent_count; end++) {
         if (end < sent_count && is_word(sent[end])) continue;
-        if (end - start >= SHORTEST && !is_name(sent, sent_count, end) && pulse_contains(text, count, sent + start, end - start) &&
+        if (end - start >= SHORTEST && !is_name(sent, sent_count, end) &&
+            pulse_contains(text, count, sent + start, end - start) &&
             !pulse_contains(shown, shown_count, sent + start, end - start))
             return 1;
         start = end + 1;

@@ -77,8 +77,7 @@ enum { VALID_ASCII = PULSE_UTF8_VALID | PULSE_UTF8_ASCII };
 
 /* Up to 15 bytes. */
 static inline bool ascii_few(const uint8_t *bytes, size_t count) {
-    if (count >= 8)
-        return ((pulse_load64(bytes) | pulse_load64(bytes + count - 8)) & 0x8080808080808080ULL) == 0;
+    if (count >= 8) return ((pulse_load64(bytes) | pulse_load64(bytes + count - 8)) & 0x8080808080808080ULL) == 0;
     if (count >= 4) return ((pulse_load32(bytes) | pulse_load32(bytes + count - 4)) & 0x80808080U) == 0;
     uint8_t all = 0;
     for (size_t i = 0; i < count; i++) all |= bytes[i];
@@ -121,20 +120,20 @@ enum {
 
 #define TABLE(...) _mm_setr_epi8(__VA_ARGS__)
 #define B(x) ((char)(x))
-#define PREVIOUS_HIGH                                                                                                \
-    TABLE(B(NOT_EXPECTED), B(NOT_EXPECTED), B(NOT_EXPECTED), B(NOT_EXPECTED), B(NOT_EXPECTED), B(NOT_EXPECTED),      \
-          B(NOT_EXPECTED), B(NOT_EXPECTED), B(TWO_IN_A_ROW), B(TWO_IN_A_ROW), B(TWO_IN_A_ROW), B(TWO_IN_A_ROW),      \
-          B(NOT_CONTINUED | LONG_2), B(NOT_CONTINUED), B(NOT_CONTINUED | LONG_3 | SURROGATE),                        \
+#define PREVIOUS_HIGH                                                                                                  \
+    TABLE(B(NOT_EXPECTED), B(NOT_EXPECTED), B(NOT_EXPECTED), B(NOT_EXPECTED), B(NOT_EXPECTED), B(NOT_EXPECTED),        \
+          B(NOT_EXPECTED), B(NOT_EXPECTED), B(TWO_IN_A_ROW), B(TWO_IN_A_ROW), B(TWO_IN_A_ROW), B(TWO_IN_A_ROW),        \
+          B(NOT_CONTINUED | LONG_2), B(NOT_CONTINUED), B(NOT_CONTINUED | LONG_3 | SURROGATE),                          \
           B(NOT_CONTINUED | TOO_HIGH | LONG_4_OR_HIGH))
-#define PREVIOUS_LOW                                                                                                 \
-    TABLE(B(ANY_LOW | LONG_3 | LONG_2 | LONG_4_OR_HIGH), B(ANY_LOW | LONG_2), B(ANY_LOW), B(ANY_LOW),                \
-          B(ANY_LOW | TOO_HIGH), B(HIGH_LOW), B(HIGH_LOW), B(HIGH_LOW), B(HIGH_LOW), B(HIGH_LOW), B(HIGH_LOW),       \
+#define PREVIOUS_LOW                                                                                                   \
+    TABLE(B(ANY_LOW | LONG_3 | LONG_2 | LONG_4_OR_HIGH), B(ANY_LOW | LONG_2), B(ANY_LOW), B(ANY_LOW),                  \
+          B(ANY_LOW | TOO_HIGH), B(HIGH_LOW), B(HIGH_LOW), B(HIGH_LOW), B(HIGH_LOW), B(HIGH_LOW), B(HIGH_LOW),         \
           B(HIGH_LOW), B(HIGH_LOW), B(HIGH_LOW | SURROGATE), B(HIGH_LOW), B(HIGH_LOW))
-#define CURRENT_HIGH                                                                                                 \
-    TABLE(B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED),                  \
-          B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED), B(CONTINUATION | LONG_3 | LONG_4_OR_HIGH),           \
-          B(CONTINUATION | LONG_3 | TOO_HIGH), B(CONTINUATION | SURROGATE | TOO_HIGH),                               \
-          B(CONTINUATION | SURROGATE | TOO_HIGH), B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED),              \
+#define CURRENT_HIGH                                                                                                   \
+    TABLE(B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED),  \
+          B(NOT_CONTINUED), B(NOT_CONTINUED), B(CONTINUATION | LONG_3 | LONG_4_OR_HIGH),                               \
+          B(CONTINUATION | LONG_3 | TOO_HIGH), B(CONTINUATION | SURROGATE | TOO_HIGH),                                 \
+          B(CONTINUATION | SURROGATE | TOO_HIGH), B(NOT_CONTINUED), B(NOT_CONTINUED), B(NOT_CONTINUED),                \
           B(NOT_CONTINUED))
 
 /* Whether the last bytes begin a sequence that the end cuts off. */
@@ -146,17 +145,17 @@ static inline bool ends_open(const uint8_t *bytes, size_t count) {
 /* ---- AVX2 -------------------------------------------------------------------------------------------------------- */
 
 /* The bytes of `current` moved up by `places`, with the last ones of `before` in front. */
-#define SHIFTED_IN_256(current, before, places)                                                                      \
+#define SHIFTED_IN_256(current, before, places)                                                                        \
     _mm256_alignr_epi8(current, _mm256_permute2x128_si256(before, current, 0x21), 16 - (places))
 
 PULSE_TARGET_AVX2 static inline __m256i errors_avx2(__m256i current, __m256i before) {
     const __m256i half = _mm256_set1_epi8(0x0F);
     __m256i previous = SHIFTED_IN_256(current, before, 1);
     __m256i broken = _mm256_and_si256(
-        _mm256_and_si256(
-            _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(PREVIOUS_HIGH),
-                                _mm256_and_si256(_mm256_srli_epi16(previous, 4), half)),
-            _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(PREVIOUS_LOW), _mm256_and_si256(previous, half))),
+        _mm256_and_si256(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(PREVIOUS_HIGH),
+                                             _mm256_and_si256(_mm256_srli_epi16(previous, 4), half)),
+                         _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(PREVIOUS_LOW),
+                                             _mm256_and_si256(previous, half))),
         _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(CURRENT_HIGH),
                             _mm256_and_si256(_mm256_srli_epi16(current, 4), half)));
     /* The subtraction leaves the top bit set for E0 and above, or F0 and above. */
@@ -223,7 +222,8 @@ PULSE_TARGET_AVX512 static inline __m512i errors_avx512(__m512i current, __m512i
  * bytes further down; the first vector has none, and its missing lanes are zero, which is ASCII. */
 PULSE_TARGET_AVX512 static int sequences_avx512(const uint8_t *bytes, size_t count) {
     __mmask64 lanes = pulse_lanes(count < 64 ? count : 64);
-    __m512i errors = errors_avx512(_mm512_maskz_loadu_epi8(lanes, bytes), _mm512_maskz_loadu_epi8(lanes << 1, bytes - 1),
+    __m512i errors = errors_avx512(_mm512_maskz_loadu_epi8(lanes, bytes),
+                                   _mm512_maskz_loadu_epi8(lanes << 1, bytes - 1),
                                    _mm512_maskz_loadu_epi8(lanes << 2, bytes - 2),
                                    _mm512_maskz_loadu_epi8(lanes << 3, bytes - 3));
     size_t i = 64;
@@ -235,9 +235,10 @@ PULSE_TARGET_AVX512 static int sequences_avx512(const uint8_t *bytes, size_t cou
     if (i < count) {
         const uint8_t *p = bytes + i;
         lanes = pulse_lanes(count - i);
-        errors = _mm512_or_si512(
-            errors, errors_avx512(_mm512_maskz_loadu_epi8(lanes, p), _mm512_maskz_loadu_epi8(lanes, p - 1),
-                                  _mm512_maskz_loadu_epi8(lanes, p - 2), _mm512_maskz_loadu_epi8(lanes, p - 3)));
+        errors = _mm512_or_si512(errors,
+                                 errors_avx512(_mm512_maskz_loadu_epi8(lanes, p), _mm512_maskz_loadu_epi8(lanes, p - 1),
+                                               _mm512_maskz_loadu_epi8(lanes, p - 2),
+                                               _mm512_maskz_loadu_epi8(lanes, p - 3)));
     }
     return _mm512_test_epi8_mask(errors, errors) == 0 && !ends_open(bytes, count) ? PULSE_UTF8_VALID : 0;
 }

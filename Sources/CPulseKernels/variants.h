@@ -18,8 +18,16 @@ PULSE_TARGET_AVX512 static inline __mmask64 pulse_lanes(size_t count) {
 #endif
 
 /* Unaligned words without undefined behaviour; each compiles to one load or store. */
-static inline uint64_t pulse_load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return v; }
-static inline uint32_t pulse_load32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+static inline uint64_t pulse_load64(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+static inline uint32_t pulse_load32(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
 static inline void pulse_store64(uint8_t *p, uint64_t v) { memcpy(p, &v, 8); }
 static inline void pulse_store32(uint8_t *p, uint32_t v) { memcpy(p, &v, 4); }
 

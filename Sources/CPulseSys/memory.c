@@ -114,14 +114,18 @@ NAME(ENOSPC); NAME(ENOTCONN); NAME(EINVAL);
 /* clang-format on */
 
 /* GNU and POSIX strerror_r differ in what they return; these accept either. */
-static const char *gnu_text(char *text, char *buffer) { (void)buffer; return text; }
+static const char *gnu_text(char *text, char *buffer) {
+    (void)buffer;
+    return text;
+}
 static const char *posix_text(int status, char *buffer) { return status == 0 ? buffer : "unknown error"; }
 
 void psys_error_text(int32_t error, char *buffer, size_t size) {
     if (size == 0) return;
     char scratch[128] = "";
-    const char *text = _Generic(strerror_r(error, scratch, sizeof scratch), char *: gnu_text, int: posix_text)(
-        strerror_r(error, scratch, sizeof scratch), scratch);
+    const char *text = _Generic(strerror_r(error, scratch, sizeof scratch),
+        char *: gnu_text,
+        int: posix_text)(strerror_r(error, scratch, sizeof scratch), scratch);
     size_t length = strlen(text);
     if (length >= size) length = size - 1;
     memcpy(buffer, text, length);

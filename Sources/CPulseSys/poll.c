@@ -49,9 +49,7 @@ int32_t psys_epoll_add(int32_t epoll, int32_t descriptor, uint32_t interest, uin
 int32_t psys_epoll_change(int32_t epoll, int32_t descriptor, uint32_t interest, uint64_t data) {
     return control(epoll, EPOLL_CTL_MOD, descriptor, interest, data);
 }
-int32_t psys_epoll_remove(int32_t epoll, int32_t descriptor) {
-    return control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0);
-}
+int32_t psys_epoll_remove(int32_t epoll, int32_t descriptor) { return control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0); }
 
 static int milliseconds(int64_t timeout_ns) {
     if (timeout_ns < 0) return -1;
@@ -63,7 +61,9 @@ int32_t psys_epoll_wait(int32_t epoll, psys_events *events, int64_t timeout_ns) 
     static volatile int lacks_pwait2; /* written with the same value by whoever finds out first */
     if (timeout_ns > 0 && !__atomic_load_n(&lacks_pwait2, __ATOMIC_RELAXED)) {
         /* The kernel's 64-bit layout; a 32-bit time_t in struct timespec would not do. */
-        struct { int64_t seconds, nanoseconds; } time = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+        struct {
+            int64_t seconds, nanoseconds;
+        } time = {timeout_ns / 1000000000, timeout_ns % 1000000000};
         long count = syscall(SYS_epoll_pwait2, epoll, events->list, events->capacity, &time, NULL, (size_t)8);
         if (count >= 0) return (int32_t)count;
         /* EPERM is what old container sandboxes say to calls that they do not know. */
@@ -71,7 +71,8 @@ int32_t psys_epoll_wait(int32_t epoll, psys_events *events, int64_t timeout_ns) 
         __atomic_store_n(&lacks_pwait2, 1, __ATOMIC_RELAXED);
     }
     /* Not through libc: see psys_recv. */
-    long count = syscall(SYS_epoll_pwait, epoll, events->list, events->capacity, milliseconds(timeout_ns), NULL, (size_t)8);
+    long count = syscall(SYS_epoll_pwait, epoll, events->list, events->capacity, milliseconds(timeout_ns), NULL,
+                         (size_t)8);
     return count < 0 ? -errno : (int32_t)count;
 }
 

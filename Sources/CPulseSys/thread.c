@@ -34,9 +34,13 @@ __asm__(".symver pthread_setname_np,pthread_setname_np@GLIBC_2.12");
  * those of libc, which serve many kinds, take ten times as many. They work as futex(2) and the papers on it describe. */
 
 /* 0: free; 1: taken; 2: taken, and someone may sleep. */
-struct psys_mutex { _Atomic uint32_t state; };
+struct psys_mutex {
+    _Atomic uint32_t state;
+};
 /* Grows with every signal, so that one between looking and sleeping is not missed. */
-struct psys_condition { _Atomic uint32_t signals; };
+struct psys_condition {
+    _Atomic uint32_t signals;
+};
 
 static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *until) {
     return syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
@@ -56,8 +60,8 @@ __attribute__((noinline)) static void lock_contended(psys_mutex *mutex) {
     /* Most are held for less time than it takes to sleep. */
     for (int i = 0; i < 100; i++) {
         uint32_t state = atomic_load_explicit(&mutex->state, memory_order_relaxed);
-        if (state == 0 && atomic_compare_exchange_weak_explicit(&mutex->state, &state, 1, memory_order_acquire,
-                                                                memory_order_relaxed))
+        if (state == 0 &&
+            atomic_compare_exchange_weak_explicit(&mutex->state, &state, 1, memory_order_acquire, memory_order_relaxed))
             return;
         if (state == 2) break;
         relax();
@@ -110,7 +114,11 @@ void psys_condition_broadcast(psys_condition *condition) {
 
 /* ---- Threads ---- */
 
-typedef struct { psys_thread_body body; void *context; char name[16]; } start;
+typedef struct {
+    psys_thread_body body;
+    void *context;
+    char name[16];
+} start;
 
 static void *run(void *argument) {
     start given = *(start *)argument;
@@ -129,7 +137,10 @@ int32_t psys_thread_start(psys_thread_body body, void *context, const char *name
     given->context = context;
     strncpy(given->name, name, sizeof given->name - 1);
     int status = pthread_attr_init(&attributes);
-    if (status != 0) { free(given); return -status; }
+    if (status != 0) {
+        free(given);
+        return -status;
+    }
     if (stack_size) pthread_attr_setstacksize(&attributes, stack_size);
     if (detached) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     /* A thread inherits its creator's mask: blocked before, restored after, so that the application's signals are
@@ -141,7 +152,10 @@ int32_t psys_thread_start(psys_thread_body body, void *context, const char *name
     status = pthread_create(&made, &attributes, run, given);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
-    if (status != 0) { free(given); return -status; }
+    if (status != 0) {
+        free(given);
+        return -status;
+    }
     *thread = (uint64_t)made;
     return 0;
 }

@@ -27,11 +27,10 @@ int32_t psys_tls_initialise(psys_tls_read read, psys_tls_write write, psys_tls_n
 
 void psys_tls_context_defaults(SSL_CTX *context, size_t read_buffer) {
     /* A system policy may ask for more than 1.2, never for less. */
-    if (SSL_CTX_get_min_proto_version(context) < TLS1_2_VERSION)
-        SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    if (SSL_CTX_get_min_proto_version(context) < TLS1_2_VERSION) SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                  SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(context,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     /* One recv takes what is there, be it many records; record by record costs two calls each. */
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_default_read_buffer_len(context, read_buffer);
@@ -41,7 +40,10 @@ void psys_tls_require_13(SSL_CTX *context) { SSL_CTX_set_min_proto_version(conte
 
 /* ---- The client's certificate ---- */
 
-typedef struct { const char *password; int asked; } secret;
+typedef struct {
+    const char *password;
+    int asked;
+} secret;
 
 /* Without this OpenSSL would ask at the terminal. */
 static int give_password(char *buffer, int size, int writing, void *argument) {
@@ -137,7 +139,10 @@ static int bio_read(BIO *bio, char *bytes, int count) {
     BIO_clear_retry_flags(bio);
     if (count <= 0) return 0;
     int got = read_below(BIO_get_data(bio), bytes, count);
-    if (got == PSYS_TLS_RETRY) { BIO_set_retry_read(bio); return -1; }
+    if (got == PSYS_TLS_RETRY) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
     /* OpenSSL tells a cut connection from an error by asking the BIO whether it is at its end. */
     if (got == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
     return got < 0 ? -1 : got;
@@ -146,7 +151,10 @@ static int bio_write(BIO *bio, const char *bytes, int count) {
     BIO_clear_retry_flags(bio);
     if (count <= 0) return 0;
     int sent = write_below(BIO_get_data(bio), bytes, count);
-    if (sent == PSYS_TLS_RETRY) { BIO_set_retry_write(bio); return -1; }
+    if (sent == PSYS_TLS_RETRY) {
+        BIO_set_retry_write(bio);
+        return -1;
+    }
     return sent <= 0 ? -1 : sent;
 }
 static long bio_control(BIO *bio, int command, long number, void *pointer) {
@@ -158,7 +166,10 @@ static long bio_control(BIO *bio, int command, long number, void *pointer) {
     default: return 0;
     }
 }
-static int bio_create(BIO *bio) { BIO_set_init(bio, 1); return 1; }
+static int bio_create(BIO *bio) {
+    BIO_set_init(bio, 1);
+    return 1;
+}
 
 static BIO_METHOD *make_method(void) {
     bio_type = BIO_TYPE_SOURCE_SINK | BIO_get_new_index();

@@ -47,7 +47,11 @@ void psys_tls_note_asking(SSL *ssl) { SSL_set_cert_cb(ssl, asked, NULL); }
 
 /* ---- Words ---- */
 
-typedef struct { char *bytes; size_t size, used; int is_cut; } list;
+typedef struct {
+    char *bytes;
+    size_t size, used;
+    int is_cut;
+} list;
 
 /* Only printable ASCII of a certificate reaches an error sentence. */
 static void append(list *to, const unsigned char *bytes, size_t length) {
@@ -55,7 +59,10 @@ static void append(list *to, const unsigned char *bytes, size_t length) {
     for (size_t i = 0; i < length; i++)
         if (bytes[i] < 0x20 || bytes[i] >= 0x7f) return;
     /* Room is kept for the sign that there is more. */
-    if (length == 0 || to->is_cut || to->used + gap + length + 6 > to->size) { to->is_cut |= length > 0; return; }
+    if (length == 0 || to->is_cut || to->used + gap + length + 6 > to->size) {
+        to->is_cut |= length > 0;
+        return;
+    }
     if (gap) memcpy(to->bytes + to->used, ", ", 2);
     memcpy(to->bytes + to->used + gap, bytes, length);
     to->used += gap + length;
@@ -114,7 +121,9 @@ static void take_time(const ASN1_TIME *time, char *buffer, size_t size) {
 }
 
 /* "subject, issued by issuer", and one of its dates. */
-typedef struct { char who[400], when[80]; } about;
+typedef struct {
+    char who[400], when[80];
+} about;
 static void describe(X509 *certificate, int wants_start, about *words) {
     words->who[0] = words->when[0] = 0;
     if (!certificate) return;
@@ -137,23 +146,32 @@ static int32_t explain_refusal(SSL *ssl, long verdict, int32_t flags, const char
     take_time(NULL, now, sizeof now);
     switch (verdict) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-        snprintf(buffer, size, "a certificate of %s has expired: %s, was valid until %s; by this machine's clock it "
-                 "is %s", host, words.who, words.when, now);
+        snprintf(buffer, size,
+                 "a certificate of %s has expired: %s, was valid until %s; by this machine's clock it "
+                 "is %s",
+                 host, words.who, words.when, now);
         return PSYS_TLS_EXPIRED;
     case X509_V_ERR_CERT_NOT_YET_VALID:
-        snprintf(buffer, size, "a certificate of %s is not valid yet: %s, is valid from %s on; by this machine's clock "
-                 "it is %s, is that right?", host, words.who, words.when, now);
+        snprintf(buffer, size,
+                 "a certificate of %s is not valid yet: %s, is valid from %s on; by this machine's clock "
+                 "it is %s, is that right?",
+                 host, words.who, words.when, now);
         return PSYS_TLS_NOT_YET_VALID;
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
         if (certificate) append_names(&to, certificate);
         if (to.is_cut) memcpy(names + to.used, ", ...", 6);
-        snprintf(buffer, size, "the certificate is not for %s, but for %s%s; if this is the right server, option "
-                 "server_name sets the name to check", name, names[0] ? names : "no host at all, having no subject alternative names: ", names[0] ? "" : words.who);
+        snprintf(buffer, size,
+                 "the certificate is not for %s, but for %s%s; if this is the right server, option "
+                 "server_name sets the name to check",
+                 name,
+                 names[0] ? names : "no host at all, having no subject alternative names: ", names[0] ? "" : words.who);
         return PSYS_TLS_HOSTNAME;
     case X509_V_ERR_INVALID_PURPOSE:
-        snprintf(buffer, size, "a certificate of %s is not meant for servers: %s; its extended key usage lacks "
-                 "serverAuth", host, words.who);
+        snprintf(buffer, size,
+                 "a certificate of %s is not meant for servers: %s; its extended key usage lacks "
+                 "serverAuth",
+                 host, words.who);
         return PSYS_TLS_PURPOSE;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -229,7 +247,8 @@ int32_t psys_tls_explain(SSL *ssl, int32_t reason, const char *text, int32_t fla
     if ((flags & PSYS_TLS_IS_HANDSHAKE) && verdict != X509_V_OK && (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER))
         return explain_refusal(ssl, verdict, flags, host, name, buffer, size);
     /* OpenSSL has no word for this one. */
-    const char *said = alert == SSL_AD_CERTIFICATE_REQUIRED ? "certificate required" : SSL_alert_desc_string_long(alert);
+    const char *said = alert == SSL_AD_CERTIFICATE_REQUIRED ? "certificate required"
+                                                            : SSL_alert_desc_string_long(alert);
     snprintf(cause, sizeof cause, "%s%s", alert < 0 ? "" : "the other side sent the alert ", alert < 0 ? text : said);
     if (is_about_client_certificate(ssl, alert)) {
         explain_client(ssl, host, cause, buffer, size);

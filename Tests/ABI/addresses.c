@@ -25,15 +25,15 @@ static void *be_bad(void *argument) {
         if (recv(connection, some, sizeof some, 0) <= 0) {}
         if (strcmp(b->way, "reset") == 0)
             setsockopt(connection, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
-        else
-            send(connection, b->way, strlen(b->way), MSG_NOSIGNAL);
+        else send(connection, b->way, strlen(b->way), MSG_NOSIGNAL);
         close(connection);
     }
     return NULL;
 }
 
 static void start_bad(struct bad *b, int number, int port, const char *way) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)number - 1)};
     memset(b, 0, sizeof *b);
     b->way = way;
@@ -71,7 +71,8 @@ TEST(an_address_that_hangs_leaves_time_for_another) {
     server *s = scripted(SCRIPTS("accept"));
     start_bad(&hung, 2, port_of(s), NULL);
     name_addresses("two.test", both);
-    pulsews_client *client = make_client_at(text("ws://two.test:%d/", port_of(s)), OPTIONS("open_timeout=3s", "reconnect=false"));
+    pulsews_client *client = make_client_at(text("ws://two.test:%d/", port_of(s)),
+                                            OPTIONS("open_timeout=3s", "reconnect=false"));
     IS(open_named(client, why), PULSEWS_OK);
     IS((int64_t)statistic(client, "attempts"), 1);
     IS(hung.taken, 1);
@@ -93,7 +94,8 @@ TEST(an_address_that_resets_is_left_in_the_same_attempt) {
     server *s = scripted(SCRIPTS("accept"));
     start_bad(&rude, 2, port_of(s), "reset");
     name_addresses("two.test", both);
-    pulsews_client *client = make_client_at(text("ws://two.test:%d/", port_of(s)), OPTIONS("open_timeout=10s", "reconnect=false"));
+    pulsews_client *client = make_client_at(text("ws://two.test:%d/", port_of(s)),
+                                            OPTIONS("open_timeout=10s", "reconnect=false"));
     IS(open_named(client, why), PULSEWS_OK);
     IS((int64_t)statistic(client, "attempts"), 1);
     IS(rude.taken, 1);
@@ -106,7 +108,8 @@ TEST(an_address_without_tls_is_left_in_the_same_attempt) {
     server *s = scripted(SCRIPTS("--tls", "accept"));
     start_bad(&plain, 2, port_of(s), "HTTP/1.1 400 Bad Request\r\n\r\n");
     name_addresses("two.test", both);
-    pulsews_client *client = make_client_at(text("wss://two.test:%d/", port_of(s)), OPTIONS("open_timeout=10s", "reconnect=false", "verify=false"));
+    pulsews_client *client = make_client_at(text("wss://two.test:%d/", port_of(s)),
+                                            OPTIONS("open_timeout=10s", "reconnect=false", "verify=false"));
     IS(open_named(client, why), PULSEWS_OK);
     IS((int64_t)statistic(client, "attempts"), 1);
     pulsews_client_free(client);
@@ -118,7 +121,8 @@ TEST(an_address_that_answers_502_is_not_asked_again) {
     server *s = scripted(SCRIPTS("accept | text hello"));
     start_bad(&proxy, 2, port_of(s), "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
     name_addresses("two.test", both);
-    pulsews_client *client = make_client_at(text("ws://two.test:%d/", port_of(s)), OPTIONS(FAST, "open_timeout=10s", "events=true"));
+    pulsews_client *client = make_client_at(text("ws://two.test:%d/", port_of(s)),
+                                            OPTIONS(FAST, "open_timeout=10s", "events=true"));
     IS(pulsews_start(client), PULSEWS_OK);
     EVENT(client, "\"event\":\"state\"", "status 502", text("(address 127.0.0.2:%d)", port_of(s)));
     await_text(client, "hello");
@@ -135,15 +139,19 @@ TEST(addresses_that_all_fail_take_turns) {
     start_bad(&second, 2, port, "reset");
     start_bad(&third, 3, port, "reset");
     name_addresses("two.test", (const char *[]){"127.0.0.2", "127.0.0.3", NULL});
-    pulsews_client *client = make_client_at(text("ws://two.test:%d/", port), OPTIONS("open_timeout=10s", "reconnect=false"));
+    pulsews_client *client = make_client_at(text("ws://two.test:%d/", port),
+                                            OPTIONS("open_timeout=10s", "reconnect=false"));
     IS(open_named(client, why), PULSEWS_ERESET);
-    CHECK(strstr(why, text("(address 127.0.0.3:%d)", port)) && strstr(why, text("before that failed 127.0.0.2:%d", port)));
+    CHECK(strstr(why, text("(address 127.0.0.3:%d)", port)) &&
+          strstr(why, text("before that failed 127.0.0.2:%d", port)));
     pulsews_client_free(client);
-    client = make_client_at(text("ws://two.test:%d/", port), OPTIONS(FAST, "open_timeout=10s", "max_reconnect_attempts=6"));
+    client = make_client_at(text("ws://two.test:%d/", port),
+                            OPTIONS(FAST, "open_timeout=10s", "max_reconnect_attempts=6"));
     IS(pulsews_start(client), PULSEWS_OK);
     await_statistic(client, "attempts", 6);
     IS(open_named(client, why), PULSEWS_ERESET);
-    while (pulsews_client_state(client) != PULSEWS_ERROR) IS(pulsews_wait_ready(client, SHORT, NULL, 0), PULSEWS_ERESET);
+    while (pulsews_client_state(client) != PULSEWS_ERROR)
+        IS(pulsews_wait_ready(client, SHORT, NULL, 0), PULSEWS_ERESET);
     int attempts = (int)statistic(client, "attempts");
     fprintf(stderr, "%d attempts, %d and %d connections\n", attempts, second.taken, third.taken);
     IS(second.taken + third.taken, 2 + attempts);
@@ -164,7 +172,8 @@ TEST(a_bad_certificate_of_one_address_is_not_final) {
     IS((int64_t)statistic(client, "attempts"), 2);
     pulsews_client_free(client);
     start_bad(&other, 2, port_of(s), "reset");
-    client = make_client_at(text("wss://two.test:%d/", port_of(s)), OPTIONS(FAST, "open_timeout=10s", "max_reconnect_attempts=0"));
+    client = make_client_at(text("wss://two.test:%d/", port_of(s)),
+                            OPTIONS(FAST, "open_timeout=10s", "max_reconnect_attempts=0"));
     IS(pulsews_start(client), PULSEWS_OK);
     await_statistic(client, "attempts", 8);
     CHECK(pulsews_client_state(client) != PULSEWS_ERROR);
@@ -180,7 +189,8 @@ TEST(a_proxy_with_a_bad_address) {
     start_bad(&silent, 2, port, NULL);
     start_bad(&refusing, 3, port, "HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n");
     name_addresses("two.test", (const char *[]){"127.0.0.2", "127.0.0.3", NULL});
-    pulsews_client *client = make_client_at("ws://server.invalid/", OPTIONS("open_timeout=3s", "reconnect=false", text("proxy=http://two.test:%d", port)));
+    pulsews_client *client = make_client_at("ws://server.invalid/", OPTIONS("open_timeout=3s", "reconnect=false",
+                                                                            text("proxy=http://two.test:%d", port)));
     IS(open_named(client, why), PULSEWS_EPROXYAUTH);
     IS(silent.taken, 1);
     IS(refusing.taken, 1);

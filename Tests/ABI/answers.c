@@ -4,8 +4,10 @@
 #include "harness.h"
 
 #define FAST "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true"
-#define TEMPLATES "subscribe_message={\"sub\":[${keys}],\"id\":${id}}", "unsubscribe_message={\"unsub\":[${keys}],\"id\":${id}}"
-#define ANSWERED TEMPLATES, "subscribe_confirm={\"ok\":1,\"id\":${id}}", "subscribe_reject={\"error\":\"*\",\"id\":${id}}"
+#define TEMPLATES                                                                                                      \
+    "subscribe_message={\"sub\":[${keys}],\"id\":${id}}", "unsubscribe_message={\"unsub\":[${keys}],\"id\":${id}}"
+#define ANSWERED                                                                                                       \
+    TEMPLATES, "subscribe_confirm={\"ok\":1,\"id\":${id}}", "subscribe_reject={\"error\":\"*\",\"id\":${id}}"
 
 static void subscribe(pulsews_client *client, const char *key, const char *message) {
     IS(pulsews_subscribe(client, key, message, NULL, NULL, 0), PULSEWS_OK);
@@ -39,7 +41,8 @@ static const struct {
      "{\"error\":{\"code\":2,\"msg\":\"refused\"},\"id\":900001}", 1},
     {"binance-futures", NULL, "btcusdt@trade", NULL, 1, "{\"result\":null,\"id\":1}",
      "{\"id\":900001,\"status\":400,\"error\":{\"code\":-2019}}", 1},
-    {"deribit", NULL, "book.BTC-PERPETUAL.100ms", NULL, 2, "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":[\"book.BTC-PERPETUAL.100ms\"]}",
+    {"deribit", NULL, "book.BTC-PERPETUAL.100ms", NULL, 2,
+     "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":[\"book.BTC-PERPETUAL.100ms\"]}",
      "{\"jsonrpc\":\"2.0\",\"id\":900001,\"error\":{\"code\":10009,\"message\":\"not_enough_funds\"}}", 1},
     {"kraken", NULL, "BTC/USD", NULL, 1,
      "{\"method\":\"subscribe\",\"result\":{\"channel\":\"ticker\",\"symbol\":\"BTC/USD\"},\"success\":true,\"req_id\":1}",
@@ -93,8 +96,9 @@ TEST(a_refused_order_is_no_refused_subscription) {
 
 /* A text of the application's own has an id, too. */
 TEST(an_own_text_is_known_by_its_id) {
-    server *s = scripted(SCRIPTS("accept | got 2 | text {\"error\":1,\"id\":900001} | text {\"ok\":1,\"id\":\"mine\"} | go | "
-                                 "text {\"error\":1,\"id\":78}"));
+    server *s = scripted(
+        SCRIPTS("accept | got 2 | text {\"error\":1,\"id\":900001} | text {\"ok\":1,\"id\":\"mine\"} | go | "
+                "text {\"error\":1,\"id\":78}"));
     pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, ANSWERED));
     subscribe(client, "a", "{\"own\":1,\"id\":\"mine\"}");
     subscribe(client, "b", "{\"own\":2,\"id\":78}");
@@ -141,11 +145,13 @@ TEST(an_unsubscription_is_not_waited_for) {
 }
 
 TEST(a_login_is_known_by_its_id) {
-    server *s = scripted(SCRIPTS("accept | got 2 | text {\"no\":1,\"id\":900001} | text {\"yes\":1,\"id\":900001} | go | "
-                                 "text {\"yes\":1,\"id\":2} | text {\"no\":1,\"id\":2} | text after"));
-    pulsews_client *client = make_client(
-        port_of(s), OPTIONS(FAST, "login=hello", "login={\"auth\":1,\"id\":${id}}", "login_confirm={\"yes\":1,\"id\":${id}}",
-                            "login_reject={\"no\":1,\"id\":${id}}", "login_timeout=60s"));
+    server *s = scripted(
+        SCRIPTS("accept | got 2 | text {\"no\":1,\"id\":900001} | text {\"yes\":1,\"id\":900001} | go | "
+                "text {\"yes\":1,\"id\":2} | text {\"no\":1,\"id\":2} | text after"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS(FAST, "login=hello", "login={\"auth\":1,\"id\":${id}}",
+                                                 "login_confirm={\"yes\":1,\"id\":${id}}",
+                                                 "login_reject={\"no\":1,\"id\":${id}}", "login_timeout=60s"));
     IS(pulsews_start(client), PULSEWS_OK);
     await_text(client, "{\"no\":1,\"id\":900001}");
     await_text(client, "{\"yes\":1,\"id\":900001}");
@@ -161,9 +167,8 @@ TEST(a_login_is_known_by_its_id) {
 /* A server that tells only failures has login_timeout and subscribe_timeout for that. */
 TEST(who_only_rejects_has_a_time_for_it) {
     server *s = scripted(SCRIPTS("accept | got 2 | go | text no | text none | go | text after"));
-    pulsews_client *client = make_client(
-        port_of(s), OPTIONS(FAST, "login=in", "login_reject=no", "login_timeout=50ms", "subscribe_reject=none",
-                            "subscribe_timeout=50ms"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "login=in", "login_reject=no", "login_timeout=50ms",
+                                                             "subscribe_reject=none", "subscribe_timeout=50ms"));
     subscribe(client, "a", "sub a");
     IS(pulsews_start(client), PULSEWS_OK);
     ready(client);
@@ -194,9 +199,10 @@ TEST(who_only_rejects_has_a_time_for_it) {
 #define ANSWER(keys, id, kind) " | answer {\"sub\":[" keys "],\"id\":" id "} -> {\"" kind "\":1,\"id\":" id "}"
 
 TEST(one_bad_key_among_good_ones) {
-    server *s = scripted(SCRIPTS("accept" ANSWER("\"a\",\"b\",\"dead\",\"d\"", "1", "error") ANSWER("\"a\",\"b\"", "2", "ok")
-                                 ANSWER("\"dead\",\"d\"", "3", "error") ANSWER("\"dead\"", "4", "error") ANSWER("\"d\"", "5", "ok")
-                                 ANSWER("\"dead\"", "6", "ok") " | go | cut",
+    server *s = scripted(SCRIPTS("accept" ANSWER("\"a\",\"b\",\"dead\",\"d\"", "1", "error")
+                                     ANSWER("\"a\",\"b\"", "2", "ok") ANSWER("\"dead\",\"d\"", "3", "error")
+                                         ANSWER("\"dead\"", "4", "error") ANSWER("\"d\"", "5", "ok")
+                                             ANSWER("\"dead\"", "6", "ok") " | go | cut",
                                  "accept | answer {\"sub\":[\"a\",\"b\",\"d\"],\"id\":7} -> {\"ok\":1,\"id\":7}"));
     pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, ANSWERED));
     static const char *const keys[] = {"a", "b", "dead", "d"};
@@ -238,7 +244,7 @@ TEST(a_rejected_key_stays_away) {
 /* The halves leave as other subscriptions do. */
 TEST(the_search_for_a_bad_key_keeps_its_distance) {
     server *s = scripted(SCRIPTS("accept" ANSWER("\"a\",\"dead\"", "1", "error") ANSWER("\"a\"", "2", "ok")
-                                 ANSWER("\"dead\"", "3", "error")));
+                                     ANSWER("\"dead\"", "3", "error")));
     pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, ANSWERED, "subscribe_interval=60ms"));
     subscribe(client, "a", NULL);
     subscribe(client, "dead", NULL);
@@ -258,8 +264,8 @@ TEST(the_search_for_a_bad_key_keeps_its_distance) {
 TEST(an_answer_may_name_the_key) {
 #define SYMBOL(symbol, verdict) " | text {\"method\":\"subscribe\"," symbol ",\"success\":" verdict ",\"req_id\":1}"
     server *s = scripted(SCRIPTS("accept | got 1" SYMBOL("\"result\":{\"symbol\":\"BTC\\/USD\"}", "true")
-                                 SYMBOL("\"symbol\":\"DEAD/USD\",\"error\":\"Currency pair not supported\"", "false")
-                                 " | go" SYMBOL("\"result\":{\"symbol\":\"ETH/USD\"}", "true")));
+                                     SYMBOL("\"symbol\":\"DEAD/USD\",\"error\":\"Currency pair not supported\"",
+                                            "false") " | go" SYMBOL("\"result\":{\"symbol\":\"ETH/USD\"}", "true")));
     pulsews_client *client = make_client(port_of(s), OPTIONS("preset=kraken", "events=true"));
     subscribe(client, "BTC/USD", NULL);
     subscribe(client, "DEAD/USD", NULL);
@@ -275,13 +281,14 @@ TEST(an_answer_may_name_the_key) {
 
 /* What the server says is cut, and can't break the event. */
 TEST(a_long_rejection_is_cut) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text {\"error\":\""
-                                 "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
-                                 "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
-                                 "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
-                                 "012345678901234567890123456789012345678901234567890 \xe2\x82\xac the end\"}"));
-    pulsews_client *client =
-        make_client(port_of(s), OPTIONS(FAST, "subscribe_confirm={\"ok\":1}", "subscribe_reject={\"error\":\"*\"}"));
+    server *s = scripted(
+        SCRIPTS("accept | got 1 | text {\"error\":\""
+                "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
+                "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
+                "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
+                "012345678901234567890123456789012345678901234567890 \xe2\x82\xac the end\"}"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "subscribe_confirm={\"ok\":1}",
+                                                             "subscribe_reject={\"error\":\"*\"}"));
     subscribe(client, "a \"b\"", "sub a");
     IS(pulsews_start(client), PULSEWS_OK);
     const char *event = EVENT(client, "\"event\":\"subscription_rejected\",\"key\":\"a \\\"b\\\"\"");
@@ -294,8 +301,9 @@ TEST(a_long_rejection_is_cut) {
 
 TEST(a_rejected_login_stops_when_asked) {
     server *s = scripted(SCRIPTS("accept | got 1 | text {\"no\":\"key revoked\"}"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "login=in", "login_confirm={\"yes\":\"*\"}",
-                                                             "login_reject={\"no\":\"*\"}", "login_reject_action=stop"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS(FAST, "login=in", "login_confirm={\"yes\":\"*\"}",
+                                                 "login_reject={\"no\":\"*\"}", "login_reject_action=stop"));
     char why[PULSEWS_ERROR_SIZE] = "";
     IS(pulsews_wait_ready(client, SHORT, why, sizeof why), PULSEWS_ELOGIN);
     CHECK(strstr(why, "the server rejected the login: \"{\\\"no\\\":\\\"key revoked\\\"}\""));
@@ -327,8 +335,9 @@ TEST(a_server_message_is_that_of_the_last_failure) {
 
 TEST(a_rejected_subscription_reconnects_when_asked) {
     server *s = scripted(SCRIPTS("accept | got 1 | text {\"error\":\"delisted\"}"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS("reconnect=false", "subscribe_reject={\"error\":\"*\"}",
-                                                             "subscribe_confirm=ok", "subscribe_reject_action=reconnect"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS("reconnect=false", "subscribe_reject={\"error\":\"*\"}",
+                                                 "subscribe_confirm=ok", "subscribe_reject_action=reconnect"));
     char why[PULSEWS_ERROR_SIZE] = "";
     subscribe(client, "a", "sub a");
     IS(pulsews_wait_ready(client, SHORT, why, sizeof why), PULSEWS_ESUBSCRIBE);
@@ -344,7 +353,8 @@ TEST(a_close_code_stops_when_asked) {
         snprintf(script, sizeof script, "accept | go | close %s key revoked", codes[i]);
         snprintf(name, sizeof name, "with code %s (key revoked)", codes[i]);
         server *s = scripted(SCRIPTS("accept | close 4000", script));
-        pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "fatal_close_codes=4001", "fatal_close_codes=1008"));
+        pulsews_client *client = make_client(port_of(s),
+                                             OPTIONS(FAST, "fatal_close_codes=4001", "fatal_close_codes=1008"));
         IS(pulsews_start(client), PULSEWS_OK);
         EVENT(client, "\"state\":\"reconnecting\"", "4000");
         EVENT(client, "\"event\":\"ready\"");
@@ -360,11 +370,13 @@ TEST(a_close_code_stops_when_asked) {
 
 /* Another endpoint may know the key. */
 TEST(a_rejected_login_is_tried_at_each_endpoint) {
-    server *first = scripted(SCRIPTS("accept | got 1 | text no")), *second = scripted(SCRIPTS("accept | got 1 | text no"));
+    server *first = scripted(SCRIPTS("accept | got 1 | text no")),
+           *second = scripted(SCRIPTS("accept | got 1 | text no"));
     char endpoint[128];
     snprintf(endpoint, sizeof endpoint, "endpoints=%s", url_of(second));
-    pulsews_client *client = make_client(port_of(first), OPTIONS(FAST, "login=in", "login_confirm=yes", "login_reject=no",
-                                                                 "login_reject_action=stop", endpoint));
+    pulsews_client *client = make_client(port_of(first),
+                                         OPTIONS(FAST, "login=in", "login_confirm=yes", "login_reject=no",
+                                                 "login_reject_action=stop", endpoint));
     char why[PULSEWS_ERROR_SIZE] = "";
     IS(pulsews_start(client), PULSEWS_OK);
     IS(the_end(client, why), PULSEWS_ELOGIN);
@@ -375,8 +387,8 @@ TEST(a_rejected_login_is_tried_at_each_endpoint) {
 
 /* The connection that serves goes on; its end is that of the trying. */
 TEST(a_successor_whose_login_is_rejected_for_good) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text yes | go | text bye | go | text more | go | cut",
-                                 "accept | got 1 | text no"));
+    server *s = scripted(
+        SCRIPTS("accept | got 1 | text yes | go | text bye | go | text more | go | cut", "accept | got 1 | text no"));
     pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "login=in", "login_confirm=yes", "login_reject=no",
                                                              "login_reject_action=stop", "rotate_on=bye"));
     char why[PULSEWS_ERROR_SIZE] = "";
@@ -396,8 +408,8 @@ TEST(a_successor_whose_login_is_rejected_for_good) {
 }
 
 TEST(a_twin_whose_login_is_rejected_for_good) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text yes | go | text {\"n\":1} | go | text no")), *other =
-        scripted(SCRIPTS("accept | got 1 | text no"));
+    server *s = scripted(SCRIPTS("accept | got 1 | text yes | go | text {\"n\":1} | go | text no")),
+           *other = scripted(SCRIPTS("accept | got 1 | text no"));
     char twin[128], why[PULSEWS_ERROR_SIZE] = "";
     snprintf(twin, sizeof twin, "twin=%s", url_of(other));
     pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "login=in", "login_confirm=yes", "login_reject=no",
@@ -416,15 +428,25 @@ TEST(a_twin_whose_login_is_rejected_for_good) {
 }
 
 TEST(options_of_answers) {
-    static const char *const wrong[][2] = {
-        {"heartbeat_reply", "{\"id\":${id}}"}, {"rotate_on", "{\"id\":\"${id}\"}"}, {"login_confirm", "{\"k\":\"${key}\"}"},
-        {"subscribe_reject", "no ${id}"}, {"subscribe_reject", "{\"id\":${idd}}"}, {"fatal_close_codes", "999"},
-        {"fatal_close_codes", "5000"}, {"fatal_close_codes", "4001,4002"}, {"fatal_close_codes", ""},
-        {"login_reject_action", "drop"}, {"subscribe_reject_action", "stop"}};
-    static const char *const right[][2] = {
-        {"subscribe_confirm", "{\"id\":${id},\"k\":\"${key}\"}"}, {"login_reject", "{\"id\":\"${id}\"}"},
-        {"fatal_close_codes", "1000"}, {"fatal_close_codes", "4999"}, {"login_reject_action", "stop"},
-        {"login_reject_action", "retry"}, {"subscribe_reject_action", "reconnect"}, {"subscribe_reject_action", "drop"}};
+    static const char *const wrong[][2] = {{"heartbeat_reply", "{\"id\":${id}}"},
+                                           {"rotate_on", "{\"id\":\"${id}\"}"},
+                                           {"login_confirm", "{\"k\":\"${key}\"}"},
+                                           {"subscribe_reject", "no ${id}"},
+                                           {"subscribe_reject", "{\"id\":${idd}}"},
+                                           {"fatal_close_codes", "999"},
+                                           {"fatal_close_codes", "5000"},
+                                           {"fatal_close_codes", "4001,4002"},
+                                           {"fatal_close_codes", ""},
+                                           {"login_reject_action", "drop"},
+                                           {"subscribe_reject_action", "stop"}};
+    static const char *const right[][2] = {{"subscribe_confirm", "{\"id\":${id},\"k\":\"${key}\"}"},
+                                           {"login_reject", "{\"id\":\"${id}\"}"},
+                                           {"fatal_close_codes", "1000"},
+                                           {"fatal_close_codes", "4999"},
+                                           {"login_reject_action", "stop"},
+                                           {"login_reject_action", "retry"},
+                                           {"subscribe_reject_action", "reconnect"},
+                                           {"subscribe_reject_action", "drop"}};
     char why[PULSEWS_ERROR_SIZE];
     pulsews_config *config = pulsews_config_create();
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -107,18 +107,50 @@ TEST(null_is_refused_everywhere) {
 
 TEST(bad_urls) {
     static const char *const urls[] = {
-        "", " ", "localhost", "//localhost/", "ws:", "ws:/", "ws://", "ws:///path", "ws://:80/", "wss://?x",
-        "http://localhost/", "https://localhost/", "ftp://localhost/", "wsss://localhost/", "://localhost/",
-        "ws://localhost:0/", "ws://localhost:70000/", "ws://localhost:65536/", "ws://localhost:-1/",
+        "",
+        " ",
+        "localhost",
+        "//localhost/",
+        "ws:",
+        "ws:/",
+        "ws://",
+        "ws:///path",
+        "ws://:80/",
+        "wss://?x",
+        "http://localhost/",
+        "https://localhost/",
+        "ftp://localhost/",
+        "wsss://localhost/",
+        "://localhost/",
+        "ws://localhost:0/",
+        "ws://localhost:70000/",
+        "ws://localhost:65536/",
+        "ws://localhost:-1/",
         "ws://localhost:x/",
-        "ws://localhost:80x/", "ws://localhost:99999999999999999999/", "ws://localhost/#part", "ws://localhost/p?q#",
-        "ws://localhost/a b", "ws://localhost/\r\nX-Evil: 1", "ws://local\r\nhost/", "ws://localhost/\x01",
+        "ws://localhost:80x/",
+        "ws://localhost:99999999999999999999/",
+        "ws://localhost/#part",
+        "ws://localhost/p?q#",
+        "ws://localhost/a b",
+        "ws://localhost/\r\nX-Evil: 1",
+        "ws://local\r\nhost/",
+        "ws://localhost/\x01",
         "ws://localhost/\x7f",
-        "ws://localhost/\xc3\xa4", "ws://\xc3\xa4.example/", "ws://[::1/", "ws://::1/", "ws://[]/", "ws://[::g]/",
+        "ws://localhost/\xc3\xa4",
+        "ws://\xc3\xa4.example/",
+        "ws://[::1/",
+        "ws://::1/",
+        "ws://[]/",
+        "ws://[::g]/",
         "ws://[::1]x/",
-        "ws://[1::2::3]/", "ws://localhost/%", "ws://localhost/%2", "ws://localhost/%zz", " ws://localhost/",
+        "ws://[1::2::3]/",
+        "ws://localhost/%",
+        "ws://localhost/%2",
+        "ws://localhost/%zz",
+        " ws://localhost/",
         "ws://localhost/ ",
-        "ws://us er@localhost/", "ws://localhost\\/",
+        "ws://us er@localhost/",
+        "ws://localhost\\/",
     };
     char why[PULSEWS_ERROR_SIZE];
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
@@ -142,8 +174,13 @@ TEST(bad_urls) {
 
 TEST(good_urls) {
     static const char *const urls[] = {
-        "ws://localhost", "WS://LOCALHOST", "wss://localhost:443/", "ws://127.0.0.1:1/", "ws://[::1]:65535/?a=b",
-        "ws://user:p%40ss@localhost/", "wss://example.com/ws/btcusdt@bookTicker?x=%20",
+        "ws://localhost",
+        "WS://LOCALHOST",
+        "wss://localhost:443/",
+        "ws://127.0.0.1:1/",
+        "ws://[::1]:65535/?a=b",
+        "ws://user:p%40ss@localhost/",
+        "wss://example.com/ws/btcusdt@bookTicker?x=%20",
         "ws://a.b.c.example:8080?only=query",
     };
     char why[PULSEWS_ERROR_SIZE];
@@ -160,49 +197,86 @@ TEST(good_urls) {
 }
 
 TEST(bad_options) {
-    static const struct { const char *name, *value; int32_t status; } cases[] = {
-        {"no_such_option", "1", PULSEWS_EOPTION}, {"", "1", PULSEWS_EOPTION}, {"Verify", "true", PULSEWS_EOPTION},
-        {"verify ", "true", PULSEWS_EOPTION}, {"verify", "maybe", PULSEWS_EVALUE}, {"verify", "", PULSEWS_EVALUE},
-        {"open_timeout", "-1", PULSEWS_EVALUE}, {"open_timeout", "10 parsecs", PULSEWS_EVALUE},
-        {"open_timeout", "nan", PULSEWS_EVALUE}, {"open_timeout", "inf", PULSEWS_EVALUE},
-        {"open_timeout", "1e999", PULSEWS_EVALUE}, {"open_timeout", "9223372036854775807h", PULSEWS_EVALUE},
-        {"open_timeout", "1s2", PULSEWS_EVALUE}, {"max_message_size", "-5", PULSEWS_EVALUE},
+    static const struct {
+        const char *name, *value;
+        int32_t status;
+    } cases[] = {
+        {"no_such_option", "1", PULSEWS_EOPTION},
+        {"", "1", PULSEWS_EOPTION},
+        {"Verify", "true", PULSEWS_EOPTION},
+        {"verify ", "true", PULSEWS_EOPTION},
+        {"verify", "maybe", PULSEWS_EVALUE},
+        {"verify", "", PULSEWS_EVALUE},
+        {"open_timeout", "-1", PULSEWS_EVALUE},
+        {"open_timeout", "10 parsecs", PULSEWS_EVALUE},
+        {"open_timeout", "nan", PULSEWS_EVALUE},
+        {"open_timeout", "inf", PULSEWS_EVALUE},
+        {"open_timeout", "1e999", PULSEWS_EVALUE},
+        {"open_timeout", "9223372036854775807h", PULSEWS_EVALUE},
+        {"open_timeout", "1s2", PULSEWS_EVALUE},
+        {"max_message_size", "-5", PULSEWS_EVALUE},
         {"max_message_size", "99999999999999999999999", PULSEWS_EVALUE},
         {"max_message_size", "18446744073709551615", PULSEWS_EVALUE},
-        {"max_message_size", "10 potatoes", PULSEWS_EVALUE}, {"headers", "no colon", PULSEWS_EVALUE},
-        {"headers", "X-Bad: a\r\nX-Evil: 1", PULSEWS_EVALUE}, {"headers", "X-Bad: a\nb", PULSEWS_EVALUE},
-        {"headers", "X Bad: a", PULSEWS_EVALUE}, {"headers", ": a", PULSEWS_EVALUE},
-        {"headers", "X-B\xc3\xa4" "d: a", PULSEWS_EVALUE},
-        {"headers", "Sec-WebSocket-Key: abc", PULSEWS_EVALUE}, {"headers", "sec-websocket-version: 8", PULSEWS_EVALUE},
-        {"headers", "Upgrade: h2c", PULSEWS_EVALUE}, {"subprotocols", "a b", PULSEWS_EVALUE},
-        {"subprotocols", "a,b", PULSEWS_EVALUE}, {"subprotocols", "a\r\nb", PULSEWS_EVALUE},
+        {"max_message_size", "10 potatoes", PULSEWS_EVALUE},
+        {"headers", "no colon", PULSEWS_EVALUE},
+        {"headers", "X-Bad: a\r\nX-Evil: 1", PULSEWS_EVALUE},
+        {"headers", "X-Bad: a\nb", PULSEWS_EVALUE},
+        {"headers", "X Bad: a", PULSEWS_EVALUE},
+        {"headers", ": a", PULSEWS_EVALUE},
+        {"headers",
+         "X-B\xc3\xa4"
+         "d: a",
+         PULSEWS_EVALUE},
+        {"headers", "Sec-WebSocket-Key: abc", PULSEWS_EVALUE},
+        {"headers", "sec-websocket-version: 8", PULSEWS_EVALUE},
+        {"headers", "Upgrade: h2c", PULSEWS_EVALUE},
+        {"subprotocols", "a b", PULSEWS_EVALUE},
+        {"subprotocols", "a,b", PULSEWS_EVALUE},
+        {"subprotocols", "a\r\nb", PULSEWS_EVALUE},
         {"subprotocols", "", PULSEWS_EVALUE},
-        {"max_reconnect_attempts", "-1", PULSEWS_EVALUE}, {"max_reconnect_attempts", "1.5", PULSEWS_EVALUE},
-        {"reconnect_base_delay", "0", PULSEWS_EVALUE}, {"reconnect_base_delay", "2000h", PULSEWS_EVALUE},
+        {"max_reconnect_attempts", "-1", PULSEWS_EVALUE},
+        {"max_reconnect_attempts", "1.5", PULSEWS_EVALUE},
+        {"reconnect_base_delay", "0", PULSEWS_EVALUE},
+        {"reconnect_base_delay", "2000h", PULSEWS_EVALUE},
         {"jitter", "-0.1", PULSEWS_EVALUE},
-        {"jitter", "1.01", PULSEWS_EVALUE}, {"jitter", "nan", PULSEWS_EVALUE}, {"jitter", "1e9", PULSEWS_EVALUE},
+        {"jitter", "1.01", PULSEWS_EVALUE},
+        {"jitter", "nan", PULSEWS_EVALUE},
+        {"jitter", "1e9", PULSEWS_EVALUE},
         {"jitter", "half", PULSEWS_EVALUE},
-        {"stale_action", "Event", PULSEWS_EVALUE}, {"stale_action", "0", PULSEWS_EVALUE},
+        {"stale_action", "Event", PULSEWS_EVALUE},
+        {"stale_action", "0", PULSEWS_EVALUE},
         {"message_queue_policy", "drop", PULSEWS_EVALUE},
-        {"message_queue_policy", "", PULSEWS_EVALUE}, {"rate_limit", "", PULSEWS_EVALUE},
+        {"message_queue_policy", "", PULSEWS_EVALUE},
+        {"rate_limit", "", PULSEWS_EVALUE},
         {"rate_limit", "5", PULSEWS_EVALUE},
-        {"rate_limit", "0/s", PULSEWS_EVALUE}, {"rate_limit", "-5/s", PULSEWS_EVALUE},
+        {"rate_limit", "0/s", PULSEWS_EVALUE},
+        {"rate_limit", "-5/s", PULSEWS_EVALUE},
         {"rate_limit", "5/0s", PULSEWS_EVALUE},
-        {"rate_limit", "5/parsec", PULSEWS_EVALUE}, {"rate_limit", "999999999999999999999/s", PULSEWS_EVALUE},
-        {"rate_limit", "5/99999999999999999999s", PULSEWS_EVALUE}, {"rate_limit", "5/s ", PULSEWS_EVALUE},
-        {"host_connect_rate", "5", PULSEWS_EVALUE}, {"host_connects", "0", PULSEWS_EVALUE},
+        {"rate_limit", "5/parsec", PULSEWS_EVALUE},
+        {"rate_limit", "999999999999999999999/s", PULSEWS_EVALUE},
+        {"rate_limit", "5/99999999999999999999s", PULSEWS_EVALUE},
+        {"rate_limit", "5/s ", PULSEWS_EVALUE},
+        {"host_connect_rate", "5", PULSEWS_EVALUE},
+        {"host_connects", "0", PULSEWS_EVALUE},
         {"endpoint_return", "1ms", PULSEWS_EVALUE},
-        {"endpoints", "localhost", PULSEWS_EVALUE}, {"login", "", PULSEWS_EVALUE}, {"login", "${", PULSEWS_EVALUE},
+        {"endpoints", "localhost", PULSEWS_EVALUE},
+        {"login", "", PULSEWS_EVALUE},
+        {"login", "${", PULSEWS_EVALUE},
         {"login", "${keys}", PULSEWS_EVALUE},
-        {"login", "${.id}", PULSEWS_EVALUE}, {"subscribe_message", "no keys", PULSEWS_EVALUE},
+        {"login", "${.id}", PULSEWS_EVALUE},
+        {"subscribe_message", "no keys", PULSEWS_EVALUE},
         {"subscribe_message", "", PULSEWS_EVALUE},
-        {"heartbeat_message", "${keys}", PULSEWS_EVALUE}, {"heartbeat_message", "", PULSEWS_EVALUE},
+        {"heartbeat_message", "${keys}", PULSEWS_EVALUE},
+        {"heartbeat_message", "", PULSEWS_EVALUE},
         {"heartbeat_answer", "${keys}", PULSEWS_EVALUE},
-        {"heartbeat_reply", "", PULSEWS_EVALUE}, {"heartbeat_reply", "{\"a\":", PULSEWS_EVALUE},
+        {"heartbeat_reply", "", PULSEWS_EVALUE},
+        {"heartbeat_reply", "{\"a\":", PULSEWS_EVALUE},
         {"login_confirm", "{a:1}", PULSEWS_EVALUE},
-        {"login_confirm", "[1,", PULSEWS_EVALUE}, {"subscribe_confirm", "{\"a\":1} and more", PULSEWS_EVALUE},
+        {"login_confirm", "[1,", PULSEWS_EVALUE},
+        {"subscribe_confirm", "{\"a\":1} and more", PULSEWS_EVALUE},
         {"subscribe_batch", "0", PULSEWS_EVALUE},
-        {"server_heartbeat_timeout", "1ms", PULSEWS_EVALUE}, {"name", "two\nlines", PULSEWS_EVALUE},
+        {"server_heartbeat_timeout", "1ms", PULSEWS_EVALUE},
+        {"name", "two\nlines", PULSEWS_EVALUE},
     };
     pulsews_config *config = pulsews_config_create();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -233,21 +307,45 @@ TEST(bad_options) {
 
 TEST(good_options) {
     static const char *const cases[][2] = {
-        {"open_timeout", "10"}, {"open_timeout", "2.5"}, {"open_timeout", "1500ms"}, {"open_timeout", "1m"},
-        {"close_timeout", "500000us"}, {"heartbeat_interval", "30s"}, {"max_message_size", "65536"},
-        {"max_message_size", "64KiB"}, {"max_message_size", "16MiB"}, {"verify", "true"}, {"verify", "false"},
-        {"compression", "false"}, {"headers", "X-Token: abc"}, {"headers", "X-Empty:"}, {"subprotocols", "v1.trading"},
-        {"reconnect", "false"}, {"max_reconnect_attempts", "0"}, {"jitter", "0"}, {"jitter", "1"}, {"jitter", "0.25"},
+        {"open_timeout", "10"},
+        {"open_timeout", "2.5"},
+        {"open_timeout", "1500ms"},
+        {"open_timeout", "1m"},
+        {"close_timeout", "500000us"},
+        {"heartbeat_interval", "30s"},
+        {"max_message_size", "65536"},
+        {"max_message_size", "64KiB"},
+        {"max_message_size", "16MiB"},
+        {"verify", "true"},
+        {"verify", "false"},
+        {"compression", "false"},
+        {"headers", "X-Token: abc"},
+        {"headers", "X-Empty:"},
+        {"subprotocols", "v1.trading"},
+        {"reconnect", "false"},
+        {"max_reconnect_attempts", "0"},
+        {"jitter", "0"},
+        {"jitter", "1"},
+        {"jitter", "0.25"},
         {"jitter", "1.0"},
-        {"stale_action", "reconnect"}, {"message_queue_policy", "block"}, {"message_ttl", "0"},
-        {"message_ttl", "8760h"}, {"rate_limit", "100/60s"},
-        {"rate_limit", "5/s"}, {"rate_limit", "300/5m"}, {"rate_limit", "20/500ms"}, {"host_connect_rate", "10/1m"},
+        {"stale_action", "reconnect"},
+        {"message_queue_policy", "block"},
+        {"message_ttl", "0"},
+        {"message_ttl", "8760h"},
+        {"rate_limit", "100/60s"},
+        {"rate_limit", "5/s"},
+        {"rate_limit", "300/5m"},
+        {"rate_limit", "20/500ms"},
+        {"host_connect_rate", "10/1m"},
         {"endpoints", "wss://b.example/ws"},
-        {"login", "{\"id\":${id},\"t\":${s},\"at\":\"${time}\",\"price\":\"$5\"}"}, {"login", "second"},
+        {"login", "{\"id\":${id},\"t\":${s},\"at\":\"${time}\",\"price\":\"$5\"}"},
+        {"login", "second"},
         {"login_confirm", "*\"ok\"*"},
-        {"login_confirm", "{\"type\":\"ok\",\"a\":[{\"b\":null}]}"}, {"heartbeat_message", "ping"},
+        {"login_confirm", "{\"type\":\"ok\",\"a\":[{\"b\":null}]}"},
+        {"heartbeat_message", "ping"},
         {"heartbeat_answer", "{\"id\":${params.id}}"},
-        {"subscribe_message", "{\"params\":[${keys}],\"id\":${id}}"}, {"name", "\xc3\xa4"},
+        {"subscribe_message", "{\"params\":[${keys}],\"id\":${id}}"},
+        {"name", "\xc3\xa4"},
     };
     char why[PULSEWS_ERROR_SIZE] = "untouched";
     pulsews_config *config = pulsews_config_create();
@@ -336,8 +434,8 @@ TEST(bad_sends_with_more_to_say) {
     IS((int64_t)statistic(client, "messages_accepted"), 0);
     for (uint32_t f = 0; f < 16; f++) { /* every combination, with times of any size */
         static const int64_t times[] = {INT64_MIN, -2, -1, 1, INT64_MAX};
-        for (int i = 0; i < 5; i++) pulsews_send_with(client, PULSEWS_TEXT, NULL, 0, f, times[i], times[i], f % 2 ? &id
-                                                      : NULL);
+        for (int i = 0; i < 5; i++)
+            pulsews_send_with(client, PULSEWS_TEXT, NULL, 0, f, times[i], times[i], f % 2 ? &id : NULL);
     }
     CHECK(id >= 1 && id <= 80);
     IS(pulsews_flush(client, SHORT), PULSEWS_OK);
@@ -361,18 +459,18 @@ TEST(bad_subscriptions_headers_and_urls) {
     CHECK(pulsews_subscribe(client, "key", "\xff", NULL, why, sizeof why) < 0);
     IS((int64_t)statistic(client, "subscriptions"), 1);
     pulsews_unsubscribe(client, "\xff"), pulsews_unsubscribe(client, "");
-    static const char *const headers[][2] = {{"", "x"}, {"X A", "x"}, {"X-A\r\n", "x"}, {"X-A", "x\r\ny"},
-                                             {"X-A", "x\ny"}, {"X-A:", "x"}, {"X-A", "\x01"},
-                                             {"Upgrade", "x"}, {"Sec-WebSocket-Key", "x"}, {"connection", "close"},
-                                             {"\xff", "x"}, {"X-A", "\xff"}};
+    static const char *const headers[][2] = {
+        {"", "x"},     {"X A", "x"},    {"X-A\r\n", "x"}, {"X-A", "x\r\ny"},          {"X-A", "x\ny"},
+        {"X-A:", "x"}, {"X-A", "\x01"}, {"Upgrade", "x"}, {"Sec-WebSocket-Key", "x"}, {"connection", "close"},
+        {"\xff", "x"}, {"X-A", "\xff"}};
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
         fprintf(stderr, "header %zu\n", i);
         IS(pulsews_set_header(client, headers[i][0], headers[i][1], why, sizeof why), PULSEWS_EVALUE);
         CHECK(strlen(why) > 10 && !strchr(why, '\n') && !strchr(why, '\r'));
     }
     IS(pulsews_set_header(client, "X-A", large, why, sizeof why), PULSEWS_EVALUE); /* with it no request fits */
-    static const char *const urls[] = {"", "localhost", "http://localhost/", "wss://localhost/", "ws://localhost/\r\n",
-                                       "ws://\xff/"};
+    static const char *const urls[] = {
+        "", "localhost", "http://localhost/", "wss://localhost/", "ws://localhost/\r\n", "ws://\xff/"};
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
         IS(pulsews_set_url(client, urls[i], why, sizeof why), PULSEWS_EURL);
         CHECK(strlen(why) > 10 && !strchr(why, '\n'));

@@ -10,6 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 from generator.contract import Contract  # noqa: E402
+
 HERE = ROOT / "Tests" / "ABI"
 HEADER = ROOT / "include" / "pulsews.h"
 LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).resolve()

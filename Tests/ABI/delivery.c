@@ -5,9 +5,9 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#define FAST                                                                                                        \
-    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "compression=false",        \
-    "receive_queue_bytes=64KiB", "key_path=s"
+#define FAST                                                                                                           \
+    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "compression=false",           \
+        "receive_queue_bytes=64KiB", "key_path=s"
 enum { LIMIT = 64 << 10, CHUNK = 256 << 10, OVERHEAD = 40 };
 
 /* What a consumer has taken. */
@@ -66,8 +66,9 @@ static int32_t take_some(pulsews_client *client, pulsews_batch *batch, struct ta
 static void check_counts(const pulsews_client *client, const struct taken *t, int64_t received) {
     int64_t dropped = (int64_t)statistic(client, "receive_dropped"),
             conflated = (int64_t)statistic(client, "receive_conflated");
-    fprintf(stderr, "received %.0f = taken %lld + dropped %lld "
-        "+ conflated %lld; %lld events, last sequence %llu, high %.0f\n",
+    fprintf(stderr,
+            "received %.0f = taken %lld + dropped %lld "
+            "+ conflated %lld; %lld events, last sequence %llu, high %.0f\n",
             statistic(client, "messages_received"), (long long)t->data, (long long)dropped, (long long)conflated,
             (long long)t->events, (unsigned long long)t->sequence, statistic(client, "receive_queue_bytes_high"));
     IS((int64_t)statistic(client, "messages_received"), received);
@@ -146,8 +147,8 @@ TEST(drop_oldest_leaves_no_holes) {
     f.is_quiet = 1;
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "receive_queue_policy=drop_oldest"));
     await_statistic(client, "messages_received", 30000);
-    for (pulsews_message message; f.last < 29999; take_of_feed(&f, &message)) IS(pulsews_recv(client, &message,
-        SHORT), PULSEWS_OK);
+    for (pulsews_message message; f.last < 29999; take_of_feed(&f, &message))
+        IS(pulsews_recv(client, &message, SHORT), PULSEWS_OK);
     check_feed(&f);
     CHECK(f.texts >= LIMIT / 400 / 2);
     pulsews_client_free(client);
@@ -159,7 +160,7 @@ TEST(a_message_larger_than_the_queue) {
                                            "receive_queue_policy=pause"};
     for (int i = 0; i < 3; i++) {
         server *s = scripted(SCRIPTS("accept | numbers count=3000 "
-                "keys=3 size=100 | numbers count=3 keys=3 size=300000 first=3000"));
+                                     "keys=3 size=100 | numbers count=3 keys=3 size=300000 first=3000"));
         pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, policies[i]));
         pulsews_batch *batch = pulsews_batch_create();
         struct taken t;
@@ -210,8 +211,7 @@ TEST(drops_are_told_now_and_then) {
     await_statistic(client, "messages_received", 1);
     take_all(client, batch, &t);
     double seconds = (double)(now_ns() - begin) / 1e9;
-    fprintf(stderr, "%lld events in %.1f s tell of %lld messages\n", (long long)t.tellings, seconds,
-            (long long)t.told);
+    fprintf(stderr, "%lld events in %.1f s tell of %lld messages\n", (long long)t.tellings, seconds, (long long)t.told);
     CHECK(t.tellings >= 2 && (double)t.tellings <= 10 * seconds + 2);
     pulsews_batch_free(batch);
     pulsews_client_free(client);
@@ -219,13 +219,13 @@ TEST(drops_are_told_now_and_then) {
 
 TEST(drops_without_events) {
     server *s = scripted(SCRIPTS("accept | numbers count=5000 keys=7 size=100"));
-    pulsews_client *client = open_client(port_of(s), OPTIONS("receive_queue_bytes=64KiB",
-            "receive_queue_policy=drop_oldest"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS("receive_queue_bytes=64KiB", "receive_queue_policy=drop_oldest"));
     pulsews_message message;
     int64_t taken = 0;
     await_statistic(client, "messages_received", 5000);
-    for (; pulsews_recv(client, &message, PULSEWS_MILLISECONDS(50)) == PULSEWS_OK;
-        taken++) CHECK(message.kind == PULSEWS_TEXT);
+    for (; pulsews_recv(client, &message, PULSEWS_MILLISECONDS(50)) == PULSEWS_OK; taken++)
+        CHECK(message.kind == PULSEWS_TEXT);
     IS(taken + (int64_t)statistic(client, "receive_dropped"), 5000);
     pulsews_client_free(client);
 }
@@ -414,8 +414,8 @@ TEST(disconnect_is_told) {
 /* A client that does not come back, or is sent away meanwhile, gives what it has all the same. */
 TEST(disconnect_without_reconnect) {
     server *s = scripted(SCRIPTS("accept | numbers count=20000 keys=3 size=100"));
-    pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "receive_queue_policy=disconnect",
-            "reconnect=false"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS(FAST, "receive_queue_policy=disconnect", "reconnect=false"));
     pulsews_message message;
     feed f;
     int32_t status;
@@ -445,8 +445,9 @@ TEST(delivered_heartbeats_in_a_full_queue) {
     static const char *const policies[] = {"receive_queue_policy=drop_oldest", "receive_queue_policy=conflate"};
     for (int i = 0; i < 2; i++) {
         server *s = scripted(SCRIPTS("accept | feed ms=1 keys=5 burst=20 size=200"));
-        pulsews_client *client = open_client(port_of(s), OPTIONS(policies[i], "key_path=s", "receive_queue_bytes=64KiB",
-                "server_heartbeat={\"s\":\"*\"}", "deliver_heartbeats=true"));
+        pulsews_client *client = open_client(port_of(s),
+                                             OPTIONS(policies[i], "key_path=s", "receive_queue_bytes=64KiB",
+                                                     "server_heartbeat={\"s\":\"*\"}", "deliver_heartbeats=true"));
         await_statistic(client, "messages_received", 3000);
         CHECK(statistic(client, "receive_queue_bytes") <= 65536 + 1024);
         CHECK(statistic(client, "receive_dropped") > 1000);

@@ -22,10 +22,9 @@ static const char *option(const char *format, ...) {
 
 TEST(fails_over_and_comes_home) {
     server *first = scripted(SCRIPTS("accept | go | cut", "accept")),
-    *second = scripted(SCRIPTS("accept | text second"));
+           *second = scripted(SCRIPTS("accept | text second"));
     pulsews_client *client = open_client(port_of(first), OPTIONS(FAST, option("endpoints=%s", url_of(second)),
-                                                                 "endpoint_return=300ms",
-                                                                 "stable_time=10s"));
+                                                                 "endpoint_return=300ms", "stable_time=10s"));
     EVENT(client, STATE("connected"), url_of(first));
     EVENT(client, "\"event\":\"ready\"", url_of(first));
     send_text(client, "to the first");
@@ -57,9 +56,9 @@ TEST(fails_over_and_comes_home) {
 TEST(a_change_of_endpoint_loses_nothing) {
     enum { SENT = 3000 };
     server *first = scripted(SCRIPTS("refuse 503", "accept")), *second = scripted(SCRIPTS("accept"));
-    pulsews_client *client = make_client(port_of(first), OPTIONS(FAST, option("endpoints=%s", url_of(second)),
-                                                                 "endpoint_return=100ms",
-                                                                 "backlog_interval=0", "message_queue_size=100000"));
+    pulsews_client *client = make_client(port_of(first),
+                                         OPTIONS(FAST, option("endpoints=%s", url_of(second)), "endpoint_return=100ms",
+                                                 "backlog_interval=0", "message_queue_size=100000"));
     CHECK(pulsews_start(client) == PULSEWS_OK && pulsews_wait_ready(client, SHORT, NULL, 0) == PULSEWS_OK);
     int64_t end = now_ns() + SHORT;
     int sent = 0;
@@ -85,8 +84,7 @@ TEST(a_change_of_endpoint_loses_nothing) {
 TEST(a_failed_return_disturbs_nothing) {
     server *first = scripted(SCRIPTS("refuse 503")), *second = scripted(SCRIPTS("accept"));
     pulsews_client *client = make_client(port_of(first), OPTIONS(FAST, option("endpoints=%s", url_of(second)),
-                                                                 "endpoint_return=100ms",
-                                                                 "breaker_failures=0"));
+                                                                 "endpoint_return=100ms", "breaker_failures=0"));
     IS(pulsews_start(client), PULSEWS_OK);
     IS(pulsews_wait_ready(client, SHORT, NULL, 0), PULSEWS_OK);
     for (int i = 1; i <= 3; i++) await_record(first, i, "request", NULL);
@@ -102,10 +100,9 @@ TEST(a_breaker_opens_and_closes) {
     server *second = scripted(SCRIPTS("accept | cut", "accept | go | cut"));
     char first_url[100], status[16384];
     snprintf(first_url, sizeof first_url, "\"endpoint\":\"%s\"", url_of(first));
-    pulsews_client *client = make_client(port_of(first), OPTIONS(FAST, option("endpoints=%s", url_of(second)),
-                                                                 "breaker_failures=2",
-                                                                 "breaker_timeout=500ms", "endpoint_return=0",
-                                                                 "stable_time=0"));
+    pulsews_client *client = make_client(port_of(first),
+                                         OPTIONS(FAST, option("endpoints=%s", url_of(second)), "breaker_failures=2",
+                                                 "breaker_timeout=500ms", "endpoint_return=0", "stable_time=0"));
     IS(pulsews_start(client), PULSEWS_OK);
     EVENT(client, "\"event\":\"breaker\"", first_url, "\"breaker\":\"open\"");
     EVENT(client, STATE("connected"), url_of(second));
@@ -131,8 +128,8 @@ TEST(a_breaker_opens_and_closes) {
 
 /* A final failure of one endpoint leaves the others. */
 TEST(a_final_failure_rules_one_endpoint_out) {
-    server *first = scripted(SCRIPTS("refuse 403")), *second = scripted(SCRIPTS("accept | cut", "accept | cut",
-            "refuse 404"));
+    server *first = scripted(SCRIPTS("refuse 403")),
+           *second = scripted(SCRIPTS("accept | cut", "accept | cut", "refuse 404"));
     pulsews_client *client = make_client(port_of(first), OPTIONS(FAST, option("endpoints=%s", url_of(second)),
                                                                  "endpoint_return=100ms"));
     pulsews_message message;

@@ -8,8 +8,9 @@ void begin_feed(feed *f) {
     for (int i = 0; i < MOST_FEED_KEYS; i++) f->next[i] = -1;
 }
 
-static int has(const pulsews_message *m, const char *part) { return memmem(m->data, m->length, part,
-        strlen(part)) != NULL; }
+static int has(const pulsews_message *m, const char *part) {
+    return memmem(m->data, m->length, part, strlen(part)) != NULL;
+}
 
 static void take_event(feed *f, const pulsews_message *m) {
     f->states += has(m, "\"event\":\"state\"");
@@ -77,8 +78,7 @@ const char *follow(pulsews_client *client, feed *f, const char *const *parts) {
 void follow_texts(pulsews_client *client, feed *f, int64_t count) {
     pulsews_message message;
     int64_t wanted = f->texts + count;
-    for (int64_t end = now_ns() + SHORT; f->texts < wanted;)
-        CHECK(now_ns() < end && receive(client, f, &message, end));
+    for (int64_t end = now_ns() + SHORT; f->texts < wanted;) CHECK(now_ns() < end && receive(client, f, &message, end));
 }
 
 void follow_to_the_end(pulsews_client *client, server *s, feed *f, int keys) {
@@ -96,8 +96,9 @@ void follow_to_the_end(pulsews_client *client, server *s, feed *f, int keys) {
 }
 
 void check_feed(const feed *f) {
-    fprintf(stderr, "%lld texts from %lld to %lld, %lld missing, "
-        "%lld copies; %lld gaps, %lld repeats, %lld steps back told\n",
+    fprintf(stderr,
+            "%lld texts from %lld to %lld, %lld missing, "
+            "%lld copies; %lld gaps, %lld repeats, %lld steps back told\n",
             (long long)f->texts, (long long)f->first, (long long)f->last, (long long)f->missing, (long long)f->copies,
             (long long)f->gaps, (long long)f->repeats, (long long)f->backs);
     CHECK(f->texts > 0 && f->missing == 0 && f->copies == 0);

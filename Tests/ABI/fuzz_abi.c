@@ -68,8 +68,8 @@ static void arrived(slot *s, const pulsews_message *m) {
     s->first++, s->count--;
     /* Each message that did not come back is accounted for, unless it was on its way when a connection ended. */
     if (s->skipped > 0 && statistic(s, "connections") < 2)
-        CHECK((double)s->skipped <= statistic(s, "messages_dropped") + statistic(s, "messages_expired") + statistic(s,
-                "messages_failed"),
+        CHECK((double)s->skipped <=
+                  statistic(s, "messages_dropped") + statistic(s, "messages_expired") + statistic(s, "messages_failed"),
               "%llu messages are missing", (unsigned long long)s->skipped);
 }
 
@@ -137,9 +137,9 @@ static void look(slot *s) {
     CHECK(code <= 4999, "close code %lld", (long long)code);
     known(pulsews_handshake_status(s->client));
     known(pulsews_client_retryable(s->client));
-    int64_t (*const texts_of[])(const pulsews_client *, char *, size_t) = {
-        pulsews_close_reason, pulsews_handshake_headers, pulsews_handshake_body, pulsews_subprotocol,
-        pulsews_status_json, pulsews_server_message};
+    int64_t (*const texts_of[])(const pulsews_client *, char *,
+                                size_t) = {pulsews_close_reason, pulsews_handshake_headers, pulsews_handshake_body,
+                                           pulsews_subprotocol,  pulsews_status_json,       pulsews_server_message};
     for (int i = 0; i < 6; i++) {
         memset(small, 0x5A, sizeof small);
         size_t size = pick(sizeof small);
@@ -178,8 +178,8 @@ static void wake_any(slot *s) {
 }
 
 static void close_any(slot *s) {
-    static const int32_t codes[] = {1000, 0, 1001, 3000, 4999, 1005, 1006, 1015, 2999, 5000, -1, INT32_MAX, INT32_MIN,
-                                    999};
+    static const int32_t codes[] = {1000, 0,    1001, 3000, 4999,      1005,      1006,
+                                    1015, 2999, 5000, -1,   INT32_MAX, INT32_MIN, 999};
     int32_t code = codes[pick(sizeof codes / sizeof *codes)];
     const char *reason = pick(2) ? text() : NULL;
     int64_t time = brief(), status = known(pulsews_close(s->client, code, reason, time));
@@ -205,8 +205,8 @@ static void send_more(slot *s) {
     uint64_t id = 0;
     if (s->count == PENDING) return;
     if (flags) s->is_strange = 1;
-    int64_t status = known(pulsews_send_with(s->client, kind, data, length, flags, lives[pick(8)], brief(), pick(8)
-                                             ? &id : NULL));
+    int64_t status = known(
+        pulsews_send_with(s->client, kind, data, length, flags, lives[pick(8)], brief(), pick(8) ? &id : NULL));
     CHECK(status <= 0, "status %lld", (long long)status);
     CHECK(flags < 16 || status < 0, "flags %u", flags);
     CHECK((kind == PULSEWS_TEXT || kind == PULSEWS_BINARY) || status < 0, "kind %u", kind);
@@ -219,8 +219,8 @@ static void send_many(slot *s) {
     uint64_t first = 0;
     for (int i = 0; i < 40; i++) {
         size_t length = pick(100);
-        messages[i] = (pulsews_message){.data = block + length, .length = length, .kind = 1 + (unsigned)i % 2,
-                                        .flags = ~0u, .sequence = 9};
+        messages[i] = (pulsews_message){
+            .data = block + length, .length = length, .kind = 1 + (unsigned)i % 2, .flags = ~0u, .sequence = 9};
     }
     unsigned odd = byte();
     if (odd < 40) messages[odd].kind = byte();
@@ -230,8 +230,8 @@ static void send_many(slot *s) {
     uint32_t flags = pick(8) ? 0 : byte();
     if (s->count + 40 > PENDING) return;
     if (flags) s->is_strange = 1;
-    int32_t status = (int32_t)known(pulsews_send_batch(s->client, pick(32) == 31 ? NULL : messages, count, flags, 0,
-                                                       brief(), &first));
+    int32_t status = (int32_t)known(
+        pulsews_send_batch(s->client, pick(32) == 31 ? NULL : messages, count, flags, 0, brief(), &first));
     CHECK(status != 0 && (status < 0 || (size_t)status <= count), "%d of %zu", status, count);
     CHECK(status < 0 || first > 0, "the first id");
     for (int32_t i = 0; i < status; i++)
@@ -272,10 +272,13 @@ static void session_any(slot *s) {
     int echoes;
     switch (pick(8)) {
     case 0: known(pulsews_reconnect(s->client)); break;
-    case 1: if (pick(2)) known(pulsews_disconnect(s->client, brief())); break;
+    case 1:
+        if (pick(2)) known(pulsews_disconnect(s->client, brief()));
+        break;
     case 2: judged(pulsews_wait_ready(s->client, brief(), e->text, e->size), e); break;
-    case 3: name = text(), value = text(), judged(pulsews_set_header(s->client, name, value, e->text, e->size), e);
-    break;
+    case 3:
+        name = text(), value = text(), judged(pulsews_set_header(s->client, name, value, e->text, e->size), e);
+        break;
     case 4:
         value = url(&echoes);
         if (!echoes) s->is_strange = 1; /* other servers have more to say */
@@ -283,12 +286,16 @@ static void session_any(slot *s) {
         break;
     case 5: known(pulsews_release(s->client)), known(pulsews_acknowledge(s->client, 3)); break;
     case 6: known(pulsews_flush(s->client, brief())); break;
-    default: if (pick(4) == 0) known(pulsews_purge(s->client));
+    default:
+        if (pick(4) == 0) known(pulsews_purge(s->client));
     }
 }
 
 /* Two threads on one client; what the other does is drawn before it starts. */
-typedef struct other { slot *s; unsigned what; } other;
+typedef struct other {
+    slot *s;
+    unsigned what;
+} other;
 
 static void *meddle(void *argument) {
     const other *o = argument;
@@ -307,14 +314,17 @@ static void *meddle(void *argument) {
         case 3: known(pulsews_status_json(o->s->client, NULL, 0)); break;
         case 4: known(pulsews_open(o->s->client, 100000, NULL, 0)); break;
         case 5: known(pulsews_reconnect(o->s->client)); break;
-        case 6: if (o->what > 100) known(pulsews_disconnect(o->s->client, 100000)); break;
+        case 6:
+            if (o->what > 100) known(pulsews_disconnect(o->s->client, 100000));
+            break;
         case 7: known(pulsews_subscribe(o->s->client, "side", "on", "off", NULL, 0)); break;
         case 8: known(pulsews_flush(o->s->client, 100000)); break;
         case 9: known(pulsews_send_with(o->s->client, PULSEWS_BINARY, "more", 4, o->what & 15, 0, 100000, &id)); break;
         case 10: known(pulsews_wait_ready(o->s->client, 100000, NULL, 0)); break;
         case 11: known(pulsews_purge(o->s->client)), known(pulsews_release(o->s->client)); break;
-        default: if (o->what > 200) known(pulsews_close(o->s->client, 1000, "side", 100000));
-    }
+        default:
+            if (o->what > 200) known(pulsews_close(o->s->client, 1000, "side", 100000));
+        }
     return NULL;
 }
 
@@ -352,7 +362,8 @@ static void call(void) {
     sentence *e;
     unsigned index;
     switch (pick(34)) {
-    case 0: case 1:
+    case 0:
+    case 1:
         index = pick(CONFIGS);
         if (!configs[index]) configs[index] = make_config();
         for (unsigned count = pick(4) + 1; count; count--) {
@@ -361,7 +372,9 @@ static void call(void) {
             judged(pulsews_config_set(pick(32) == 31 ? NULL : configs[index], name, value, e->text, e->size), e);
         }
         break;
-    case 2: case 3: case 4:
+    case 2:
+    case 3:
+    case 4:
         if (s->client) return;
         int echoes;
         const char *where = url(&echoes);
@@ -373,17 +386,33 @@ static void call(void) {
         CHECK((status == 0) == (made != NULL), "status %lld", (long long)status);
         s->client = made, s->echoes = echoes, s->is_strange = config && config != quick;
         break;
-    case 5: e = fresh(); judged(pulsews_open(s->client, brief(), e->text, e->size), e); break;
+    case 5:
+        e = fresh();
+        judged(pulsews_open(s->client, brief(), e->text, e->size), e);
+        break;
     case 6: known(pulsews_start(s->client)); break;
-    case 7: e = fresh(); judged(pulsews_open(s->client, 30000000, e->text, e->size), e); break;
-    case 8: case 9: case 10: send_any(s, 0); break;
-    case 11: for (unsigned count = byte(); count; count--) send_any(s, 0); break;
-    case 12: case 13: receive_any(s); break;
-    case 14: case 15: receive_batch(s); break;
+    case 7:
+        e = fresh();
+        judged(pulsews_open(s->client, 30000000, e->text, e->size), e);
+        break;
+    case 8:
+    case 9:
+    case 10: send_any(s, 0); break;
+    case 11:
+        for (unsigned count = byte(); count; count--) send_any(s, 0);
+        break;
+    case 12:
+    case 13: receive_any(s); break;
+    case 14:
+    case 15: receive_batch(s); break;
     case 16: look(s); break;
     case 17: wake_any(s); break;
-    case 18: if (pick(3) == 0) close_any(s); break;
-    case 19: if (pick(3) == 0) free_client(s); break;
+    case 18:
+        if (pick(3) == 0) close_any(s);
+        break;
+    case 19:
+        if (pick(3) == 0) free_client(s);
+        break;
     case 20:
         index = pick(LOOPS);
         e = fresh();
@@ -410,10 +439,15 @@ static void call(void) {
             pulsews_error_at((size_t)byte() << 56), pulsews_option_at(SIZE_MAX, NULL, NULL, NULL, NULL, NULL);
         if (index == 6) pulsews_error_name(-byte()), pulsews_error_retryable(INT32_MIN);
         break;
-    case 24: case 25: send_more(s); break;
-    case 26: for (unsigned count = byte(); count; count--) send_more(s); break;
+    case 24:
+    case 25: send_more(s); break;
+    case 26:
+        for (unsigned count = byte(); count; count--) send_more(s);
+        break;
     case 27: send_many(s); break;
-    case 28: case 29: case 30: session_any(s); break;
+    case 28:
+    case 29:
+    case 30: session_any(s); break;
     case 31: subscribe_any(s); break;
     case 32: log_any(); break;
     default: e = fresh(); judged(pulsews_wait_ready(s->client, 30000000, e->text, e->size), e);
@@ -493,8 +527,7 @@ int main(int argc, char **argv) {
         /* The server's side of connections is counted too, and goes when it sees the end. */
         if (entries("/proc/self/fd") <= descriptors && entries("/proc/self/task") <= threads) return 0;
         CHECK(now_ns() < end, "%d descriptors, then %d; %d threads, then %d", descriptors, entries("/proc/self/fd"),
-              threads,
-              entries("/proc/self/task"));
+              threads, entries("/proc/self/task"));
         poll(NULL, 0, 10);
     }
 }

@@ -29,20 +29,20 @@ static void show_input(void) {
 
 static void crashed(int number) {
     static const char hang[] = "no end after 30 s\n", crash[] = "a crash\n";
-    if (write(2, number == SIGALRM ? hang : crash, number == SIGALRM ? sizeof hang - 1
-              : sizeof crash - 1) < 0) _exit(3);
+    if (write(2, number == SIGALRM ? hang : crash, number == SIGALRM ? sizeof hang - 1 : sizeof crash - 1) < 0)
+        _exit(3);
     show_input();
     signal(SIGABRT, SIG_DFL);
     abort();
 }
 
-#define CHECK(condition, ...)                                                   \
-    do {                                                                        \
-        if (!(condition)) {                                                     \
-            fprintf(stderr, "%s:%d: not so: %s; ", __FILE__, __LINE__, #condition); \
-            fprintf(stderr, __VA_ARGS__), fputc('\n', stderr);                  \
-            abort();                                                            \
-        }                                                                       \
+#define CHECK(condition, ...)                                                                                          \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: not so: %s; ", __FILE__, __LINE__, #condition);                                    \
+            fprintf(stderr, __VA_ARGS__), fputc('\n', stderr);                                                         \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static int64_t known(int64_t status) {
@@ -117,8 +117,9 @@ static const char *url(int *echoes) {
     if (how == 12) return rest;
     /* Never a name or address outside of this machine. */
     const char *slash = rest && *rest >= '0' && *rest <= '9' ? "/" : ""; /* nor another port */
-    return snprintf(out, sizeof out, "%s127.0.0.1:%d%s%s", how == 13 ? "http://" : "ws://", closed_port, slash, rest
-                    ? rest : ""), out;
+    return snprintf(out, sizeof out, "%s127.0.0.1:%d%s%s", how == 13 ? "http://" : "ws://", closed_port, slash,
+                    rest ? rest : ""),
+           out;
 }
 
 /* Bounded: a call that waits gives up soon. */

@@ -59,10 +59,10 @@ static void sha1(const uint8_t *text, size_t count, uint8_t out[20]) {
         for (int i = 16; i < 80; i++) w[i] = ROTATE(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
         uint32_t a = h[0], c1 = h[1], c = h[2], d = h[3], e = h[4];
         for (int i = 0; i < 80; i++) {
-            uint32_t f = i < 20 ? ((c1 & c) | (~c1 & d)) + 0x5A827999
-                       : i < 40 ? (c1 ^ c ^ d) + 0x6ED9EBA1
-                       : i < 60 ? ((c1 & c) | (c1 & d) | (c & d)) + 0x8F1BBCDC
-                                : (c1 ^ c ^ d) + 0xCA62C1D6;
+            uint32_t f = i < 20   ? ((c1 & c) | (~c1 & d)) + 0x5A827999
+                         : i < 40 ? (c1 ^ c ^ d) + 0x6ED9EBA1
+                         : i < 60 ? ((c1 & c) | (c1 & d) | (c & d)) + 0x8F1BBCDC
+                                  : (c1 ^ c ^ d) + 0xCA62C1D6;
             uint32_t t = ROTATE(a, 5) + f + e + w[i];
             e = d, d = c, c = ROTATE(c1, 30), c1 = a, a = t;
         }
@@ -103,8 +103,11 @@ static void answer_request(peer *p) {
     } else {
         char answer[256], accept[29];
         accept_key(key + sizeof name - 1, accept);
-        put(p, answer, (size_t)snprintf(answer, sizeof answer, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                                        "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept));
+        put(p, answer,
+            (size_t)snprintf(answer, sizeof answer,
+                             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                             "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                             accept));
         p->is_open = 1;
     }
     p->in_count -= used;
@@ -207,7 +210,8 @@ static inline void *serve(void *listener) {
         struct pollfd waits[PEERS + 1] = {{.fd = (int)(intptr_t)listener, .events = POLLIN}};
         for (int i = 0; i < PEERS; i++) {
             short events = peers[i].out_count < MOST_OUTPUT ? POLLIN : 0;
-            waits[i + 1] = (struct pollfd){.fd = peers[i].descriptor, .events = peers[i].out_count ? events | POLLOUT : events};
+            waits[i + 1] = (struct pollfd){.fd = peers[i].descriptor,
+                                           .events = peers[i].out_count ? events | POLLOUT : events};
         }
         if (poll(waits, PEERS + 1, -1) < 0) continue;
         for (int i = 0; i < PEERS; i++)

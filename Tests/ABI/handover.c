@@ -6,9 +6,9 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#define FAST                                                                                                        \
-    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",              \
-    "host_connect_rate=10000/s", "backlog_interval=0"
+#define FAST                                                                                                           \
+    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",                 \
+        "host_connect_rate=10000/s", "backlog_interval=0"
 #define NOTICED FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}"
 
 /* Two connections deliver, and will until the end of the test, or until the first one is cut. */
@@ -33,9 +33,10 @@ static int open_connections(server *s, int made) {
 TEST(subscriptions_change_on_both) {
     server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
-    pulsews_client *client = overlapping(s, &f, OPTIONS(NOTICED, "rotation_overlap=1m",
-                                                        "subscribe_message={\"sub\":[${keys}]}",
-                                                        "unsubscribe_message={\"unsub\":[${keys}]}"));
+    pulsews_client *client = overlapping(s, &f,
+                                         OPTIONS(NOTICED, "rotation_overlap=1m",
+                                                 "subscribe_message={\"sub\":[${keys}]}",
+                                                 "unsubscribe_message={\"unsub\":[${keys}]}"));
     IS(pulsews_subscribe(client, "a", NULL, NULL, NULL, 0), PULSEWS_OK);
     for (int i = 1; i <= 2; i++) await_record(s, i, "text", "{\"sub\":[\"a\"]}");
     IS(pulsews_subscribe(client, "b", NULL, NULL, NULL, 0), PULSEWS_OK);
@@ -59,12 +60,12 @@ TEST(subscriptions_change_on_both) {
 /* What changes while the successor has not subscribed yet is part of what it subscribes. */
 TEST(subscriptions_change_before_the_successor_subscribes) {
     server *s = scripted(SCRIPTS("accept | got 1 | text {\"login\":1} "
-            "| feed ms=2 keys=3 | go | text {\"type\":\"bye\"}",
+                                 "| feed ms=2 keys=3 | go | text {\"type\":\"bye\"}",
                                  "accept | got 1 | go | text {\"login\":1} | feed"));
     feed f;
     begin_feed(&f);
-    pulsews_client *client = make_client(port_of(s), OPTIONS(NOTICED, "login_confirm={\"login\":1}",
-                                                             "rotation_overlap=50ms"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS(NOTICED, "login_confirm={\"login\":1}", "rotation_overlap=50ms"));
     IS(pulsews_subscribe(client, "a", "sub a", "unsub a", NULL, 0), PULSEWS_OK);
     IS(pulsews_subscribe(client, "b", "sub b", "unsub b", NULL, 0), PULSEWS_OK);
     IS(pulsews_open(client, SHORT, NULL, 0), PULSEWS_OK);
@@ -96,7 +97,7 @@ TEST(a_login_is_signed_for_the_successor) {
     IS(pulsews_start(client), PULSEWS_OK);
     for (int i = 1; i <= 3; i++) {
         FOLLOW(client, &f, "\"event\":\"hold\"", "\"at\":\"login\"",
-                i == 1 ? "\"successor\":false" : "\"successor\":true");
+               i == 1 ? "\"successor\":false" : "\"successor\":true");
         if (i > 1) {
             send_text(client, "meanwhile"); /* over the one that serves */
             await_record(s, i - 1, "text", "meanwhile");
@@ -129,7 +130,7 @@ TEST(a_successor_waits_for_its_header) {
     for (int i = 1; i <= 3; i++) {
         char header[16];
         FOLLOW(client, &f, "\"event\":\"hold\"", "\"at\":\"connect\"",
-                i == 1 ? "\"successor\":false" : "\"successor\":true");
+               i == 1 ? "\"successor\":false" : "\"successor\":true");
         if (i > 1) follow_texts(client, &f, 20);
         IS(count_records(s, 0, "request", NULL), i - 1);
         snprintf(header, sizeof header, "number %d", i);
@@ -284,8 +285,8 @@ TEST(reconnect_while_both_deliver) {
     pulsews_client *client = overlapping(s, &f, OPTIONS(NOTICED, "rotation_overlap=1m"));
     IS(pulsews_reconnect(client), PULSEWS_OK);
     await_record(s, 1, "close", "1000");
-    for (int64_t end = now_ns() + SHORT; open_connections(s, count_records(s, 0, "request", NULL)) != 1; poll(NULL, 0,
-        1))
+    for (int64_t end = now_ns() + SHORT; open_connections(s, count_records(s, 0, "request", NULL)) != 1;
+         poll(NULL, 0, 1))
         CHECK(now_ns() < end);
     int made = count_records(s, 0, "request", NULL);
     fprintf(stderr, "%d connections were made\n", made);
@@ -372,7 +373,8 @@ static void rotate_often(server *s, const char *const *options, int rotations, i
     IS((int64_t)statistic(client, "errors"), 0);
     IS((int64_t)statistic(client, "rotations_failed"), 0);
     IS((int64_t)(statistic(client, "sequence_gaps") + statistic(client, "sequence_repeats") +
-                 statistic(client, "sequence_steps_back")), 0);
+                 statistic(client, "sequence_steps_back")),
+       0);
     IS((int64_t)statistic(client, "messages_received"), f.texts + f.other);
     CHECK(statistic(client, "duplicates_discarded") > 0);
     pulsews_client_free(client);
@@ -396,14 +398,13 @@ TEST(rotations_with_compression) {
 }
 /* One message has several numbers: what both have is a copy, whatever else it has. */
 TEST(rotations_of_numbers_in_pairs) {
-    rotate_often(scripted(SCRIPTS(FAST_FEED)), OPTIONS(FAST, "sequence_path=u,u", "sequence_key=s", "max_age=100ms",
-                                                       "rotation_overlap=30ms"), 5, 5);
+    rotate_often(scripted(SCRIPTS(FAST_FEED)),
+                 OPTIONS(FAST, "sequence_path=u,u", "sequence_key=s", "max_age=100ms", "rotation_overlap=30ms"), 5, 5);
 }
 /* Without a key all texts count together, by n. */
 TEST(rotations_without_a_key) {
-    rotate_often(scripted(SCRIPTS(FAST_FEED)), OPTIONS(FAST, "sequence_path=n", "max_age=100ms",
-            "rotation_overlap=30ms"),
-                 5, 5);
+    rotate_often(scripted(SCRIPTS(FAST_FEED)),
+                 OPTIONS(FAST, "sequence_path=n", "max_age=100ms", "rotation_overlap=30ms"), 5, 5);
 }
 
 TEST(rotations_over_tls) {
@@ -437,7 +438,7 @@ TEST(rotations_without_numbers_lose_nothing) {
     for (int i = 0; i < 20; i++) FOLLOW(client, &f, STEP("done"));
     follow_to_the_end(client, s, &f, 5);
     fprintf(stderr, "%lld texts, %lld missing, %lld copies\n", (long long)f.texts, (long long)f.missing,
-        (long long)f.copies);
+            (long long)f.copies);
     IS(f.missing, 0);
     IS((int64_t)statistic(client, "duplicates_discarded"), 0);
     pulsews_client_free(client);
@@ -448,8 +449,9 @@ TEST(a_slow_consumer_loses_nothing_by_a_rotation) {
     server *s = scripted(SCRIPTS("accept | got 1 | feed ms=1 keys=5 burst=20 size=500"));
     feed f;
     pulsews_message message;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(FAST, NUMBERED, "max_age=300ms", "rotation_overlap=50ms",
-                                                      "receive_queue_bytes=64KiB", "compression=false"));
+    pulsews_client *client = open_feed(s, &f,
+                                       OPTIONS(FAST, NUMBERED, "max_age=300ms", "rotation_overlap=50ms",
+                                               "receive_queue_bytes=64KiB", "compression=false"));
     f.is_quiet = 1; /* the queue may have no room for events either */
     await_statistic(client, "reading_pauses", 1);
     await_record(s, 2, "request", NULL);

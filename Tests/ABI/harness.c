@@ -110,10 +110,8 @@ int32_t opening(const char *mode, const char *const *options, pulsews_client **c
         fprintf(stderr, "%s: %s\n", pulsews_error_name(status), why);
         CHECK(strlen(why) > 10); /* a sentence */
     }
-    if (client)
-        *client = made;
-    else
-        pulsews_client_free(made);
+    if (client) *client = made;
+    else pulsews_client_free(made);
     return status;
 }
 

@@ -12,22 +12,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct test { const char *name; void (*body)(void); struct test *next; } test;
+typedef struct test {
+    const char *name;
+    void (*body)(void);
+    struct test *next;
+} test;
 void add_test(test *t);
 
-#define TEST(name)                                                                    \
-    static void name(void);                                                           \
-    static test test_##name = {#name, name, NULL};                                    \
-    __attribute__((constructor)) static void add_##name(void) { add_test(&test_##name); } \
+#define TEST(name)                                                                                                     \
+    static void name(void);                                                                                            \
+    static test test_##name = {#name, name, NULL};                                                                     \
+    __attribute__((constructor)) static void add_##name(void) { add_test(&test_##name); }                              \
     static void name(void)
 
 /* Ends the test when `condition` does not hold. */
-#define CHECK(condition)                                                                     \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);          \
-            exit(1);                                                                         \
-        }                                                                                    \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                    \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 /* The same for a status or count, which is named when it is another. */
@@ -100,8 +104,10 @@ pthread_t run_thread(void *(*body)(void *), void *argument);
 int64_t now_ns(void);
 int64_t peak_memory(void);
 
-#define OPTIONS(...) (const char *const[]){__VA_ARGS__, NULL}
-#define NO_OPTIONS (const char *const[]){NULL}
+#define OPTIONS(...)                                                                                                   \
+    (const char *const[]) { __VA_ARGS__, NULL }
+#define NO_OPTIONS                                                                                                     \
+    (const char *const[]) { NULL }
 #define SHORT PULSEWS_SECONDS(10) /* for what has to come: long enough for a busy machine */
 
 #endif

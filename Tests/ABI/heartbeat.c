@@ -18,9 +18,9 @@ static void nothing_comes(pulsews_client *client, int64_t time) {
 
 static void check_latency(pulsews_client *client) {
     double last = statistic(client, "latency"), least = statistic(client, "latency_min"),
-    most = statistic(client, "latency_max");
+           most = statistic(client, "latency_max");
     double middle = statistic(client, "latency_p50"), high = statistic(client, "latency_p99"),
-    smooth = statistic(client, "latency_smoothed");
+           smooth = statistic(client, "latency_smoothed");
     fprintf(stderr, "round trips %g %g %g %g %g %g\n", last, least, middle, high, most, smooth);
     CHECK(least > 0 && least <= middle && middle <= high && high <= most && most < 10);
     CHECK(last >= least && last <= most && smooth >= least && smooth <= most);
@@ -29,8 +29,8 @@ static void check_latency(pulsews_client *client) {
 /* The server answers; the answer is a round trip and nothing else. */
 static void heartbeats(const char *script, const char *message, const char *reply, const char *sent) {
     server *s = scripted(SCRIPTS(script));
-    pulsews_client *client = open_client(port_of(s), OPTIONS("heartbeat_interval=20ms", "heartbeat_timeout=5s", message,
-                                                             reply));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS("heartbeat_interval=20ms", "heartbeat_timeout=5s", message, reply));
     CHECK(isnan(statistic(client, "latency")));
     for (int i = 0; i < 3; i++) await_record(s, 1, "text", sent);
     await_statistic(client, "heartbeats_received", 3);
@@ -47,8 +47,7 @@ static void heartbeats(const char *script, const char *message, const char *repl
 TEST(a_text_heartbeat) { heartbeats("accept | answer ping -> pong", "heartbeat_message=ping", "name=a", "ping"); }
 TEST(a_json_heartbeat) {
     heartbeats("accept | answer {\"type\":\"ping\"} -> { \"data\": {}, \"type\": \"pong\" }",
-               "heartbeat_message={\"type\":\"ping\"}", "name=a",
-               "{\"type\":\"ping\"}");
+               "heartbeat_message={\"type\":\"ping\"}", "name=a", "{\"type\":\"ping\"}");
 }
 TEST(a_heartbeat_with_a_pattern) {
     heartbeats("accept | answer hello -> {\"ret_msg\":\"pong\",\"args\":[]}", "heartbeat_message=hello",
@@ -58,8 +57,8 @@ TEST(a_heartbeat_with_a_pattern) {
 
 TEST(heartbeats_are_numbered) {
     server *s = scripted(SCRIPTS("accept"));
-    pulsews_client *client = open_client(port_of(s), OPTIONS("heartbeat_interval=20ms",
-                                                             "heartbeat_message={\"id\":${id}}"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS("heartbeat_interval=20ms", "heartbeat_message={\"id\":${id}}"));
     double last = 0;
     for (int i = 0; i < 3; i++) {
         double id = json_number(await_record(s, 1, "text", NULL)->text, "id");
@@ -101,13 +100,14 @@ TEST(no_heartbeats) {
 /* ---- What the server asks for ---- */
 
 TEST(heartbeats_of_the_server_are_answered) {
-    server *s = scripted(SCRIPTS("accept | text {\"method\":\"heartbeat\",\"params\":{\"type\":\"test_request\"},\"id\":7} | "
-                                 "text {\"id\":\"a \\\"b\\\"\",\"params\":{\"type\":\"test_request\",\"n\":[1,2]}} | "
-                                 "text {\"params\":{\"type\":\"test_request\"}} | text {\"params\":{\"type\":\"other\"},\"id\":9} | "
-                                 "text {\"params\":{\"type\":\"test_request\"},\"id\":10}"));
+    server *s = scripted(
+        SCRIPTS("accept | text {\"method\":\"heartbeat\",\"params\":{\"type\":\"test_request\"},\"id\":7} | "
+                "text {\"id\":\"a \\\"b\\\"\",\"params\":{\"type\":\"test_request\",\"n\":[1,2]}} | "
+                "text {\"params\":{\"type\":\"test_request\"}} | text {\"params\":{\"type\":\"other\"},\"id\":9} | "
+                "text {\"params\":{\"type\":\"test_request\"},\"id\":10}"));
     pulsews_client *client = open_client(port_of(s),
                                          OPTIONS("heartbeat_request={\"params\":{\"type\":\"test_request\"}}",
-                                                             "heartbeat_answer={\"method\":\"public/test\",\"id\":${.id}}"));
+                                                 "heartbeat_answer={\"method\":\"public/test\",\"id\":${.id}}"));
     expect_at_server(s, 1, "{\"method\":\"public/test\",\"id\":7}");
     expect_at_server(s, 1, "{\"method\":\"public/test\",\"id\":\"a \\\\\"b\\\\\"\"}");
     /* the server doubles backslashes */
@@ -121,9 +121,9 @@ TEST(heartbeats_of_the_server_are_answered) {
 TEST(a_server_without_heartbeats_is_left) {
     server *s = scripted(SCRIPTS("accept | every 20 {\"type\":\"heartbeat\"} | every 20 data | sleep 600 | cut",
                                  "accept | every 20 data", "accept"));
-    pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "server_heartbeat={\"type\":\"heartbeat\"}",
-                                                             "server_heartbeat_timeout=300ms",
-                                                             "max_reconnect_attempts=0"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS(FAST, "server_heartbeat={\"type\":\"heartbeat\"}",
+                                                 "server_heartbeat_timeout=300ms", "max_reconnect_attempts=0"));
     CHECK(strstr(EVENT(client, "\"trigger\":\"retry\""), "PULSEWS_EEOF")); /* while they came it lived */
     CHECK(strstr(EVENT(client, "\"trigger\":\"retry\""), "PULSEWS_ESTALE")); /* data is no heartbeat */
     IS((int64_t)statistic(client, "reconnects_stale"), 1);
@@ -180,13 +180,13 @@ TEST(a_mute_feed_is_left) {
 }
 
 TEST(heartbeats_are_no_data) {
-    server *s = scripted(SCRIPTS("accept | answer ping -> pong | every 20 {\"type\":\"heartbeat\"} | ping x | every 30 ask | text data"));
-    pulsews_client *client =
-        open_client(port_of(s), OPTIONS(FAST, "stale_timeout=250ms", "heartbeat_message=ping",
-                                        "heartbeat_interval=20ms",
-                                        "server_heartbeat={\"type\":\"heartbeat\"}", "heartbeat_request=ask",
-                                        "heartbeat_answer=told",
-                                        "deliver_heartbeats=true"));
+    server *s = scripted(SCRIPTS(
+        "accept | answer ping -> pong | every 20 {\"type\":\"heartbeat\"} | ping x | every 30 ask | text data"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS(FAST, "stale_timeout=250ms", "heartbeat_message=ping",
+                                                 "heartbeat_interval=20ms", "server_heartbeat={\"type\":\"heartbeat\"}",
+                                                 "heartbeat_request=ask", "heartbeat_answer=told",
+                                                 "deliver_heartbeats=true"));
     EVENT(client, "\"event\":\"stale\"");
     CHECK(statistic(client, "heartbeats_received") > 10);
     IS((int64_t)statistic(client, "connections"), 1);
@@ -198,9 +198,9 @@ TEST(heartbeats_are_no_data) {
 TEST(an_overdue_heartbeat_does_not_hold_up_a_close) {
     server *s = scripted(SCRIPTS("accept"));
     pulsews_client *other = open_client(port_of(s), OPTIONS("heartbeat_interval=50ms"));
-    pulsews_client *client = open_client(start_server("ignores-close"), OPTIONS("server_heartbeat=hb",
-                                                                                "server_heartbeat_timeout=300ms",
-                                                                                "close_timeout=1s"));
+    pulsews_client *client = open_client(start_server("ignores-close"),
+                                         OPTIONS("server_heartbeat=hb", "server_heartbeat_timeout=300ms",
+                                                 "close_timeout=1s"));
     int64_t begin = now_ns();
     IS(pulsews_close(client, 1000, NULL, 0), PULSEWS_ETIMEOUT);
     int pings = count_records(s, 1, "ping", NULL);

@@ -344,10 +344,12 @@ static void send_many(void) {
 
 /* What became of each id is known, though the process that knew it was killed before its application did. */
 static void send_what_is_discarded(void) {
-    pulsews_client *client = make_client(refusing_port(), OPTIONS(FAST, option, "message_queue_size=3", "max_reconnect_attempts=0"));
+    pulsews_client *client = make_client(refusing_port(),
+                                         OPTIONS(FAST, option, "message_queue_size=3", "max_reconnect_attempts=0"));
     IS(pulsews_start(client), PULSEWS_OK);
     for (int i = 1; i <= 7; i++) IS(send_now(client, "a message"), i); /* 1 to 4 are dropped */
-    IS(pulsews_send_with(client, PULSEWS_TEXT, "short", 5, 0, PULSEWS_MILLISECONDS(20), 0, NULL), PULSEWS_OK); /* 5 goes */
+    IS(pulsews_send_with(client, PULSEWS_TEXT, "short", 5, 0, PULSEWS_MILLISECONDS(20), 0, NULL),
+       PULSEWS_OK); /* 5 goes */
     await_statistic(client, "messages_expired", 1);
     if (takes_events) {
         EVENT(client, "\"event\":\"dropped\"", "\"last_id\":5", "5]]}");
@@ -504,8 +506,8 @@ TEST(ids_of_dropped_messages_are_not_given_out_again) {
     static char payload[60000];
     new_journal();
     for (int round = 0; round < 2; round++) {
-        pulsews_client *client =
-            make_client(1, OPTIONS(FAST, option, "journal_size=64KiB", "message_queue_policy=drop_newest"));
+        pulsews_client *client = make_client(1, OPTIONS(FAST, option, "journal_size=64KiB",
+                                                        "message_queue_policy=drop_newest"));
         uint64_t id = 0;
         for (int i = 1; i <= 3; i++) {
             IS(pulsews_send_with(client, PULSEWS_BINARY, payload, sizeof payload, 0, 0, 0, &id), PULSEWS_OK);
@@ -529,8 +531,8 @@ TEST(a_sender_waits_for_room_in_the_journal) {
     static char payload[10000];
     new_journal();
     server *s = scripted(SCRIPTS("accept"));
-    pulsews_client *client =
-        make_client(port_of(s), OPTIONS(FAST, option, "journal_size=64KiB", "message_queue_policy=block"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS(FAST, option, "journal_size=64KiB", "message_queue_policy=block"));
     for (int i = 1; i <= 6; i++) IS(pulsews_send(client, PULSEWS_BINARY, payload, sizeof payload, 0), PULSEWS_OK);
     pthread_t thread = run_thread(send_blocked, client);
     ready(client);
@@ -781,8 +783,8 @@ TEST(a_truncated_journal_keeps_what_is_whole) {
 /* Each event has the ids of its own cause. */
 TEST(events_of_two_causes_share_no_ids) {
     new_journal();
-    pulsews_client *client = make_client(
-        refusing_port(), OPTIONS("reconnect_base_delay=20s", "events=true", option, "message_queue_size=2"));
+    pulsews_client *client = make_client(refusing_port(), OPTIONS("reconnect_base_delay=20s", "events=true", option,
+                                                                  "message_queue_size=2"));
     IS(pulsews_start(client), PULSEWS_OK);
     EVENT(client, "\"state\":\"reconnecting\"");
     for (int i = 0; i < 5; i++) send_text(client, "x");
@@ -796,8 +798,8 @@ TEST(events_of_two_causes_share_no_ids) {
 }
 
 static void drop_three(void) {
-    pulsews_client *client = make_client(
-        1, OPTIONS(FAST, option, "message_queue_size=2", "message_queue_policy=drop_newest"));
+    pulsews_client *client = make_client(1, OPTIONS(FAST, option, "message_queue_size=2",
+                                                    "message_queue_policy=drop_newest"));
     for (int i = 1; i <= 5; i++) IS(send_now(client, "x"), i);
 }
 
@@ -818,13 +820,14 @@ TEST(a_kill_behind_a_dropped_message_loses_no_other) {
 /* The file has room for some 160 rows; the event has all. Once it is taken the file has none of them to tell. */
 TEST(an_event_lists_more_ids_than_the_file) {
     new_journal();
-    pulsews_client *client = make_client(
-        refusing_port(), OPTIONS("reconnect_base_delay=20s", "events=true", option, "message_queue_size=1000"));
+    pulsews_client *client = make_client(refusing_port(), OPTIONS("reconnect_base_delay=20s", "events=true", option,
+                                                                  "message_queue_size=1000"));
     pulsews_message message;
     uint64_t unlisted = 1;
     int64_t rows = 0;
     for (int i = 0; i < 600; i++)
-        IS(pulsews_send_with(client, PULSEWS_TEXT, "x", 1, 0, i % 2 ? PULSEWS_MILLISECONDS(200) : -1, 0, NULL), PULSEWS_OK);
+        IS(pulsews_send_with(client, PULSEWS_TEXT, "x", 1, 0, i % 2 ? PULSEWS_MILLISECONDS(200) : -1, 0, NULL),
+           PULSEWS_OK);
     IS(pulsews_start(client), PULSEWS_OK);
     while (rows < 300) {
         const char *at = strstr(EVENT(client, "\"event\":\"expired\""), "\"ids\":[");

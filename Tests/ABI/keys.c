@@ -33,10 +33,10 @@ TEST(one_key_goes_stale_and_comes_back) {
 
 TEST(a_key_of_two_paths) {
     server *s = scripted(SCRIPTS("accept | text {\"d\":{\"c\":\"trade\",\"s\":7}} "
-            "| text {\"d\":{\"c\":\"book\",\"s\":7}} | "
+                                 "| text {\"d\":{\"c\":\"book\",\"s\":7}} | "
                                  "text {\"d\":{\"c\":\"book\"}} | every 20 {\"d\":{\"c\":\"trade\",\"s\":7}}"));
-    pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "key_path=d.c", "key_path=d.s",
-            "stale_key_timeout=200ms"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS(FAST, "key_path=d.c", "key_path=d.s", "stale_key_timeout=200ms"));
     EVENT(client, STALE("book/7"));
     EVENT(client, STALE("book")); /* a message that lacks a part has the key of the parts that it has */
     IS((int64_t)statistic(client, "stale_keys"), 2);
@@ -78,10 +78,9 @@ TEST(keys_rest_without_a_connection) {
 /* While reading pauses the silence is this side's own. */
 TEST(keys_rest_while_reading_pauses) {
     server *s = scripted(SCRIPTS("accept | text {\"s\":\"A\"} "
-            "| numbers count=2000 keys=1 size=500 | every 20 {\"s\":\"K0\"}"));
+                                 "| numbers count=2000 keys=1 size=500 | every 20 {\"s\":\"K0\"}"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "key_path=s", "stale_key_timeout=200ms",
-            "compression=false",
-                                                             "receive_queue_bytes=64KiB"));
+                                                             "compression=false", "receive_queue_bytes=64KiB"));
     await_statistic(client, "reading_pauses", 1);
     poll(NULL, 0, 500);
     IS((int64_t)statistic(client, "stale_keys"), 0);
@@ -93,9 +92,9 @@ TEST(keys_rest_while_reading_pauses) {
 TEST(many_keys_go_stale) {
     enum { KEYS = 5000 };
     server *s = scripted(SCRIPTS("accept | numbers count=5000 "
-            "keys=5000 | go | numbers count=5000 keys=5000 first=5000 | text end"));
-    pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "key_path=s", "stale_key_timeout=1s",
-            "compression=false"));
+                                 "keys=5000 | go | numbers count=5000 keys=5000 first=5000 | text end"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS(FAST, "key_path=s", "stale_key_timeout=1s", "compression=false"));
     int stale = 0, fresh = 0, texts = 0;
     for (pulsews_message message; fresh < KEYS || texts < 2 * KEYS + 1;) {
         IS(pulsews_recv(client, &message, SHORT), PULSEWS_OK);
@@ -129,11 +128,13 @@ TEST(messages_without_a_key) {
 /* The clock of all keys begins anew with either side of a client with twins. */
 TEST(keys_rest_until_the_twin_is_back) {
     server *s = scripted(SCRIPTS("/path: accept | text {\"s\":\"A\",\"u\":1} | text {\"s\":\"B\",\"u\":1} | go | cut",
-            "/path: refuse 503", "/twin: accept | go | cut", "/twin: go | accept | text {\"s\":\"A\",\"u\":2}"));
+                                 "/path: refuse 503", "/twin: accept | go | cut",
+                                 "/twin: go | accept | text {\"s\":\"A\",\"u\":2}"));
     char twin[100];
     snprintf(twin, sizeof twin, "twin=ws://127.0.0.1:%d/twin", port_of(s));
-    pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "key_path=s", "stale_key_timeout=400ms", twin,
-            "sequence_path=u", "sequence_key=s", "max_reconnect_attempts=0"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS(FAST, "key_path=s", "stale_key_timeout=400ms", twin, "sequence_path=u",
+                                                 "sequence_key=s", "max_reconnect_attempts=0"));
     await_statistic(client, "keys", 4);
     await_statistic(client, "sides_connected", 2);
     tell_server(s, "go");

@@ -467,7 +467,8 @@ TEST(what_a_close_discards_is_reported) {
         char text[512], *at;
         if (message.kind == PULSEWS_TEXT) delivered++;
         snprintf(text, sizeof text, "%.*s", (int)message.length, (const char *)message.data);
-        if (message.kind == PULSEWS_EVENT && (at = strstr(text, "\"discarded\",\"messages\":")) != NULL) discarded += atoi(at + 23);
+        if (message.kind == PULSEWS_EVENT && (at = strstr(text, "\"discarded\",\"messages\":")) != NULL)
+            discarded += atoi(at + 23);
     }
     fprintf(stderr, "%d delivered, %d discarded\n", delivered, discarded);
     IS(delivered + discarded, SENT);

@@ -13,8 +13,8 @@ enum { SENDERS = 8, LARGE = 256 << 10 };
 
 static void *send_some(void *client) {
     char *payload = calloc(1, LARGE);
-    for (int i = 0; i < 12; i++) IS(pulsews_send(client, PULSEWS_BINARY, payload, LARGE, PULSEWS_SECONDS(30)),
-                                    PULSEWS_OK);
+    for (int i = 0; i < 12; i++)
+        IS(pulsews_send(client, PULSEWS_BINARY, payload, LARGE, PULSEWS_SECONDS(30)), PULSEWS_OK);
     free(payload);
     return NULL;
 }
@@ -22,7 +22,8 @@ static void *send_some(void *client) {
 /* The room that comes free is enough for one of them: the others must be told of the next. */
 TEST(each_blocked_sender_gets_its_turn) {
     pulsews_client *client = open_client(start_server("ignores-close"),
-        OPTIONS("compression=false", "message_queue_size=1", "message_queue_policy=block"));
+                                         OPTIONS("compression=false", "message_queue_size=1",
+                                                 "message_queue_policy=block"));
     pthread_t senders[SENDERS];
     int64_t begin = now_ns();
     for (int i = 0; i < SENDERS; i++) senders[i] = run_thread(send_some, client);
@@ -125,8 +126,8 @@ static void *say_and_go(void *listener) {
 TEST(a_slow_consumer_gets_what_came_before_the_end) {
     int listener, port = bind_port(1, &listener), received = 0;
     pthread_t server = run_thread(say_and_go, (void *)(intptr_t)listener);
-    pulsews_client *client = open_client(port, OPTIONS("compression=false", "receive_queue_bytes=4KiB",
-                                                       "reconnect=false"));
+    pulsews_client *client = open_client(port,
+                                         OPTIONS("compression=false", "receive_queue_bytes=4KiB", "reconnect=false"));
     pulsews_message message;
     pthread_join(server, NULL);
     int32_t status = PULSEWS_OK;
@@ -151,8 +152,8 @@ static sem_t client_is_done;
 static void *flood_and_close(void *listener) {
     static uint8_t pings[127 * 512];
     peer p = {.descriptor = accept((int)(intptr_t)listener, NULL, NULL)};
-    for (size_t at = 0; at < sizeof pings; at += 127) memset(pings + at, 'p', 127), pings[at] = 0x89,
-    pings[at + 1] = 125;
+    for (size_t at = 0; at < sizeof pings; at += 127)
+        memset(pings + at, 'p', 127), pings[at] = 0x89, pings[at + 1] = 125;
     for (int ending = 0;;) {
         grow(&p.in, &p.in_room, p.in_count + 65536);
         ssize_t got = recv(p.descriptor, p.in + p.in_count, 65536, 0);

@@ -103,10 +103,8 @@ TEST(a_reader_of_the_log_is_freed) {
         pthread_t thread = run_thread(wait_for_line, NULL);
         poll(NULL, 0, 20); /* it waits by then, most likely */
         pulsews_client *client = NULL;
-        if (way == 0)
-            IS(pulsews_log_stderr(PULSEWS_LOG_OFF), PULSEWS_OK);
-        else
-            client = open_client(start_server("echo"), NO_OPTIONS);
+        if (way == 0) IS(pulsews_log_stderr(PULSEWS_LOG_OFF), PULSEWS_OK);
+        else client = open_client(start_server("echo"), NO_OPTIONS);
         pthread_join(thread, &status);
         CHECK(way == 0 ? (intptr_t)status == PULSEWS_ECLOSED : (intptr_t)status > 0);
         pulsews_client_free(client);
@@ -152,7 +150,8 @@ TEST(the_log_file_is_a_regular_file_of_ones_own) {
     for (int reader = -1, i = 0; i < 2; i++) { /* nobody reads it, or somebody does */
         IS(pulsews_log_file(path, PULSEWS_LOG_INFO, why, sizeof why), PULSEWS_EIO);
         CHECK(strstr(why, path) && strstr(why, "is not a regular file"));
-        if (i == 0) CHECK((reader = open(path, O_RDONLY | O_NONBLOCK)) >= 0); else close(reader);
+        if (i == 0) CHECK((reader = open(path, O_RDONLY | O_NONBLOCK)) >= 0);
+        else close(reader);
     }
     snprintf(other, sizeof other, "%s.other", path);
     CHECK(unlink(path) == 0 && symlink(other, path) == 0);
@@ -255,7 +254,8 @@ TEST(the_log_by_the_environment) {
 TEST(a_line_is_a_line) {
     char *path = temporary();
     IS(pulsews_log_file(path, PULSEWS_LOG_DEBUG, NULL, 0), PULSEWS_OK);
-    server *s = scripted(SCRIPTS("accept | close 4000 bye\n2026-01-01T00:00:00.000000Z pulsews ERROR forged\x1b[31m\x7f", "accept"));
+    server *s = scripted(
+        SCRIPTS("accept | close 4000 bye\n2026-01-01T00:00:00.000000Z pulsews ERROR forged\x1b[31m\x7f", "accept"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST));
     await_statistic(client, "connections", 2);
     pulsews_client_free(client);
@@ -272,8 +272,9 @@ TEST(options_without_an_effect) {
                                                "sequence_path=u", "sequence_key=s")));
     char *text = contents(path);
     CHECK(*text == 0);
-    pulsews_client_free(make_client(1, OPTIONS("receive_queue_policy=conflate", "stale_key_timeout=1s", "sequence_key=s",
-                                               "pin_sha256=TRd1qEbmLmkeFCvYPeqfQIFuwpApqtfTmRIjEY8O7bY=")));
+    pulsews_client_free(
+        make_client(1, OPTIONS("receive_queue_policy=conflate", "stale_key_timeout=1s", "sequence_key=s",
+                               "pin_sha256=TRd1qEbmLmkeFCvYPeqfQIFuwpApqtfTmRIjEY8O7bY=")));
     text = contents(path);
     CHECK(strstr(text, "conflate without key_path") && strstr(text, "stale_key_timeout has") &&
           strstr(text, "without sequence_path") && strstr(text, "pin_sha256"));
@@ -307,18 +308,16 @@ TEST(credentials_are_never_shown) {
     char *path = temporary(), url[400], other[400], why[PULSEWS_ERROR_SIZE] = "";
     static const char key[] = "SECRETabcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     server *s = scripted(SCRIPTS("accept | got 2 | text {\"type\":\"error\"}",
-                                 "accept | got 2 | text {\"type\":\"ok\"} | go | cut",
-                                 "refuse 503 X-Debug: y", "refuse 401"));
+                                 "accept | got 2 | text {\"type\":\"ok\"} | go | cut", "refuse 503 X-Debug: y",
+                                 "refuse 401"));
     snprintf(url, sizeof url, "ws://SECRETuser:SECRETpass@127.0.0.1:%d/ws/%s?token=SECRETtoken", port_of(s), key);
     snprintf(other, sizeof other, "endpoints=ws://SECRETuser:SECRETpass@127.0.0.1:%d/ws/%s?token=SECRETtoken",
              refusing_port(), key);
     IS(pulsews_log_file(path, PULSEWS_LOG_DEBUG, NULL, 0), PULSEWS_OK);
-    pulsews_client *client = make_client_at(url, OPTIONS(FAST, other, "headers=X-Api-Key: SECRETheader",
-                                                         "login={\"key\":\"SECRETlogin\"}", "login=two",
-                                                         "login_confirm={\"type\":\"ok\"}",
-                                                         "login_reject={\"type\":\"error\"}", "breaker_failures=2",
-                                                         "max_reconnect_attempts=12", "reconnect_max_delay=20ms",
-                                                         "endpoint_return=0"));
+    pulsews_client *client = make_client_at(
+        url, OPTIONS(FAST, other, "headers=X-Api-Key: SECRETheader", "login={\"key\":\"SECRETlogin\"}", "login=two",
+                     "login_confirm={\"type\":\"ok\"}", "login_reject={\"type\":\"error\"}", "breaker_failures=2",
+                     "max_reconnect_attempts=12", "reconnect_max_delay=20ms", "endpoint_return=0"));
     IS(pulsews_subscribe(client, "SECRETkey", "{\"sub\":\"SECRETsub\"}", NULL, why, sizeof why), PULSEWS_OK);
     if (pulsews_open(client, SHORT, why, sizeof why) != PULSEWS_OK) collect(why, strlen(why));
     if (pulsews_wait_ready(client, SHORT, why, sizeof why) != PULSEWS_OK) collect(why, strlen(why));
@@ -334,9 +333,11 @@ TEST(credentials_are_never_shown) {
     IS(pulsews_set_url(client, "wss://SECRETuser:SECRETpass@127.0.0.1/?SECRETtoken", why, sizeof why), PULSEWS_EURL);
     collect(why, strlen(why));
     pulsews_config *config = pulsews_config_create();
-    static const char *const bad[][2] = {{"headers", "SECRETheader without a colon"}, {"headers", "X-Key: SECRET\r\n"},
+    static const char *const bad[][2] = {{"headers", "SECRETheader without a colon"},
+                                         {"headers", "X-Key: SECRET\r\n"},
                                          {"headers", "X Key: SECRETheader"},
-                                         {"login", ""}, {"login", "{\"key\":\"SECRETlogin\",\"sign\":\"${\"}"},
+                                         {"login", ""},
+                                         {"login", "{\"key\":\"SECRETlogin\",\"sign\":\"${\"}"},
                                          {"login", "SECRETlogin ${keys}"},
                                          {"endpoints", "ws://SECRETuser:SECRETpass@/"},
                                          {"heartbeat_message", "SECRETkey ${"}};
@@ -350,8 +351,9 @@ TEST(credentials_are_never_shown) {
                                 sizeof why) == PULSEWS_EURL);
     collect(why, strlen(why));
     tell_server(s, "go");
-    for (int64_t end = now_ns() + SHORT; pulsews_client_state(client) != PULSEWS_ERROR &&
-         now_ns() < end; poll(NULL, 0, 1)) collect_all(client);
+    for (int64_t end = now_ns() + SHORT; pulsews_client_state(client) != PULSEWS_ERROR && now_ns() < end;
+         poll(NULL, 0, 1))
+        collect_all(client);
     IS(pulsews_client_state(client), PULSEWS_ERROR);
     collect_all(client);
     pulsews_client_free(client);
@@ -369,10 +371,15 @@ TEST(credentials_are_never_shown) {
 TEST(the_log_tells_each_stage_of_an_attempt) {
     char line[2000];
     int step = 0;
-    const char *const steps[] = {"resolved to: 127.0.0.1", "connecting to ", "TCP connection to 127.0.0.1:", "upgrade request goes out; headers: X-Key ",
-                                 "answer is 101; headers: Upgrade Connection Sec-WebSocket-Accept X-Token", "connected to"};
+    const char *const steps[] = {"resolved to: 127.0.0.1",
+                                 "connecting to ",
+                                 "TCP connection to 127.0.0.1:",
+                                 "upgrade request goes out; headers: X-Key ",
+                                 "answer is 101; headers: Upgrade Connection Sec-WebSocket-Accept X-Token",
+                                 "connected to"};
     IS(pulsews_log_queue(PULSEWS_LOG_DEBUG, 1000), PULSEWS_OK);
-    pulsews_client *client = open_client(port_of(scripted(SCRIPTS("accept X-Token: s3cret"))), OPTIONS("headers=X-Key: s3cret"));
+    pulsews_client *client = open_client(port_of(scripted(SCRIPTS("accept X-Token: s3cret"))),
+                                         OPTIONS("headers=X-Key: s3cret"));
     pulsews_client_free(client);
     while (pulsews_log_next(line, sizeof line, NULL, NULL, 0) >= 0) {
         fprintf(stderr, "%s\n", line);

@@ -13,7 +13,9 @@ enum { MOST_NAMES = 8, MOST_ADDRESSES = 8, MOST_LOOKUPS = 1000, OURS = 0x7E57 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static struct { char name[64], addresses[MOST_ADDRESSES][48]; } names[MOST_NAMES];
+static struct {
+    char name[64], addresses[MOST_ADDRESSES][48];
+} names[MOST_NAMES];
 static char held_end[64], begun[MOST_LOOKUPS][64];
 static int begun_count, released, all_released;
 
@@ -22,7 +24,8 @@ void name_addresses(const char *name, const char *const *addresses) {
         if (names[i].name[0] && strcmp(names[i].name, name) != 0) continue;
         memset(&names[i], 0, sizeof names[i]);
         snprintf(names[i].name, sizeof names[i].name, "%s", name);
-        for (int j = 0; addresses[j]; j++) snprintf(names[i].addresses[j], sizeof names[i].addresses[j], "%s", addresses[j]);
+        for (int j = 0; addresses[j]; j++)
+            snprintf(names[i].addresses[j], sizeof names[i].addresses[j], "%s", addresses[j]);
         return;
     }
     CHECK(!"room for a name");
@@ -79,10 +82,16 @@ static void wait_for_release(const char *name) {
 }
 
 static struct addrinfo *entry(const char *address, const char *service, struct addrinfo *next) {
-    struct { struct addrinfo info; struct sockaddr_storage place; } *made = calloc(1, sizeof *made);
+    struct {
+        struct addrinfo info;
+        struct sockaddr_storage place;
+    } *made = calloc(1, sizeof *made);
     CHECK(made != NULL);
-    made->info = (struct addrinfo){.ai_flags = OURS, .ai_socktype = SOCK_STREAM, .ai_addr = (struct sockaddr *)&made->place,
-                                   .ai_addrlen = sizeof made->place, .ai_next = next};
+    made->info = (struct addrinfo){.ai_flags = OURS,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_addr = (struct sockaddr *)&made->place,
+                                   .ai_addrlen = sizeof made->place,
+                                   .ai_next = next};
     struct sockaddr_in *four = (struct sockaddr_in *)&made->place;
     struct sockaddr_in6 *six = (struct sockaddr_in6 *)&made->place;
     int is_six = strchr(address, ':') != NULL;

@@ -47,16 +47,19 @@ static void overflow(const char *policy, const char *size, int32_t fifth, const 
     pulsews_client_free(client);
 }
 
-TEST(a_full_outbox_drops_the_oldest) { overflow("name=default", "message_queue_size=3", PULSEWS_OK, "345",
-                                                "\"cause\":\"drop_oldest\""); }
+TEST(a_full_outbox_drops_the_oldest) {
+    overflow("name=default", "message_queue_size=3", PULSEWS_OK, "345", "\"cause\":\"drop_oldest\"");
+}
 TEST(a_full_outbox_drops_the_newest) {
     overflow("message_queue_policy=drop_newest", "message_queue_size=3", PULSEWS_OK, "123",
              "\"cause\":\"drop_newest\"");
 }
-TEST(a_full_outbox_rejects) { overflow("message_queue_policy=reject", "message_queue_size=3", PULSEWS_EQUEUEFULL, "123",
-                                       NULL); }
-TEST(a_full_outbox_blocks) { overflow("message_queue_policy=block", "message_queue_size=3", PULSEWS_EQUEUEFULL, "123",
-                                      NULL); }
+TEST(a_full_outbox_rejects) {
+    overflow("message_queue_policy=reject", "message_queue_size=3", PULSEWS_EQUEUEFULL, "123", NULL);
+}
+TEST(a_full_outbox_blocks) {
+    overflow("message_queue_policy=block", "message_queue_size=3", PULSEWS_EQUEUEFULL, "123", NULL);
+}
 
 /* Payloads with 40 bytes for each; a message that is larger than the limit finds room in an empty outbox. */
 TEST(the_limit_in_bytes) {
@@ -81,8 +84,7 @@ TEST(a_blocked_sender_is_freed) {
     for (int way = 0; way < 4; way++) {
         pulsews_client *client = make_client(way == 3 ? refusing_port() : port_of(s),
                                              OPTIONS("message_queue_size=1", "message_queue_policy=block",
-                                                     "max_reconnect_attempts=1",
-                                                     "reconnect_base_delay=50ms"));
+                                                     "max_reconnect_attempts=1", "reconnect_base_delay=50ms"));
         void *status;
         send_text(client, "first");
         pthread_t thread = run_thread(send_blocked, client);
@@ -162,8 +164,8 @@ TEST(every_fate_is_told) {
 
 TEST(live_only_is_never_kept) {
     server *s = scripted(SCRIPTS("accept | stall | go | reset", "accept"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "message_queue_size=100000",
-                                                             "message_queue_bytes=1GiB"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS(FAST, "message_queue_size=100000", "message_queue_bytes=1GiB"));
     static char payload[256 << 10];
     int32_t live = 0;
     IS(send_flags(client, "x", PULSEWS_LIVE_ONLY, 0, SHORT, NULL), PULSEWS_ENOTCONNECTED);
@@ -201,9 +203,12 @@ TEST(batches_are_sent_in_order) {
     uint64_t first = 0;
     send_text(client, "before");
     for (int i = 0; i < COUNT; i++) {
-        messages[i] = (pulsews_message){.data = texts[i], .length = (size_t)snprintf(texts[i], 8, "%d", i),
+        messages[i] = (pulsews_message){.data = texts[i],
+                                        .length = (size_t)snprintf(texts[i], 8, "%d", i),
                                         .kind = PULSEWS_TEXT,
-                                        .flags = UINT32_MAX, .received_ns = -1, .sequence = 7};
+                                        .flags = UINT32_MAX,
+                                        .received_ns = -1,
+                                        .sequence = 7};
     }
     IS(pulsews_send_batch(client, messages, COUNT, 0, 0, SHORT, &first), COUNT);
     IS((int64_t)first, 2);
@@ -229,14 +234,16 @@ TEST(a_batch_that_is_accepted_in_part) {
     IS(pulsews_send_batch(client, messages, 5, 0, 0, PULSEWS_FOREVER, &first), PULSEWS_EQUEUEFULL);
     IS((int64_t)first, 1);
     IS(pulsews_purge(client), 3);
-    static const struct { pulsews_message bad; int32_t status; } wrong[] = {
-        {{.data = "\xff", .length = 1, .kind = PULSEWS_TEXT}, PULSEWS_EUTF8},
-        {{.data = "x", .length = 1, .kind = PULSEWS_PING}, PULSEWS_EINVAL},
-        {{.data = "x", .length = 1, .kind = 0}, PULSEWS_EINVAL},
-        {{.data = "x", .length = 1, .kind = PULSEWS_EVENT}, PULSEWS_EINVAL},
-        {{.data = NULL, .length = 1, .kind = PULSEWS_TEXT}, PULSEWS_EINVAL},
-        {{.data = "x", .length = SIZE_MAX, .kind = PULSEWS_TEXT}, PULSEWS_ETOOBIG},
-        {{.data = "x", .length = ((size_t)1 << 30) + 1, .kind = PULSEWS_BINARY}, PULSEWS_ETOOBIG}};
+    static const struct {
+        pulsews_message bad;
+        int32_t status;
+    } wrong[] = {{{.data = "\xff", .length = 1, .kind = PULSEWS_TEXT}, PULSEWS_EUTF8},
+                 {{.data = "x", .length = 1, .kind = PULSEWS_PING}, PULSEWS_EINVAL},
+                 {{.data = "x", .length = 1, .kind = 0}, PULSEWS_EINVAL},
+                 {{.data = "x", .length = 1, .kind = PULSEWS_EVENT}, PULSEWS_EINVAL},
+                 {{.data = NULL, .length = 1, .kind = PULSEWS_TEXT}, PULSEWS_EINVAL},
+                 {{.data = "x", .length = SIZE_MAX, .kind = PULSEWS_TEXT}, PULSEWS_ETOOBIG},
+                 {{.data = "x", .length = ((size_t)1 << 30) + 1, .kind = PULSEWS_BINARY}, PULSEWS_ETOOBIG}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         messages[1] = wrong[i].bad;
         fprintf(stderr, "%zu\n", i);

@@ -4,9 +4,9 @@
 #include "feed.h"
 #include <poll.h>
 
-#define FAST                                                                                                        \
-    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",              \
-    "host_connect_rate=10000/s", "backlog_interval=0"
+#define FAST                                                                                                           \
+    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",                 \
+        "host_connect_rate=10000/s", "backlog_interval=0"
 #define NOTICED FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}"
 #define BYE "text {\"type\":\"bye\"}"
 
@@ -64,9 +64,10 @@ TEST(a_successor_that_talks_before_it_delivers) {
 
 /* Both connections have the same changes, cut into messages in different ways. */
 TEST(numbers_that_are_cut_in_other_ways) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text {\"U\":1,\"u\":10} | go | " BYE " | go | text {\"U\":11,\"u\":20}",
+    server *s = scripted(SCRIPTS("accept | got 1 | text {\"U\":1,\"u\":10} | go | " BYE
+                                 " | go | text {\"U\":11,\"u\":20}",
                                  "accept | got 1 | text {\"U\":6,\"u\":15} | text {\"U\":16,\"u\":25} | go | "
-                                         "text {\"U\":26,\"u\":30}"));
+                                 "text {\"U\":26,\"u\":30}"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "sequence_path=U,u", "rotation_overlap=300ms",
                                                              "rotate_on={\"type\":\"bye\"}"));
     await_text(client, "{\"U\":1,\"u\":10}");
@@ -87,8 +88,9 @@ TEST(numbers_that_are_cut_in_other_ways) {
 
 /* What the successor brought before it took over is data as any other. */
 TEST(data_of_the_overlap_is_no_silence) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text {\"s\":\"a\",\"u\":1}",
-                                 "accept | got 1 | text {\"s\":\"a\",\"u\":2} | sleep 1000 | text {\"s\":\"a\",\"u\":3}"));
+    server *s = scripted(
+        SCRIPTS("accept | got 1 | text {\"s\":\"a\",\"u\":1}",
+                "accept | got 1 | text {\"s\":\"a\",\"u\":2} | sleep 1000 | text {\"s\":\"a\",\"u\":3}"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, NUMBERED, "max_age=1200ms", "rotation_overlap=100ms",
                                                              "stale_timeout=1800ms"));
     await_text(client, "{\"s\":\"a\",\"u\":1}");
@@ -110,9 +112,9 @@ TEST(a_successor_logs_in_behind_a_full_queue) {
                                  "accept | got 1 | text one | sleep 100 | text two | sleep 100 | text {\"login\":1}"));
     feed f;
     begin_feed(&f);
-    pulsews_client *client = open_client(port_of(s), OPTIONS(NOTICED, "rotation_overlap=200ms", "login_timeout=1s", "open_timeout=1s",
-                                                             "login_confirm={\"login\":1}", "receive_queue_bytes=64KiB",
-                                                             "compression=false"));
+    pulsews_client *client = open_client(port_of(s), OPTIONS(NOTICED, "rotation_overlap=200ms", "login_timeout=1s",
+                                                             "open_timeout=1s", "login_confirm={\"login\":1}",
+                                                             "receive_queue_bytes=64KiB", "compression=false"));
     FOLLOW(client, &f, "\"event\":\"ready\"");
     follow_texts(client, &f, 1);
     tell_server(s, "go");
@@ -131,8 +133,9 @@ TEST(rotations_with_a_consumer_that_is_too_slow) {
     server *s = scripted(SCRIPTS("accept | got 1 | feed ms=1 keys=5 burst=20 size=500"));
     feed f;
     pulsews_message message;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(FAST, NUMBERED, "max_age=300ms", "rotation_overlap=50ms",
-                                                      "receive_queue_bytes=64KiB", "compression=false"));
+    pulsews_client *client = open_feed(s, &f,
+                                       OPTIONS(FAST, NUMBERED, "max_age=300ms", "rotation_overlap=50ms",
+                                               "receive_queue_bytes=64KiB", "compression=false"));
     f.is_quiet = 1;
     poll(NULL, 0, 300);
     for (int64_t end = now_ns() + 2 * SHORT; statistic(client, "rotations") < 4;) {
@@ -156,8 +159,9 @@ TEST(a_message_is_not_cut_by_a_rotation) {
     feed f;
     char *text = malloc(SIZE);
     memset(text, 'x', SIZE);
-    pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, "rotation_overlap=50ms", "compression=false",
-                                                      "message_queue_bytes=64MiB"));
+    pulsews_client *client = open_feed(s, &f,
+                                       OPTIONS(NOTICED, "rotation_overlap=50ms", "compression=false",
+                                               "message_queue_bytes=64MiB"));
     send_text(client, "the last one that is read");
     await_record(s, 1, "text", "the last one");
     IS(pulsews_send(client, PULSEWS_TEXT, text, SIZE, 0), PULSEWS_OK);

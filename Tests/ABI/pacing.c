@@ -109,7 +109,8 @@ TEST(in_limit_tries_or_waits) {
     int64_t begin = now_ns();
     IS(pulsews_send_with(client, PULSEWS_TEXT, "x", 1, PULSEWS_IN_LIMIT, 0, 0, NULL), PULSEWS_ERATE);
     IS(pulsews_send_with(client, PULSEWS_TEXT, "x", 1, PULSEWS_IN_LIMIT | PULSEWS_LIVE_ONLY, 0,
-                         PULSEWS_MILLISECONDS(50), NULL), PULSEWS_ERATE);
+                         PULSEWS_MILLISECONDS(50), NULL),
+       PULSEWS_ERATE);
     CHECK(now_ns() - begin >= PULSEWS_MILLISECONDS(50));
     check_account(client);
     IS(pulsews_send_with(client, PULSEWS_TEXT, "y", 1, PULSEWS_IN_LIMIT, 0, SHORT, NULL), PULSEWS_OK);
@@ -199,9 +200,8 @@ static void cut_in_the_middle(const char *first, const char *second, const char 
     server *s = with_tls ? scripted(SCRIPTS("--tls", first, second)) : scripted(SCRIPTS(first, second));
     char url[64];
     snprintf(url, sizeof url, "%s://127.0.0.1:%d/", with_tls ? "wss" : "ws", port_of(s));
-    pulsews_client *client =
-        make_client_at(url, OPTIONS(FAST, "backlog_interval=0", "message_queue_size=10000",
-                                    "message_queue_bytes=256MiB", option));
+    pulsews_client *client = make_client_at(url, OPTIONS(FAST, "backlog_interval=0", "message_queue_size=10000",
+                                                         "message_queue_bytes=256MiB", option));
     ready(client);
     static char payload[LONG];
     int64_t next = -1;
@@ -213,10 +213,8 @@ static void cut_in_the_middle(const char *first, const char *second, const char 
     }
     CHECK(statistic(client, "queue_size") > 50); /* else it does not test anything */
     check_account(client);
-    if (by_hand)
-        IS(pulsews_reconnect(client), PULSEWS_OK);
-    else
-        tell_server(s, "go");
+    if (by_hand) IS(pulsews_reconnect(client), PULSEWS_OK);
+    else tell_server(s, "go");
     EVENT(client, "\"event\":\"state\",\"state\":\"reconnecting\"");
     check_account(client);
     IS(pulsews_flush(client, PULSEWS_SECONDS(30)), PULSEWS_OK);
@@ -264,12 +262,12 @@ TEST(unwritten_messages_go_along_with_a_reconnect) {
 static void left_and_alive(int with_tls) {
     enum { COUNT = 1200 };
     server *s = with_tls ? scripted(SCRIPTS("--tls", "accept | stall | go | resume", "accept"))
-        : scripted(SCRIPTS("accept | stall | go | resume", "accept"));
+                         : scripted(SCRIPTS("accept | stall | go | resume", "accept"));
     char url[64];
     snprintf(url, sizeof url, "%s://127.0.0.1:%d/", with_tls ? "wss" : "ws", port_of(s));
-    pulsews_client *client = make_client_at(url, OPTIONS(FAST, "backlog_interval=0", "message_queue_size=10000",
-                                                         "message_queue_bytes=256MiB",
-                                                         "verify=false", "compression=false"));
+    pulsews_client *client = make_client_at(url,
+                                            OPTIONS(FAST, "backlog_interval=0", "message_queue_size=10000",
+                                                    "message_queue_bytes=256MiB", "verify=false", "compression=false"));
     static char payload[LONG];
     static int arrived[2][COUNT];
     ready(client);
@@ -301,8 +299,7 @@ static void left_and_alive(int with_tls) {
         both += arrived[0][i] && arrived[1][i], first += arrived[0][i], second += arrived[1][i];
     }
     fprintf(stderr, "%d and %d arrived, %g were sent, %g failed; %d arrived twice\n", first, second,
-            statistic(client, "messages_sent"),
-            statistic(client, "messages_failed"), both);
+            statistic(client, "messages_sent"), statistic(client, "messages_failed"), both);
     IS(both, 0);
     CHECK(first + second >= (int)statistic(client, "messages_sent") && first > 0 && second > 0);
     pulsews_client_free(client);
@@ -315,12 +312,10 @@ TEST(what_a_left_connection_delivers_is_not_sent_again_with_tls) { left_and_aliv
 TEST(nothing_is_sent_twice) {
     enum { COUNT = 6000, MOST = 200000 };
     server *s = scripted(SCRIPTS("accept | got 40 | cut", "deflate | got 200 | reset", "accept | got 1 | close 1001",
-                                 "deflate | got 333 | cut",
-                                 "accept | got 77 | reset", "accept"));
+                                 "deflate | got 333 | cut", "accept | got 77 | reset", "accept"));
     pulsews_client *client = make_client(port_of(s), OPTIONS("backlog_interval=0", "reconnect_base_delay=1ms",
-                                                             "reconnect_max_delay=3ms",
-                                                             "max_reconnect_attempts=0", "message_queue_size=500",
-                                                             "compression_threshold=0",
+                                                             "reconnect_max_delay=3ms", "max_reconnect_attempts=0",
+                                                             "message_queue_size=500", "compression_threshold=0",
                                                              "host_connect_rate=1000/s"));
     IS(pulsews_start(client), PULSEWS_OK);
     static char seen[MOST];
@@ -353,10 +348,8 @@ TEST(nothing_is_sent_twice) {
         }
     fprintf(stderr,
             "%d arrived over %d connections, %g were sent, %d not accepted, %g dropped, %g expired, %g failed\n",
-            arrived, connections,
-            statistic(client, "messages_sent"), rejected, statistic(client, "messages_dropped"),
-            statistic(client, "messages_expired"),
-            statistic(client, "messages_failed"));
+            arrived, connections, statistic(client, "messages_sent"), rejected, statistic(client, "messages_dropped"),
+            statistic(client, "messages_expired"), statistic(client, "messages_failed"));
     CHECK(arrived <= (int)statistic(client, "messages_sent") && connections == 6);
     pulsews_client_free(client);
 }
@@ -364,8 +357,8 @@ TEST(nothing_is_sent_twice) {
 /* The time is the call's, and not close_timeout, which begins with the close frame. */
 TEST(a_disconnect_sends_for_all_its_time) {
     server *s = scripted(SCRIPTS("accept"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS("rate_limit=1/100ms", "close_timeout=150ms",
-                                                             "backlog_interval=0"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS("rate_limit=1/100ms", "close_timeout=150ms", "backlog_interval=0"));
     ready(client);
     for (int i = 0; i < 6; i++) send_text(client, "order");
     IS(pulsews_disconnect(client, SHORT), PULSEWS_OK);
@@ -380,8 +373,9 @@ TEST(a_close_sends_for_all_its_time) {
     /* Alone, after a call that has begun it and does not wait, and for less time than it takes. */
     for (int way = 0; way < 3; way++) {
         server *s = scripted(SCRIPTS("accept"));
-        pulsews_client *client = make_client(port_of(s), OPTIONS("rate_limit=1/100ms", "backlog_interval=0",
-                                                                 way == 1 ? "close_timeout=10s" : "close_timeout=150ms"));
+        pulsews_client *client = make_client(port_of(s),
+                                             OPTIONS("rate_limit=1/100ms", "backlog_interval=0",
+                                                     way == 1 ? "close_timeout=10s" : "close_timeout=150ms"));
         ready(client);
         for (int i = 0; i < 6; i++) send_text(client, "order");
         if (way == 1) IS(pulsews_close(client, 1000, "over", 0), PULSEWS_ETIMEOUT);
@@ -397,8 +391,8 @@ TEST(a_close_sends_for_all_its_time) {
 /* Without a caller that waits close_timeout is all there is. */
 TEST(a_close_that_nobody_waits_for_ends_by_itself) {
     server *s = scripted(SCRIPTS("accept"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS("rate_limit=1/60s", "close_timeout=100ms",
-                                                             "backlog_interval=0"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS("rate_limit=1/60s", "close_timeout=100ms", "backlog_interval=0"));
     ready(client);
     for (int i = 0; i < 3; i++) send_text(client, "order");
     IS(pulsews_close(client, 1000, NULL, 0), PULSEWS_ETIMEOUT);
@@ -426,8 +420,8 @@ TEST(a_close_does_not_wait_for_a_peer_that_takes_nothing) {
 /* What the limits hold back when the time is over fails, and the close frame leaves: the server is told. */
 TEST(a_disconnect_that_a_limit_holds_up_still_says_goodbye) {
     server *s = scripted(SCRIPTS("accept"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS("rate_limit=1/60s", "close_timeout=2s",
-                                                             "backlog_interval=0"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS("rate_limit=1/60s", "close_timeout=2s", "backlog_interval=0"));
     ready(client);
     for (int i = 0; i < 3; i++) send_text(client, "x");
     expect_at_server(s, 1, "x");

@@ -99,8 +99,8 @@ TEST(own_options_stand_around_a_preset) {
 /* The heartbeat of one feed means nothing to another. */
 TEST(a_second_preset_replaces_the_first) {
     server *s = scripted(SCRIPTS("accept"));
-    pulsews_client *client =
-        make_client_at(url_of(s), OPTIONS("preset=okx", "heartbeat_interval=50ms", "preset=binance-spot"));
+    pulsews_client *client = make_client_at(url_of(s),
+                                            OPTIONS("preset=okx", "heartbeat_interval=50ms", "preset=binance-spot"));
     IS(pulsews_open(client, SHORT, NULL, 0), PULSEWS_OK);
     await_record(s, 1, "ping", "");
     IS(count_records(s, 1, "text", NULL), 0);

@@ -20,7 +20,7 @@ static const char *option(const char *format, ...) {
 
 static void clear_environment(void) {
     static const char *const names[] = {"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
-                                        "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"};
+                                        "all_proxy",  "ALL_PROXY",  "no_proxy",    "NO_PROXY"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
 }
 
@@ -38,9 +38,17 @@ static int32_t creating(const char *url, const char *proxy, char *why, size_t si
 }
 
 TEST(values_of_option_proxy) {
-    static const char *const good[] = {"none", "http://h", "https://u:p@h:1/", "socks5://[::1]:9", "SOCKS5H://h", "h:3128"};
-    static const char *const bad[] = {"", "h", "ftp://h", "http://", "http://u:s3cret@h:0", "http://u:s3cret@h/p",
-                                      "socks4://u:s3cret@h", "http://u:s3cret%zz@h", "http://a b"};
+    static const char *const good[] = {"none",        "http://h", "https://u:p@h:1/", "socks5://[::1]:9",
+                                       "SOCKS5H://h", "h:3128"};
+    static const char *const bad[] = {"",
+                                      "h",
+                                      "ftp://h",
+                                      "http://",
+                                      "http://u:s3cret@h:0",
+                                      "http://u:s3cret@h/p",
+                                      "socks4://u:s3cret@h",
+                                      "http://u:s3cret%zz@h",
+                                      "http://a b"};
     char why[PULSEWS_ERROR_SIZE];
     clear_environment();
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -57,7 +65,8 @@ TEST(values_of_option_proxy) {
 TEST(a_proxys_login_is_no_header) {
     char why[PULSEWS_ERROR_SIZE] = "";
     pulsews_config *config = pulsews_config_create();
-    IS(pulsews_config_set(config, "headers", "Proxy-Authorization: Basic bWU6czNjcmV0", why, sizeof why), PULSEWS_EVALUE);
+    IS(pulsews_config_set(config, "headers", "Proxy-Authorization: Basic bWU6czNjcmV0", why, sizeof why),
+       PULSEWS_EVALUE);
     CHECK(strstr(why, "option proxy") && !strstr(why, "bWU6czNjcmV0"));
     pulsews_config_free(config);
     clear_environment();
@@ -133,8 +142,9 @@ TEST(a_proxy_that_refuses) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct proxy p;
         pthread_t thread = start_proxy(&p, cases[i].answer);
-        pulsews_client *client = make_client_at("ws://server.invalid/path?key=hidden", OPTIONS(
-            option("proxy=http://me:s3cret@127.0.0.1:%d", p.port), "reconnect=false", "open_timeout=10s"));
+        pulsews_client *client = make_client_at("ws://server.invalid/path?key=hidden",
+                                                OPTIONS(option("proxy=http://me:s3cret@127.0.0.1:%d", p.port),
+                                                        "reconnect=false", "open_timeout=10s"));
         char why[PULSEWS_ERROR_SIZE];
         IS(pulsews_open(client, SHORT, why, sizeof why), cases[i].status);
         CHECK(strstr(why, cases[i].words) && strstr(why, option("http://127.0.0.1:%d", p.port)));

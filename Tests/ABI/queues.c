@@ -21,8 +21,8 @@ TEST(delivered_heartbeats_make_reading_pause) {
     memset(text + 3, '.', sizeof text - 4);
     snprintf(script, sizeof script, "accept | every 1 %s", text);
     pulsews_client *client = open_client(port_of(scripted(SCRIPTS(script))),
-                                         OPTIONS("server_heartbeat=hb*", "deliver_heartbeats=true",
-                                                 "compression=false", "receive_queue_bytes=4KiB"));
+                                         OPTIONS("server_heartbeat=hb*", "deliver_heartbeats=true", "compression=false",
+                                                 "receive_queue_bytes=4KiB"));
     await_pause(client);
     /* A third of a second is some hundred heartbeats more, which stay with the server and the system. */
     for (int64_t end = now_ns() + PULSEWS_MILLISECONDS(300); now_ns() < end; poll(NULL, 0, 10))

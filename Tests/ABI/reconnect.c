@@ -38,9 +38,8 @@ static void *receive_one(void *client) {
 /* A blocked recv goes on waiting over an outage, and what was sent meanwhile arrives. */
 TEST(comes_back_after_a_restart) {
     server *s = scripted(SCRIPTS("accept | text from the first", "accept | got 2 | text from the second"));
-    pulsews_client *client =
-        open_client(port_of(s), OPTIONS("reconnect_base_delay=10ms", "reconnect_max_delay=40ms",
-                                        "max_reconnect_attempts=0"));
+    pulsews_client *client = open_client(port_of(s), OPTIONS("reconnect_base_delay=10ms", "reconnect_max_delay=40ms",
+                                                             "max_reconnect_attempts=0"));
     await_text(client, "from the first");
     tell_server(s, "down");
     await_record(s, 0, "down", NULL);
@@ -62,10 +61,9 @@ TEST(comes_back_after_a_restart) {
 TEST(delays_are_those_of_the_formula) {
     static const double delays[] = {0.02, 0.04, 0.08, 0.1, 0.1, 0.1};
     char why[PULSEWS_ERROR_SIZE] = "";
-    pulsews_client *client = make_client(refusing_port(), OPTIONS("reconnect_base_delay=20ms",
-                                                                  "reconnect_max_delay=100ms",
-                                                                  "jitter=0", "events=true",
-                                                                  "max_reconnect_attempts=6"));
+    pulsews_client *client = make_client(refusing_port(),
+                                         OPTIONS("reconnect_base_delay=20ms", "reconnect_max_delay=100ms", "jitter=0",
+                                                 "events=true", "max_reconnect_attempts=6"));
     pulsews_message message;
     IS(pulsews_start(client), PULSEWS_OK);
     EVENT(client, STATE("connecting"), "\"trigger\":\"start\"");
@@ -90,10 +88,9 @@ TEST(delays_are_those_of_the_formula) {
 }
 
 TEST(jitter_shortens_delays) {
-    pulsews_client *client = make_client(refusing_port(), OPTIONS("reconnect_base_delay=20ms",
-                                                                  "reconnect_max_delay=20ms",
-                                                                  "jitter=0.5", "events=true",
-                                                                  "max_reconnect_attempts=30"));
+    pulsews_client *client = make_client(refusing_port(),
+                                         OPTIONS("reconnect_base_delay=20ms", "reconnect_max_delay=20ms", "jitter=0.5",
+                                                 "events=true", "max_reconnect_attempts=30"));
     double least = 1, most = 0;
     IS(pulsews_start(client), PULSEWS_OK);
     for (int i = 0; i < 30; i++) {
@@ -227,9 +224,9 @@ TEST(a_stable_connection_begins_the_count_again) {
 }
 
 TEST(zero_attempts_never_stop) {
-    pulsews_client *client =
-        make_client(refusing_port(), OPTIONS("events=true", "reconnect_base_delay=1ms", "reconnect_max_delay=1ms",
-                                             "max_reconnect_attempts=0"));
+    pulsews_client *client = make_client(refusing_port(),
+                                         OPTIONS("events=true", "reconnect_base_delay=1ms", "reconnect_max_delay=1ms",
+                                                 "max_reconnect_attempts=0"));
     IS(pulsews_start(client), PULSEWS_OK);
     for (int i = 0; i < 50; i++) EVENT(client, "\"trigger\":\"retry\"");
     IS(pulsews_client_state(client), PULSEWS_RECONNECTING);
@@ -257,8 +254,8 @@ static void *wait_for_attempt(void *client) {
 /* A consumer that waits gets an event when it happens, not with the next message. */
 TEST(events_come_at_once) {
     server *s = scripted(SCRIPTS("accept | close 4000", "go | accept"));
-    pulsews_client *client = open_client(port_of(s), OPTIONS("events=true", "reconnect_base_delay=1h",
-                                                             "reconnect_max_delay=1h"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS("events=true", "reconnect_base_delay=1h", "reconnect_max_delay=1h"));
     EVENT(client, "\"trigger\":\"retry\"");
     pthread_t thread = run_thread(wait_for_attempt, client);
     poll(NULL, 0, 50); /* it waits by then, most likely */
@@ -271,11 +268,10 @@ TEST(events_come_at_once) {
 
 /* Nobody takes the events: they are dropped, and that is told as soon as there is room. */
 TEST(events_do_not_fill_the_memory) {
-    pulsews_client *client = make_client(refusing_port(), OPTIONS("events=true", "reconnect_base_delay=1ms",
-                                                                  "reconnect_max_delay=1ms",
-                                                                  "max_reconnect_attempts=0",
-                                                                  "receive_queue_bytes=4KiB",
-                                                                  "host_connect_rate=10000/s"));
+    pulsews_client *client = make_client(refusing_port(),
+                                         OPTIONS("events=true", "reconnect_base_delay=1ms", "reconnect_max_delay=1ms",
+                                                 "max_reconnect_attempts=0", "receive_queue_bytes=4KiB",
+                                                 "host_connect_rate=10000/s"));
     pulsews_message message;
     IS(pulsews_start(client), PULSEWS_OK);
     await_statistic(client, "events_dropped", 50);

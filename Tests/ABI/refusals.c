@@ -89,7 +89,8 @@ TEST(a_bad_101_can_be_looked_at) {
 }
 
 TEST(empty_lines_for_extension_and_subprotocol_are_none) {
-    pulsews_client *client = open_client(start_server("empty-lines-of-the-upgrade"), OPTIONS("subprotocols=a", "reconnect=false"));
+    pulsews_client *client = open_client(start_server("empty-lines-of-the-upgrade"),
+                                         OPTIONS("subprotocols=a", "reconnect=false"));
     char chosen[16];
     IS(pulsews_subprotocol(client, chosen, sizeof chosen), 0);
     send_text(client, "hello");
@@ -127,10 +128,16 @@ TEST(a_refusal_that_repeats_a_key_is_not_quoted) {
 
 /* What the client will do, where the code alone does not tell. */
 TEST(whether_a_failure_is_worth_a_retry) {
-    static const struct { const char *script, *option; int32_t status, retryable; } cases[] = {
-        {"refuse 401", "retry_fatal=false", PULSEWS_EHANDSHAKE, 0}, {"refuse 403", "retry_fatal=false", PULSEWS_EHANDSHAKE, 0},
-        {"refuse 404", "retry_fatal=false", PULSEWS_EHANDSHAKE, 0}, {"refuse 429", "retry_fatal=false", PULSEWS_EHANDSHAKE, 1},
-        {"refuse 503", "retry_fatal=false", PULSEWS_EHANDSHAKE, 1}, {"refuse 403", "retry_fatal=true", PULSEWS_EHANDSHAKE, 1},
+    static const struct {
+        const char *script, *option;
+        int32_t status, retryable;
+    } cases[] = {
+        {"refuse 401", "retry_fatal=false", PULSEWS_EHANDSHAKE, 0},
+        {"refuse 403", "retry_fatal=false", PULSEWS_EHANDSHAKE, 0},
+        {"refuse 404", "retry_fatal=false", PULSEWS_EHANDSHAKE, 0},
+        {"refuse 429", "retry_fatal=false", PULSEWS_EHANDSHAKE, 1},
+        {"refuse 503", "retry_fatal=false", PULSEWS_EHANDSHAKE, 1},
+        {"refuse 403", "retry_fatal=true", PULSEWS_EHANDSHAKE, 1},
         {"cut", "retry_fatal=false", PULSEWS_EEOF, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

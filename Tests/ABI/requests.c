@@ -10,8 +10,7 @@
 TEST(reconnect_from_every_state) {
     server *s = scripted(SCRIPTS("accept", "accept | go | close 1012", "accept | close 4000", "accept"));
     pulsews_client *client = make_client(port_of(s), OPTIONS("events=true", "reconnect_base_delay=1h",
-                                                             "reconnect_max_delay=1h",
-                                                             "restart_delay=1h"));
+                                                             "reconnect_max_delay=1h", "restart_delay=1h"));
     IS(pulsews_client_state(client), PULSEWS_DISCONNECTED);
     IS(pulsews_reconnect(client), PULSEWS_OK); /* not started: starts */
     EVENT(client, STATE("connecting"), "\"previous\":\"disconnected\"", "\"trigger\":\"reconnect\"");
@@ -106,9 +105,9 @@ static void *ask_for_things(void *argument) {
 }
 
 TEST(several_threads_change_their_minds) {
-    pulsews_client *client = make_client(start_server("echo"), OPTIONS("events=true", "reconnect_base_delay=1ms",
-                                                                       "reconnect_max_delay=2ms", "rate_limit=1000/s",
-                                                                       "host_connect_rate=100000/s"));
+    pulsews_client *client = make_client(start_server("echo"),
+                                         OPTIONS("events=true", "reconnect_base_delay=1ms", "reconnect_max_delay=2ms",
+                                                 "rate_limit=1000/s", "host_connect_rate=100000/s"));
     pthread_t threads[4];
     pulsews_message message;
     uint64_t sequence = 0;
@@ -156,11 +155,11 @@ TEST(a_loop_without_a_thread_comes_back) {
 TEST(clients_end_in_any_state) {
     server *s = scripted(SCRIPTS("accept | text x | cut", "refuse 503", "accept | sleep 3 | reset", "go"));
     for (int i = 0; i < 300; i++) {
-        pulsews_client *client =
-            make_client(i % 5 == 0 ? 1 : port_of(s), OPTIONS("host_connect_rate=10000/s", "reconnect_base_delay=1ms",
-                                                             "login_timeout=10ms", "events=true",
-                                                             i % 3 ? "hold_connect=false" : "hold_connect=true", i % 4
-                                                                 ? "name=a" : "hold_login=true"));
+        pulsews_client *client = make_client(i % 5 == 0 ? 1 : port_of(s),
+                                             OPTIONS("host_connect_rate=10000/s", "reconnect_base_delay=1ms",
+                                                     "login_timeout=10ms", "events=true",
+                                                     i % 3 ? "hold_connect=false" : "hold_connect=true",
+                                                     i % 4 ? "name=a" : "hold_login=true"));
         pulsews_subscribe(client, "key", "text", "end", NULL, 0);
         IS(pulsews_start(client), PULSEWS_OK);
         send_text(client, "x");
@@ -173,10 +172,10 @@ TEST(clients_end_in_any_state) {
 /* Outages cost neither memory nor descriptors. */
 TEST(outages_leave_nothing_behind) {
     server *s = scripted(SCRIPTS("deflate | text x | got 20 | cut"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS("events=true", "host_connect_rate=10000/s",
-                                                             "reconnect_base_delay=1ms", "stable_time=0",
-                                                             "backlog_interval=0", "compression_threshold=0",
-                                                             "login=in", "heartbeat_interval=10ms"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS("events=true", "host_connect_rate=10000/s", "reconnect_base_delay=1ms",
+                                                 "stable_time=0", "backlog_interval=0", "compression_threshold=0",
+                                                 "login=in", "heartbeat_interval=10ms"));
     pulsews_message message;
     int64_t memory = 0;
     IS(pulsews_subscribe(client, "key", "subscribe", NULL, NULL, 0), PULSEWS_OK);

@@ -44,7 +44,8 @@ TEST(all_who_ask_for_a_name_share_its_look_up) {
     pulsews_client *clients[CLIENTS];
     hold_names(".stuck.test");
     for (int i = 0; i < CLIENTS; i++)
-        clients[i] = started("one.stuck.test", i & 1 ? port : other, OPTIONS("open_timeout=10s", "reconnect=false", "host_connects=100"));
+        clients[i] = started("one.stuck.test", i & 1 ? port : other,
+                             OPTIONS("open_timeout=10s", "reconnect=false", "host_connects=100"));
     await_lookups("one.stuck.test", 1);
     pulsews_client_free(clients[0]); /* nobody waits for it any more */
     release_names(-1);

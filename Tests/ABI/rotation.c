@@ -5,9 +5,9 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#define FAST                                                                                                        \
-    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",              \
-    "host_connect_rate=10000/s"
+#define FAST                                                                                                           \
+    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",                 \
+        "host_connect_rate=10000/s"
 #define ROTATES FAST, "rotate_on={\"type\":\"bye\"}", "rotation_overlap=50ms"
 
 /* It went on as if there was one connection. */
@@ -76,8 +76,8 @@ TEST(other_messages_replace_nothing) {
 
 /* A server that ends with 1012 was to be expected to: nobody waits for restart_delay, but only once. */
 TEST(code_1012_does_not_wait) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text first | go | close 1012 restart",
-            "accept | got 1 | close 1012 restart"));
+    server *s = scripted(
+        SCRIPTS("accept | got 1 | text first | go | close 1012 restart", "accept | got 1 | close 1012 restart"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "max_age=1h", "restart_delay=5s"));
     await_text(client, "first");
     tell_server(s, "go");
@@ -155,7 +155,8 @@ TEST(a_successor_that_breaks_the_protocol) {
 TEST(a_successor_that_confirms_no_subscription) {
     static const char confirmed[] = "accept | got 2 | text {\"sub\":\"ok\"} | feed ms=2 keys=3 burst=2";
     server *s = scripted(SCRIPTS("accept | got 2 | text {\"sub\":\"ok\"} | feed ms=2 keys=3 burst=2 | go | "
-                                 "text {\"type\":\"bye\"}", "accept | got 2 | feed", confirmed));
+                                 "text {\"type\":\"bye\"}",
+                                 "accept | got 2 | feed", confirmed));
     feed f;
     begin_feed(&f);
     pulsews_client *client = make_client(port_of(s), OPTIONS(ROTATES, NUMBERED, "subscribe_confirm={\"sub\":\"ok\"}",
@@ -181,8 +182,8 @@ TEST(a_mute_successor_does_not_follow) {
 
 /* When nothing comes over the old one either, the new one follows. */
 TEST(a_quiet_feed_is_replaced_too) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text {\"s\":\"a\",\"u\":1} | go | text {\"type\":\"bye\"}",
-            "accept"));
+    server *s = scripted(
+        SCRIPTS("accept | got 1 | text {\"s\":\"a\",\"u\":1} | go | text {\"type\":\"bye\"}", "accept"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(ROTATES, NUMBERED));
     await_text(client, "{\"s\":\"a\",\"u\":1}");
     tell_server(s, "go");
@@ -221,11 +222,11 @@ TEST(cut_while_the_successor_connects) {
 /* While it logs in: it is the connection from then on, and takes messages when it is ready. */
 TEST(cut_while_the_successor_logs_in) {
     server *s = scripted(SCRIPTS("accept | got 1 | text {\"login\":1} "
-            "| feed ms=2 keys=3 burst=2 | go | text {\"type\":\"bye\"}",
+                                 "| feed ms=2 keys=3 burst=2 | go | text {\"type\":\"bye\"}",
                                  "accept | got 1 | go | text {\"login\":1} | feed"));
     feed f;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(ROTATES, NUMBERED, "login_confirm={\"login\":1}",
-                                                      "backlog_interval=0"));
+    pulsews_client *client = open_feed(s, &f,
+                                       OPTIONS(ROTATES, NUMBERED, "login_confirm={\"login\":1}", "backlog_interval=0"));
     tell_server(s, "go");
     expect_at_server(s, 2, "hello");
     tell_server(s, "cut 1");
@@ -248,8 +249,8 @@ TEST(cut_while_the_successor_logs_in) {
 TEST(cut_while_both_deliver) {
     server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}",
-                                                      "rotation_overlap=1m"));
+    pulsews_client *client = open_feed(s, &f,
+                                       OPTIONS(FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}", "rotation_overlap=1m"));
     tell_server(s, "go");
     await_record(s, 2, "text", "hello");
     follow_texts(client, &f, 300);
@@ -265,8 +266,8 @@ TEST(cut_while_both_deliver) {
 TEST(closed_while_both_deliver) {
     server *s = scripted(SCRIPTS(ENDS " | go | close 1012 restart", DELIVERS));
     feed f;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}",
-                                                      "rotation_overlap=1m"));
+    pulsews_client *client = open_feed(s, &f,
+                                       OPTIONS(FAST, NUMBERED, "rotate_on={\"type\":\"bye\"}", "rotation_overlap=1m"));
     tell_server(s, "go");
     await_record(s, 2, "text", "hello");
     follow_texts(client, &f, 100);

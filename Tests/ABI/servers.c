@@ -25,10 +25,8 @@ static int32_t ending(const char *mode, const char *const *options, enum before 
     fprintf(stderr, "%s\n", why);
     CHECK(strlen(why) > 10);
     IS(pulsews_recv(client, &message, PULSEWS_FOREVER), status); /* on every further call too */
-    if (kept)
-        *kept = client;
-    else
-        pulsews_client_free(client);
+    if (kept) *kept = client;
+    else pulsews_client_free(client);
     return status;
 }
 
@@ -174,7 +172,8 @@ TEST(close_with_a_time_of_its_own) {
 TEST(dead_peer) {
     pulsews_message message;
     pulsews_client *client;
-    IS(opening("mute", OPTIONS("heartbeat_interval=100ms", "heartbeat_timeout=400ms", "reconnect=false"), &client), PULSEWS_OK);
+    IS(opening("mute", OPTIONS("heartbeat_interval=100ms", "heartbeat_timeout=400ms", "reconnect=false"), &client),
+       PULSEWS_OK);
     IS(pulsews_recv(client, &message, SHORT), PULSEWS_EDEAD);
     pulsews_client_free(client);
 }
@@ -217,7 +216,8 @@ TEST(full_outbox) {
     char *payload = calloc(1, 1 << 20);
     int64_t memory = peak_memory();
     IS(opening("mute", OPTIONS("message_queue_policy=block"), &client), PULSEWS_OK);
-    for (int i = 0; i < 4096 && status == PULSEWS_OK; i++) status = pulsews_send(client, PULSEWS_BINARY, payload, 1 << 20, 0);
+    for (int i = 0; i < 4096 && status == PULSEWS_OK; i++)
+        status = pulsews_send(client, PULSEWS_BINARY, payload, 1 << 20, 0);
     IS(status, PULSEWS_EQUEUEFULL);
     int64_t begin = now_ns();
     IS(pulsews_send(client, PULSEWS_BINARY, payload, 1 << 20, PULSEWS_MILLISECONDS(100)), PULSEWS_EQUEUEFULL);

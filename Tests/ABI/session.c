@@ -72,8 +72,7 @@ TEST(hold_login_lets_the_login_through_first) {
     server *s = scripted(SCRIPTS("accept | go | cut", "accept"));
     uint64_t id = 0;
     pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "hold_login=true", "login=hello ${id}",
-                                                             "backlog_interval=0",
-                                                             "rate_limit=1000/s"));
+                                                             "backlog_interval=0", "rate_limit=1000/s"));
     IS(pulsews_send_with(client, PULSEWS_TEXT, "x", 1, PULSEWS_FIRST, 0, 0, &id), PULSEWS_ENOTCONNECTED);
     send_text(client, "queued before");
     subscribe(client, "key", "subscribe", NULL);
@@ -132,9 +131,8 @@ TEST(login_then_subscriptions_then_the_queue) {
 
 TEST(a_login_is_confirmed) {
     server *s = scripted(SCRIPTS("accept | got 1 | text something else | go | text {\"req\":1, \"type\":\"ok\"}"));
-    pulsews_client *client =
-        start_client(s, OPTIONS(FAST, "login=in", "login_confirm={\"type\":\"ok\"}",
-                                "login_reject={\"type\":\"error\"}"));
+    pulsews_client *client = start_client(s, OPTIONS(FAST, "login=in", "login_confirm={\"type\":\"ok\"}",
+                                                     "login_reject={\"type\":\"error\"}"));
     send_text(client, "queued");
     await_text(client, "something else");
     IS(pulsews_client_state(client), PULSEWS_CONNECTED);
@@ -151,11 +149,10 @@ TEST(a_login_is_confirmed) {
 }
 
 TEST(a_rejected_login_is_tried_again) {
-    server *s = scripted(SCRIPTS("accept | got 1 | text {\"type\":\"error\"}",
-                                 "accept | got 1 | text {\"type\":\"ok\"}"));
-    pulsews_client *client =
-        start_client(s, OPTIONS(FAST, "login=in", "login_confirm={\"type\":\"ok\"}",
-                                "login_reject={\"type\":\"error\"}"));
+    server *s = scripted(
+        SCRIPTS("accept | got 1 | text {\"type\":\"error\"}", "accept | got 1 | text {\"type\":\"ok\"}"));
+    pulsews_client *client = start_client(s, OPTIONS(FAST, "login=in", "login_confirm={\"type\":\"ok\"}",
+                                                     "login_reject={\"type\":\"error\"}"));
     send_text(client, "queued");
     await_text(client, "{\"type\":\"error\"}"); /* it says why */
     EVENT(client, STATE("reconnecting"), "\"trigger\":\"retry\"", "PULSEWS_ELOGIN");
@@ -188,8 +185,8 @@ TEST(a_login_that_nobody_confirms) {
 
 TEST(subscriptions_are_made_again_in_order) {
     server *s = scripted(SCRIPTS("accept | go | cut", "accept"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, TEMPLATES, "subscribe_batch=2",
-                                                             "backlog_interval=0"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS(FAST, TEMPLATES, "subscribe_batch=2", "backlog_interval=0"));
     static const char *const keys[] = {"a", "b", "c", "d", "e \"\\\xe2\x82\xac"};
     for (int i = 0; i < 5; i++) subscribe(client, keys[i], NULL, NULL);
     subscribe(client, "own", "{\"mine\":1}", "{\"mine\":0}");
@@ -226,9 +223,10 @@ TEST(subscriptions_are_made_again_in_order) {
 }
 
 TEST(subscriptions_are_confirmed) {
-    server *s = scripted(SCRIPTS("accept | got 2 | text {\"result\":null,\"id\":1} | go | text {\"result\":null,\"id\":2}"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "subscribe_confirm={\"result\":null}",
-                                                             "backlog_interval=0"));
+    server *s = scripted(
+        SCRIPTS("accept | got 2 | text {\"result\":null,\"id\":1} | go | text {\"result\":null,\"id\":2}"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS(FAST, "subscribe_confirm={\"result\":null}", "backlog_interval=0"));
     subscribe(client, "a", "sub a", NULL);
     subscribe(client, "b", "sub b", NULL);
     send_text(client, "queued");
@@ -245,9 +243,9 @@ TEST(subscriptions_are_confirmed) {
 
 TEST(a_rejected_subscription_is_tried_again) {
     server *s = scripted(SCRIPTS("accept | got 1 | text {\"error\":\"no\"}", "accept | got 1 | text fine"));
-    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, "subscribe_confirm=fine",
-                                                             "subscribe_reject={\"error\":\"*\"}",
-                                                             "subscribe_reject_action=reconnect"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS(FAST, "subscribe_confirm=fine", "subscribe_reject={\"error\":\"*\"}",
+                                                 "subscribe_reject_action=reconnect"));
     subscribe(client, "a", "sub a", NULL);
     IS(pulsews_start(client), PULSEWS_OK);
     await_text(client, "{\"error\":\"no\"}");
@@ -258,8 +256,8 @@ TEST(a_rejected_subscription_is_tried_again) {
 
 TEST(a_subscription_that_nobody_confirms) {
     server *s = scripted(SCRIPTS("accept"));
-    pulsews_client *client =
-        make_client(port_of(s), OPTIONS("reconnect=false", "subscribe_confirm=fine", "subscribe_timeout=80ms"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS("reconnect=false", "subscribe_confirm=fine",
+                                                             "subscribe_timeout=80ms"));
     char why[PULSEWS_ERROR_SIZE] = "";
     subscribe(client, "a", "sub a", NULL);
     IS(pulsews_wait_ready(client, SHORT, why, sizeof why), PULSEWS_ESUBSCRIBE);

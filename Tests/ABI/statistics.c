@@ -4,9 +4,9 @@
 #include "harness.h"
 #include <math.h>
 
-static int is_name(const char *text) { return *text && strspn(text,
-                                                              "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(text);
-                                                              }
+static int is_name(const char *text) {
+    return *text && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(text);
+}
 
 TEST(transition_table_is_sane) {
     const char *event, *meaning, *events[64];
@@ -102,9 +102,9 @@ static int is_same(double a, double b) { return (isnan(a) && isnan(b)) || fabs(a
 static double in_prometheus(const char *text, const char *name, const char *type, const char *unit,
                             const char *labels) {
     char line[500];
-    int length = snprintf(line, sizeof line, "\npulsews_%s%s%s{%s} ", name, strcmp(unit, "seconds") == 0 ? "_seconds"
-                          : "",
-                          strcmp(type, "counter") == 0 ? "_total" : "", labels);
+    int length = snprintf(line, sizeof line, "\npulsews_%s%s%s{%s} ", name,
+                          strcmp(unit, "seconds") == 0 ? "_seconds" : "", strcmp(type, "counter") == 0 ? "_total" : "",
+                          labels);
     line[length - 2] = 0; /* the number of the client, in the label id, follows */
     const char *at = strstr(text, line);
     if (!at) fprintf(stderr, "no%s", line);

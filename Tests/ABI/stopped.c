@@ -37,9 +37,9 @@ static void stopped(server *s, pulsews_client *(*begin)(server *), const char *k
 #define FEED "accept | every 50 {\"s\":\"A\"} | every 50 beat"
 
 static pulsews_client *with_deadlines(server *s) {
-    pulsews_client *client = open_client(port_of(s), OPTIONS(
-        "heartbeat_interval=300ms", "heartbeat_timeout=1s", "stale_timeout=1s", "key_path=s", "stale_key_timeout=1s",
-        "server_heartbeat=beat", "server_heartbeat_timeout=1s"));
+    pulsews_client *client = open_client(port_of(s), OPTIONS("heartbeat_interval=300ms", "heartbeat_timeout=1s",
+                                                             "stale_timeout=1s", "key_path=s", "stale_key_timeout=1s",
+                                                             "server_heartbeat=beat", "server_heartbeat_timeout=1s"));
     send_text(client, "hello");
     return client;
 }
@@ -54,8 +54,8 @@ static void is_alive(pulsews_client *client) {
 TEST(a_feed_outlives_a_stopped_process) { stopped(scripted(SCRIPTS(FEED)), with_deadlines, "text", is_alive); }
 
 static pulsews_client *quiet(server *s) {
-    pulsews_client *client =
-        open_client(port_of(s), OPTIONS("heartbeat_interval=300ms", "heartbeat_timeout=1s", "reconnect_base_delay=10s"));
+    pulsews_client *client = open_client(port_of(s), OPTIONS("heartbeat_interval=300ms", "heartbeat_timeout=1s",
+                                                             "reconnect_base_delay=10s"));
     send_text(client, "hello");
     return client;
 }
@@ -101,8 +101,10 @@ TEST(busy_peers_outlive_a_loop_that_was_not_driven) {
     pulsews_config *config = pulsews_config_create();
     server *s = scripted(SCRIPTS(FEED));
     IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0), PULSEWS_OK);
-    static const char *const options[][2] = {{"heartbeat_timeout", "2s"}, {"host_connect_rate", "10000/s"},
-                                             {"host_connects", "1000"}, {"reconnect_base_delay", "10s"}};
+    static const char *const options[][2] = {{"heartbeat_timeout", "2s"},
+                                             {"host_connect_rate", "10000/s"},
+                                             {"host_connects", "1000"},
+                                             {"reconnect_base_delay", "10s"}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         IS(pulsews_config_set(config, options[i][0], options[i][1], NULL, 0), PULSEWS_OK);
     for (int i = 0; i < CLIENTS; i++) {
@@ -134,8 +136,10 @@ TEST(what_waited_in_a_pause_is_read_before_a_deadline) {
     pulsews_message m;
     server *s = scripted(SCRIPTS("accept | mute | flood 3000 200"));
     IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0), PULSEWS_OK);
-    static const char *const options[][2] = {{"receive_queue_bytes", "64KiB"}, {"heartbeat_interval", "100ms"},
-                                             {"heartbeat_timeout", "500ms"}, {"reconnect_base_delay", "10s"}};
+    static const char *const options[][2] = {{"receive_queue_bytes", "64KiB"},
+                                             {"heartbeat_interval", "100ms"},
+                                             {"heartbeat_timeout", "500ms"},
+                                             {"reconnect_base_delay", "10s"}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         IS(pulsews_config_set(config, options[i][0], options[i][1], NULL, 0), PULSEWS_OK);
     IS(pulsews_client_create(url_of(s), config, loop, &client, NULL, 0), PULSEWS_OK);

@@ -35,8 +35,8 @@ TEST(error_table_is_sane) {
     CHECK(pulsews_error_at((size_t)-1) == 0);
     CHECK(pulsews_error_at(count + 1) == 0);
     /* For the comparison with the header. */
-    for (size_t i = 0; i < count; i++) printf("%s = %d\n", pulsews_error_name(pulsews_error_at(i)),
-                                              pulsews_error_at(i));
+    for (size_t i = 0; i < count; i++)
+        printf("%s = %d\n", pulsews_error_name(pulsews_error_at(i)), pulsews_error_at(i));
 }
 
 TEST(unknown_codes_have_names_too) {
@@ -60,8 +60,8 @@ TEST(some_failures_can_mend) {
 }
 
 TEST(option_table_is_sane) {
-    static const char *const types[] = {"duration", "size", "integer", "number", "boolean", "choice", "text", "header",
-                                        "list"};
+    static const char *const types[] = {"duration", "size", "integer", "number", "boolean",
+                                        "choice",   "text", "header",  "list"};
     const char *name, *type, *value, *range, *meaning;
     char why[PULSEWS_ERROR_SIZE];
     size_t count = 0, known;

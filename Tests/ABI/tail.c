@@ -207,8 +207,10 @@ TEST(the_tail_waits_when_its_end_came_along) {
     pulsews_loop *loop = NULL;
     pulsews_client *client = NULL;
     pulsews_config *config = pulsews_config_create();
-    const char *const options[] = {"receive_queue_bytes", "64KiB", "compression", "true", "reconnect_base_delay", "10ms"};
-    for (int i = 0; i < 6; i += 2) IS(pulsews_config_set(config, options[i], options[i + 1], why, sizeof why), PULSEWS_OK);
+    const char *const options[] = {"receive_queue_bytes",  "64KiB", "compression", "true",
+                                   "reconnect_base_delay", "10ms"};
+    for (int i = 0; i < 6; i += 2)
+        IS(pulsews_config_set(config, options[i], options[i + 1], why, sizeof why), PULSEWS_OK);
     IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, why, sizeof why), PULSEWS_OK);
     IS(pulsews_client_create(url_of(s), config, loop, &client, why, sizeof why), PULSEWS_OK);
     pulsews_config_free(config);

@@ -6,9 +6,9 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 
-#define FAST                                                                                                        \
-    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",              \
-    "max_reconnect_attempts=0", "host_connect_rate=10000/s", "sequence_path=u", "sequence_key=s", "twin_wait=2s"
+#define FAST                                                                                                           \
+    "reconnect_base_delay=10ms", "reconnect_max_delay=40ms", "jitter=0", "events=true", "login=hello",                 \
+        "max_reconnect_attempts=0", "host_connect_rate=10000/s", "sequence_path=u", "sequence_key=s", "twin_wait=2s"
 #define FEED "accept | got 1 | feed ms=1 keys=3 burst=2"
 #define BOTH(more_url, more_twin) SCRIPTS("/path: " FEED more_url, "/twin: " FEED more_twin)
 #define SIDE(side, state) "\"event\":\"twin\"", "\"side\":\"" side "\"", "\"state\":\"" state "\""
@@ -78,8 +78,8 @@ TEST(the_first_copy_is_delivered) {
 }
 
 TEST(the_faster_side_is_first) {
-    static const char *const lags[][2] = {{"/path: " FEED " lag=40", "/twin: " FEED}, {"/path: " FEED,
-            "/twin: " FEED " lag=40"}};
+    static const char *const lags[][2] = {{"/path: " FEED " lag=40", "/twin: " FEED},
+                                          {"/path: " FEED, "/twin: " FEED " lag=40"}};
     for (int i = 0; i < 2; i++) {
         server *s = scripted(SCRIPTS(lags[i][0], lags[i][1]));
         feed f;
@@ -137,7 +137,7 @@ TEST(what_both_lack_is_a_gap) {
 /* Without the other side nothing is waited for. */
 TEST(a_lone_side_waits_for_nobody) {
     server *s = scripted(SCRIPTS("/path: accept | got 1 | go "
-            "| text {\"s\":\"A\",\"u\":1} | text {\"s\":\"A\",\"u\":3} | text end",
+                                 "| text {\"s\":\"A\",\"u\":1} | text {\"s\":\"A\",\"u\":3} | text end",
                                  "/twin: refuse 503"));
     pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, "twin_wait=1m", twin_of(s)));
     EVENT(client, SIDE("twin", "reconnecting"));
@@ -294,9 +294,9 @@ TEST(both_sides_log_in_and_subscribe) {
     server *s = scripted(SCRIPTS("/path: accept", "/twin: accept"));
     feed f;
     begin_feed(&f);
-    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, twin_of(s), "subscribe_message={\"sub\":[${keys}]}",
-                                                             "unsubscribe_message={\"unsub\":[${keys}]}",
-                                                                     "backlog_interval=0"));
+    pulsews_client *client = make_client(port_of(s),
+                                         OPTIONS(FAST, twin_of(s), "subscribe_message={\"sub\":[${keys}]}",
+                                                 "unsubscribe_message={\"unsub\":[${keys}]}", "backlog_interval=0"));
     IS(pulsews_subscribe(client, "a", NULL, NULL, NULL, 0), PULSEWS_OK);
     IS(pulsews_start(client), PULSEWS_OK);
     for (int i = 1; i <= 2; i++) {
@@ -360,8 +360,8 @@ TEST(twins_end_together) {
     IS(count_records(s, 0, "request", NULL), 4);
     IS(pulsews_close(client, 1001, "enough", SHORT), PULSEWS_OK);
     await_record(s, 0, "close", "1001 enough");
-    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "close", NULL) < 4; poll(NULL, 0,
-        1)) CHECK(now_ns() < end);
+    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "close", NULL) < 4; poll(NULL, 0, 1))
+        CHECK(now_ns() < end);
     while ((status = pulsews_recv(client, &message, SHORT)) == PULSEWS_OK) {}
     IS(status, PULSEWS_ECLOSED);
     IS(pulsews_reconnect(client), PULSEWS_ECLOSED);
@@ -374,8 +374,8 @@ TEST(twins_connect_anew) {
     pulsews_client *client = open_twins(s, &f, OPTIONS(FAST, twin_of(s)));
     IS(pulsews_reconnect(client), PULSEWS_OK);
     await_record(s, 0, "request", "GET /path");
-    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "close", "1000") < 1; poll(NULL, 0,
-        1)) CHECK(now_ns() < end);
+    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "close", "1000") < 1; poll(NULL, 0, 1))
+        CHECK(now_ns() < end);
     await_both(client, s, &f);
     follow_texts(client, &f, 100);
     IS(f.copies, 0);
@@ -423,11 +423,11 @@ TEST(twins_grow_old) {
 }
 
 TEST(a_slow_consumer_of_twins) {
-    server *s = scripted(SCRIPTS("/path: accept | got 1 | feed ms=1 keys=3 burst=10 size=300",
-            "/twin: accept | got 1 | feed"));
+    server *s = scripted(
+        SCRIPTS("/path: accept | got 1 | feed ms=1 keys=3 burst=10 size=300", "/twin: accept | got 1 | feed"));
     feed f;
-    pulsews_client *client = open_twins(s, &f, OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB",
-            "compression=false"));
+    pulsews_client *client = open_twins(s, &f,
+                                        OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB", "compression=false"));
     f.is_quiet = 1;
     for (int i = 0; i < 4; i++) {
         await_statistic(client, "reading_pauses", i + 1);
@@ -443,11 +443,12 @@ TEST(a_slow_consumer_of_twins) {
 
 /* Neither side may fill the memory: both are left, and come back when half of the queue is free. */
 TEST(a_slow_consumer_of_twins_that_are_left) {
-    server *s = scripted(SCRIPTS("/path: accept | got 1 | feed ms=1 keys=3 burst=10 size=300",
-            "/twin: accept | got 1 | feed"));
+    server *s = scripted(
+        SCRIPTS("/path: accept | got 1 | feed ms=1 keys=3 burst=10 size=300", "/twin: accept | got 1 | feed"));
     feed f;
-    pulsews_client *client = open_twins(s, &f, OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB",
-            "receive_queue_policy=disconnect", "compression=false"));
+    pulsews_client *client = open_twins(s, &f,
+                                        OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB",
+                                                "receive_queue_policy=disconnect", "compression=false"));
     f.is_quiet = 1;
     for (int i = 0; i < 3; i++) {
         for (int64_t end = now_ns() + SHORT; statistic(client, "sides_connected") > 0; poll(NULL, 0, 1))
@@ -468,10 +469,11 @@ TEST(a_slow_consumer_of_twins_that_are_left) {
  * nobody takes them. */
 TEST(delivered_heartbeats_of_twins) {
     server *s = scripted(SCRIPTS("/path: " FEED, "/path: refuse 503",
-            "/twin: " FEED " | every 1 {\"beat\":\"0123456789012345678901234567890123456789\"}"));
+                                 "/twin: " FEED " | every 1 {\"beat\":\"0123456789012345678901234567890123456789\"}"));
     feed f;
-    pulsews_client *client = open_twins(s, &f, OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB",
-            "server_heartbeat={\"beat\":\"*\"}", "deliver_heartbeats=true"));
+    pulsews_client *client = open_twins(s, &f,
+                                        OPTIONS(FAST, twin_of(s), "receive_queue_bytes=64KiB",
+                                                "server_heartbeat={\"beat\":\"*\"}", "deliver_heartbeats=true"));
     f.is_quiet = 1;
     for (int64_t end = now_ns() + PULSEWS_MILLISECONDS(2500); now_ns() < end;) follow_texts(client, &f, 20);
     IS(f.other, 0);
@@ -518,7 +520,8 @@ TEST(a_twin_that_does_not_answer_the_close) {
 
 /* What the twin still brings then is discarded, and counted as that of the URL is. */
 TEST(a_twin_that_goes_on_after_the_close) {
-    server *s = scripted(SCRIPTS("/path: accept", "/twin: accept | got 1 | stall | go | text {\"s\":\"A\",\"u\":1} | text {}"));
+    server *s = scripted(
+        SCRIPTS("/path: accept", "/twin: accept | got 1 | stall | go | text {\"s\":\"A\",\"u\":1} | text {}"));
     feed f;
     pulsews_client *client = start_twins(s, &f, OPTIONS(FAST, twin_of(s), "close_timeout=2s"));
     stall_twin(client, s);
@@ -533,8 +536,8 @@ TEST(a_twin_that_goes_on_after_the_close) {
 
 TEST(twins_that_can_not_be) {
     static const char *const wrong[][4] = {
-        {"sequence_path="}, {"sequence_scope=connection"}, {"hold_login=true"}, {"hold_connect=true"},
-        {"twin=wss://127.0.0.1:1/"},
+        {"sequence_path="},    {"sequence_scope=connection"}, {"hold_login=true"},
+        {"hold_connect=true"}, {"twin=wss://127.0.0.1:1/"},
     };
     for (int i = 0; i < 5; i++) {
         char why[PULSEWS_ERROR_SIZE] = "";

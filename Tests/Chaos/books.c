@@ -163,20 +163,14 @@ static void outage(uint64_t *dice) {
         nap(time);
         atomic_store(&world->server_listens, 1);
         break;
-    case 2:
-        atomic_store(&world->proxy_half_open, 1);
-        break;
+    case 2: atomic_store(&world->proxy_half_open, 1); break;
     case 3:
         atomic_store(&world->proxy_partition, 1);
         nap(time * 2);
         atomic_store(&world->proxy_partition, 0);
         break;
-    case 4:
-        atomic_store(&world->close_all, codes[below(dice, 4)]);
-        break;
-    case 5:
-        use_up_descriptors(time);
-        break;
+    case 4: atomic_store(&world->close_all, codes[below(dice, 4)]); break;
+    case 5: use_up_descriptors(time); break;
     default:
         partition(1 + (int)below(dice, 3));
         nap(time * 2);
@@ -217,10 +211,12 @@ static void measure_repairs(int times, uint64_t *dice) {
             longest = delays[count - 1];
             const struct connection_record *c = &world->client[i].connection[booked[i].number];
             int64_t shift = realtime() - monotonic();
-            snprintf(worst, sizeof worst, "the last: client %d, kill %d; ms since the repair: due %.1f, attempt %.1f, "
-                     "accepted %.1f, upgraded %.1f, ready %.1f", i, round + 1, (double)(due - repaired) / 1e6,
-                     (double)(booked[i].attempted_at - repaired) / 1e6, (double)(c->accepted + shift - repaired) / 1e6,
-                     (double)(c->upgraded + shift - repaired) / 1e6, (double)(c->ready + shift - repaired) / 1e6);
+            snprintf(worst, sizeof worst,
+                     "the last: client %d, kill %d; ms since the repair: due %.1f, attempt %.1f, "
+                     "accepted %.1f, upgraded %.1f, ready %.1f",
+                     i, round + 1, (double)(due - repaired) / 1e6, (double)(booked[i].attempted_at - repaired) / 1e6,
+                     (double)(c->accepted + shift - repaired) / 1e6, (double)(c->upgraded + shift - repaired) / 1e6,
+                     (double)(c->ready + shift - repaired) / 1e6);
         }
     }
     qsort(delays, (size_t)count, sizeof *delays, by_size);
@@ -277,8 +273,7 @@ static void check_deafness(void) {
             /* Others ended too soon to log in, or were half-open. */
             else if (c->heard - c->upgraded > 2500000000LL && deaf++ < 3)
                 note("client %d connection %u: %u logins, %u subscriptions in %.3f s", i, k, c->logins,
-                     c->subscriptions,
-                     (double)(c->heard - c->upgraded) / 1e9);
+                     c->subscriptions, (double)(c->heard - c->upgraded) / 1e9);
         }
     result(deaf == 0 && ready > 0, "none deaf: %llu connections logged in and subscribed, in order, before all else",
            (unsigned long long)ready);
@@ -381,8 +376,7 @@ void run_books(double seconds, int clients) {
            "no key or login stands in %llu lines of the log, a status or an event: %llu do",
            (unsigned long long)log_lines, (unsigned long long)secrets);
     result(imbalances == 0, "accounts balance at every one of %llu looks (%llu do not, the first by %g)",
-           (unsigned long long)looks,
-           (unsigned long long)imbalances, first_imbalance);
+           (unsigned long long)looks, (unsigned long long)imbalances, first_imbalance);
     check_books();
     check_deafness();
     check_complaints();
@@ -395,6 +389,7 @@ void run_books(double seconds, int clients) {
     result(after.threads == before.threads && after.descriptors == before.descriptors,
            "nothing is left over: threads %d -> %d, descriptors %d -> %d", before.threads, after.threads,
            before.descriptors, after.descriptors);
-    result(after.bytes - before.bytes < (64 + KEPT_SESSIONS) << 10, "memory in use: %ld -> %ld bytes", before.bytes, after.bytes);
+    result(after.bytes - before.bytes < (64 + KEPT_SESSIONS) << 10, "memory in use: %ld -> %ld bytes", before.bytes,
+           after.bytes);
     note_faults();
 }

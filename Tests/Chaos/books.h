@@ -15,10 +15,21 @@ enum fate { NO_FATE, SENT, DROPPED, EXPIRED, FAILED };
 /* What the sender knows of a message. */
 enum { REFUSED = 0, ACCEPTED = 1, LIVE = 2 };
 
-struct sent { uint64_t id; uint8_t marks; uint16_t ordinal; }; /* id 0: not known; ordinal: the connection it was for */
-struct fated { uint8_t fate; uint16_t ordinal; }; /* the connection in which it was sent, counted by this side */
+struct sent {
+    uint64_t id;
+    uint8_t marks;
+    uint16_t ordinal;
+}; /* id 0: not known; ordinal: the connection it was for */
+struct fated {
+    uint8_t fate;
+    uint16_t ordinal;
+}; /* the connection in which it was sent, counted by this side */
 
-struct stream { struct sent *messages; _Atomic uint32_t count; uint32_t accepted; };
+struct stream {
+    struct sent *messages;
+    _Atomic uint32_t count;
+    uint32_t accepted;
+};
 
 struct booked {
     int index, route, policy, flags, subscriptions;
@@ -69,7 +80,10 @@ void *read_log(void *argument);
 void *drive(void *argument);            /* a loop */
 void *send_messages(void *argument);    /* a struct sender */
 void *receive_messages(void *argument); /* a struct booked */
-struct sender { struct booked *client; int stream; };
+struct sender {
+    struct booked *client;
+    int stream;
+};
 
 /* After the end. */
 void check_books(void);

@@ -48,8 +48,7 @@ static void check_stream(struct booked *b, int stream, uint64_t *seen_count, uin
         int is_counted = seen[n] && b->events_lost == 0;
         uint16_t meant = is_counted && m->ordinal ? b->number_of[m->ordinal] : 0;
         if (meant && meant != seen[n])
-            bad(b, ELSEWHERE, "live_only message %llu was for connection %llu and arrived in %llu", n,
-                meant, seen[n]);
+            bad(b, ELSEWHERE, "live_only message %llu was for connection %llu and arrived in %llu", n, meant, seen[n]);
         if (m->id == 0) continue;
         uint16_t sent_on = b->number_of[b->fates[m->id].ordinal];
         if (is_counted && b->reports && b->fates[m->id].fate == SENT && sent_on && sent_on != seen[n])

@@ -19,29 +19,20 @@ void *be_a_monkey(void *argument) {
     while (!atomic_load(&monkeys_stop)) {
         struct booked *b = &booked[below(&dice, (uint32_t)booked_count)];
         switch (below(&dice, 8)) {
-        case 0: case 1:
-            pulsews_reconnect(b->ws);
-            break;
+        case 0:
+        case 1: pulsews_reconnect(b->ws); break;
         case 2:
             pulsews_disconnect(b->ws, PULSEWS_MILLISECONDS(below(&dice, 100)));
             nap(below(&dice, 30));
             pulsews_reconnect(b->ws);
             break;
-        case 3:
-            pulsews_purge(b->ws);
-            break;
+        case 3: pulsews_purge(b->ws); break;
         case 4:
             if (b->subscriptions > 0) pulsews_subscribe(b->ws, "v", "sub v", "unsub v", NULL, 0);
             break;
-        case 5:
-            pulsews_unsubscribe(b->ws, "v");
-            break;
-        case 6:
-            pulsews_flush(b->ws, PULSEWS_MILLISECONDS(20));
-            break;
-        case 7:
-            pulsews_wait_ready(b->ws, PULSEWS_MILLISECONDS(20), NULL, 0);
-            break;
+        case 5: pulsews_unsubscribe(b->ws, "v"); break;
+        case 6: pulsews_flush(b->ws, PULSEWS_MILLISECONDS(20)); break;
+        case 7: pulsews_wait_ready(b->ws, PULSEWS_MILLISECONDS(20), NULL, 0); break;
         }
         nap(1 + below(&dice, 40));
     }

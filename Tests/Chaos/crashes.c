@@ -39,7 +39,9 @@ struct world {
     _Atomic uint64_t tried;       /* the highest number that was given to a send call */
     _Atomic uint64_t id_of[MOST]; /* set once the call has returned */
     _Atomic uint64_t highest_id, recovered, doubts, runs, processes_with_doubts, reconnects, rejected;
-    struct { _Atomic uint64_t first, count; } doubt[MOST_DOUBTS];
+    struct {
+        _Atomic uint64_t first, count;
+    } doubt[MOST_DOUBTS];
     _Atomic unsigned char is_discarded[MOST * 2]; /* by id */
     _Atomic int has_problem, is_drained;
     char problem[512];
@@ -58,7 +60,9 @@ static void complain(const char *format, ...) {
     va_end(arguments);
 }
 
-struct dice { uint64_t state; };
+struct dice {
+    uint64_t state;
+};
 static uint64_t roll(struct dice *d, uint64_t below) {
     uint64_t z = (d->state += 0x9E3779B97F4A7C15);
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
@@ -175,12 +179,18 @@ static int be_sender(const char *url, const char *journal, uint64_t seed, int is
     struct dice dice = {seed};
     pulsews_config *config = pulsews_config_create();
     int drops = roll(&dice, 3) == 0;
-    const char *const options[][2] = {
-        {"journal", journal}, {"journal_size", "512KiB"}, {"events", "true"},
-        {"message_queue_policy", drops ? "drop_oldest" : "block"},
-        {"reconnect_base_delay", "1ms"}, {"reconnect_max_delay", "5ms"}, {"max_reconnect_attempts", "0"},
-        {"backlog_interval", "0"}, {"host_connect_rate", "100000/s"}, {"verify", "false"},
-        {"message_queue_size", drops ? "300" : "100000"}, {"compression", roll(&dice, 2) ? "true" : "false"}};
+    const char *const options[][2] = {{"journal", journal},
+                                      {"journal_size", "512KiB"},
+                                      {"events", "true"},
+                                      {"message_queue_policy", drops ? "drop_oldest" : "block"},
+                                      {"reconnect_base_delay", "1ms"},
+                                      {"reconnect_max_delay", "5ms"},
+                                      {"max_reconnect_attempts", "0"},
+                                      {"backlog_interval", "0"},
+                                      {"host_connect_rate", "100000/s"},
+                                      {"verify", "false"},
+                                      {"message_queue_size", drops ? "300" : "100000"},
+                                      {"compression", roll(&dice, 2) ? "true" : "false"}};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (pulsews_config_set(config, options[i][0], options[i][1], why, sizeof why) != PULSEWS_OK)
             return complain("%s", why), 1;
@@ -217,8 +227,9 @@ static int be_sender(const char *url, const char *journal, uint64_t seed, int is
         atomic_store(&world->id_of[number], id);
         /* Ids go on over all processes. */
         uint64_t highest = atomic_exchange(&world->highest_id, id);
-        if (id <= highest) complain("message %llu has id %llu after %llu", (unsigned long long)number,
-                                    (unsigned long long)id, (unsigned long long)highest);
+        if (id <= highest)
+            complain("message %llu has id %llu after %llu", (unsigned long long)number, (unsigned long long)id,
+                     (unsigned long long)highest);
         if (roll(&dice, 100) == 0) {
             take_events(client, 0);
             check_account(client);
@@ -369,17 +380,18 @@ static int check(int kills) {
         }
     }
     free(is_in_doubt);
-    printf("crashes: %d kills, %llu senders made a client; %llu messages accepted, %llu arrived over %llu connections\n",
-           kills, (unsigned long long)world->runs, (unsigned long long)accepted, (unsigned long long)world->arrived,
-           (unsigned long long)world->connections);
+    printf(
+        "crashes: %d kills, %llu senders made a client; %llu messages accepted, %llu arrived over %llu connections\n",
+        kills, (unsigned long long)world->runs, (unsigned long long)accepted, (unsigned long long)world->arrived,
+        (unsigned long long)world->connections);
     printf("crashes: %llu recovered from the journal; %llu dropped or expired; %llu in doubt after %llu of the kills: "
            "%llu arrived, %llu did not; %llu killed within the call: %llu arrived; full %llu times, %llu resets\n",
-           (unsigned long long)world->recovered, (unsigned long long)discarded, (unsigned long long)(arrived_in_doubt + missing_in_doubt),
-           (unsigned long long)world->processes_with_doubts, (unsigned long long)arrived_in_doubt,
-           (unsigned long long)missing_in_doubt, (unsigned long long)unknown, (unsigned long long)unknown_arrived,
-           (unsigned long long)world->rejected, (unsigned long long)world->resets);
+           (unsigned long long)world->recovered, (unsigned long long)discarded,
+           (unsigned long long)(arrived_in_doubt + missing_in_doubt), (unsigned long long)world->processes_with_doubts,
+           (unsigned long long)arrived_in_doubt, (unsigned long long)missing_in_doubt, (unsigned long long)unknown,
+           (unsigned long long)unknown_arrived, (unsigned long long)world->rejected, (unsigned long long)world->resets);
     int failed = 0;
-#define RESULT(good, ...) \
+#define RESULT(good, ...)                                                                                              \
     (printf("%s: ", (good) ? "ok" : "FAILED"), printf(__VA_ARGS__), printf("\n"), failed += !(good))
     RESULT(lost == 0, "lost: %llu (the first is number %llu)", (unsigned long long)lost,
            (unsigned long long)first_lost);

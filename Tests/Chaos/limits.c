@@ -43,8 +43,9 @@ static void *watch(void *argument) {
 
 static void add(const char *what, const char *event, const char *part, double limit, int flags, int route,
                 const char *const *options) {
-    const char *all[24] = {"events=true", "reconnect_base_delay=10ms", "reconnect_max_delay=50ms", "login=login",
-                           "max_reconnect_attempts=0", "host_connect_rate=1000/s", "open_timeout=1s"};
+    const char *all[24] = {"events=true",    "reconnect_base_delay=10ms", "reconnect_max_delay=50ms",
+                           "login=login",    "max_reconnect_attempts=0",  "host_connect_rate=1000/s",
+                           "open_timeout=1s"};
     int count = 7;
     while (*options) all[count++] = *options++;
     struct watched *w = &watched[watched_count];

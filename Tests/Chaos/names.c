@@ -28,12 +28,20 @@ static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
 /* ---- This program's resolver, which the library calls, too ---- */
 
 static struct addrinfo *entry(uint32_t address, const char *service, struct addrinfo *next) {
-    struct { struct addrinfo info; struct sockaddr_in place; } *made = calloc(1, sizeof *made);
+    struct {
+        struct addrinfo info;
+        struct sockaddr_in place;
+    } *made = calloc(1, sizeof *made);
     if (!made) abort();
-    made->place = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(service)),
+    made->place = (struct sockaddr_in){.sin_family = AF_INET,
+                                       .sin_port = htons((uint16_t)atoi(service)),
                                        .sin_addr.s_addr = htonl(address)};
-    made->info = (struct addrinfo){.ai_flags = OURS, .ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_next = next,
-                                   .ai_addr = (struct sockaddr *)&made->place, .ai_addrlen = sizeof made->place};
+    made->info = (struct addrinfo){.ai_flags = OURS,
+                                   .ai_family = AF_INET,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_next = next,
+                                   .ai_addr = (struct sockaddr *)&made->place,
+                                   .ai_addrlen = sizeof made->place};
     return &made->info;
 }
 
@@ -74,7 +82,9 @@ void freeaddrinfo(struct addrinfo *list) {
 /* ---- The servers ---- */
 
 static int listen_at(uint32_t address) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(address)};
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(address)};
     socklen_t size = sizeof at;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
@@ -150,9 +160,9 @@ static void *spoil_all(void *argument) {
 
 static pulsews_client *make(const char *kind, int number, const char *open_timeout) {
     char url[64], why[PULSEWS_ERROR_SIZE];
-    const char *const options[][2] = {
-        {"open_timeout", open_timeout}, {"reconnect_base_delay", "10ms"}, {"reconnect_max_delay", "50ms"},
-        {"max_reconnect_attempts", "0"}, {"host_connect_rate", "10000/s"}, {"host_connects", "1000"}};
+    const char *const options[][2] = {{"open_timeout", open_timeout},   {"reconnect_base_delay", "10ms"},
+                                      {"reconnect_max_delay", "50ms"},  {"max_reconnect_attempts", "0"},
+                                      {"host_connect_rate", "10000/s"}, {"host_connects", "1000"}};
     pulsews_config *config = pulsews_config_create();
     pulsews_client *made = NULL;
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
@@ -192,7 +202,8 @@ void run_names(double seconds) {
         if (i < TWO + ONE && connections < fewest) fewest = connections;
         if (i < TWO + ONE) continue;
         dead += connections;
-        named += pulsews_client_error(clients[i], why, sizeof why) == PULSEWS_EOPENTIMEOUT && strstr(why, "not resolved");
+        named += pulsews_client_error(clients[i], why, sizeof why) == PULSEWS_EOPENTIMEOUT &&
+                 strstr(why, "not resolved");
     }
     result(fewest > 2, "names: everybody with a good address came back, %.0f times at least", fewest);
     result(longest < 3500000000, "names: %.1f s without a connection at most, with a bad address beside the good one",

@@ -34,7 +34,11 @@ struct lane {
 
 struct link {
     struct link *next;
-    struct end { struct link *link; int fd, index; uint32_t watched; } ends[2]; /* 0: client, 1: server */
+    struct end {
+        struct link *link;
+        int fd, index;
+        uint32_t watched;
+    } ends[2]; /* 0: client, 1: server */
     struct lane lanes[2];        /* 0: from the client */
     int is_dead, is_half_open, trickles, delay_ms, is_connected;
     int64_t next_fault, free_at;
@@ -70,8 +74,7 @@ static void watch(struct link *l, int64_t now) {
         l->ends[i].watched = wanted;
         /* A half-open end must not even tell that the other side is gone. */
         struct epoll_event event = {.events = wanted, .data.ptr = &l->ends[i]};
-        if (wanted == 0)
-            epoll_ctl(poller, EPOLL_CTL_DEL, l->ends[i].fd, NULL);
+        if (wanted == 0) epoll_ctl(poller, EPOLL_CTL_DEL, l->ends[i].fd, NULL);
         else if (epoll_ctl(poller, EPOLL_CTL_MOD, l->ends[i].fd, &event) != 0)
             epoll_ctl(poller, EPOLL_CTL_ADD, l->ends[i].fd, &event);
     }
@@ -181,7 +184,8 @@ static void misbehave(struct link *l, int64_t now) {
     l->next_fault = now + (int64_t)(200 + below(&dice, 4000)) * MS;
     struct lane *lane = &l->lanes[below(&dice, 2)];
     switch (below(&dice, 8)) {
-    case 0: case 1:
+    case 0:
+    case 1:
         count_event('s');
         lane->not_before = now + (int64_t)(20 + below(&dice, 400)) * MS;
         break;
@@ -193,7 +197,8 @@ static void misbehave(struct link *l, int64_t now) {
         count_event('r');
         cut(l, 1);
         break;
-    case 4: case 5:
+    case 4:
+    case 5:
         count_event('c');
         lane->cut_after = 1 + below(&dice, 3000);
         break;

@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 length=${1:?} seed=${2:-} only=${3:-}
-case " books storm limits tails names weeks " in
-*" ${only:-books} "*) ;;
+case $only in
+"" | books | storm | limits | tails | names | weeks) ;;
 *) echo "chaos: there is no part '$only'; there are: books storm limits tails names weeks crashes" >&2; exit 1 ;;
 esac
 seed=${seed:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}

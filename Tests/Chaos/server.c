@@ -299,8 +299,8 @@ static void take_message(struct connection *c, const char *data, size_t length) 
         take_session_text(c, text);
         return;
     }
-    if (sscanf(text, "m %d %d %u %c %lld", &client, &stream, &number, &flag, &deadline) != 5 ||
-        client != c->client || stream < 0 || stream >= STREAMS || number >= MOST_MESSAGES || client >= MOST_BOOKED) {
+    if (sscanf(text, "m %d %d %u %c %lld", &client, &stream, &number, &flag, &deadline) != 5 || client != c->client ||
+        stream < 0 || stream >= STREAMS || number >= MOST_MESSAGES || client >= MOST_BOOKED) {
         complain("client %d connection %u sent \"%s\"", c->client, c->number, text);
         return;
     }
@@ -453,7 +453,8 @@ static void doom(struct connection *c) {
     static const int codes[] = {1000, 1001, 1011, 1012, 1013, 4000};
     c->doom_at = 0;
     switch (below(&dice, c->flags & MAY_GO_MUTE && has_fault(FAULT_MUTE) ? 6 : 5)) {
-    case 0: case 1:
+    case 0:
+    case 1:
         count_event('c');
         say_close(c, codes[below(&dice, 6)]);
         break;

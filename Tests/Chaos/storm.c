@@ -47,7 +47,11 @@ static int busiest(int64_t *times, uint32_t count, double seconds) {
     return most;
 }
 
-struct stormed { pulsews_client *ws; int64_t data_at; uint64_t lost; };
+struct stormed {
+    pulsews_client *ws;
+    int64_t data_at;
+    uint64_t lost;
+};
 static struct stormed *stormed;
 static int poller;
 static pulsews_batch *batch;
@@ -98,8 +102,8 @@ void run_storm(int clients, int restarts) {
     for (int i = 0; i < clients; i++) {
         stormed[i].ws = make_client(i, 3, i % 2 ? CONFIRMS : 0, DIRECT, NULL,
                                     OPTIONS(rate, in_flight, "events=true", "login=login", "reconnect_base_delay=50ms",
-                                            "reconnect_max_delay=200ms",
-                                            "max_reconnect_attempts=0", "login_reject=no login"));
+                                            "reconnect_max_delay=200ms", "max_reconnect_attempts=0",
+                                            "login_reject=no login"));
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
         epoll_ctl(poller, EPOLL_CTL_ADD, pulsews_wake_fd(stormed[i].ws), &event);
         pulsews_open(stormed[i].ws, 0, NULL, 0);
@@ -133,8 +137,7 @@ void run_storm(int clients, int restarts) {
     result(most <= RATE, "storm: at most %d connects came in %.2f s (limit %d), %u in all", most, WINDOW, RATE,
            accepts);
     result(tried <= RATE, "storm: at most %d were tried in %.2f s (exactly: %d), %u in all, those refused included",
-           tried, WINDOW,
-           busiest(connected_at, attempts, WINDOW), attempts);
+           tried, WINDOW, busiest(connected_at, attempts, WINDOW), attempts);
     result(world->most_in_flight <= IN_FLIGHT, "storm: at most %d were in flight (limit %d)", world->most_in_flight,
            IN_FLIGHT);
     int deaf = 0;

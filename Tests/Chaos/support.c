@@ -103,8 +103,7 @@ void partition(int directions) {
         const char *peer = i ? "10.99.0.1" : "10.99.0.2";
         if (directions & (1 << i))
             IP(i, "neigh", "replace", peer, "lladdr", "02:00:00:00:00:99", "dev", "wire", "nud", "permanent");
-        else
-            IP(i, "neigh", "del", peer, "dev", "wire");
+        else IP(i, "neigh", "del", peer, "dev", "wire");
     }
     if (directions == 0) atomic_store(&world->whole_since, monotonic());
 }
@@ -173,7 +172,8 @@ pulsews_client *make_client(int index, int subscriptions, int flags, int route, 
     char url[128], why[PULSEWS_ERROR_SIZE] = "", key[16], text[32];
     const char *host = route & PROXY ? route & TLS ? "localhost" : "127.0.0.1" : world->address;
     int port = atomic_load(route & PROXY ? route & TLS ? &world->proxy_tls_port : &world->proxy_plain_port
-                           : route & TLS ? &world->tls_port : &world->plain_port);
+                           : route & TLS ? &world->tls_port
+                                         : &world->plain_port);
     snprintf(url, sizeof url, "%s://%s:%d/%d/%d/%d?key=" SECRET, route & TLS ? "wss" : "ws", host, port, index,
              subscriptions, flags);
     pulsews_config *config = pulsews_config_create();
@@ -215,8 +215,8 @@ double statistic(const pulsews_client *client, const char *name) {
 }
 
 double account(const pulsews_client *client, double *accepted) {
-    static const char *const names[] = {"messages_accepted", "messages_sent", "messages_dropped", "messages_expired",
-                                        "messages_failed", "queue_size"};
+    static const char *const names[] = {"messages_accepted", "messages_sent",   "messages_dropped",
+                                        "messages_expired",  "messages_failed", "queue_size"};
     static _Atomic int indices[6];
     double values[128];
     pulsews_statistics(client, values, 128);

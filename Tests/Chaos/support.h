@@ -31,7 +31,8 @@ pulsews_client *make_client(int index, int subscriptions, int flags, int route, 
                             const char *const *options);
 /* A part of every client's URL. */
 #define SECRET "xyzzy42"
-#define OPTIONS(...) (const char *const[]){__VA_ARGS__, NULL}
+#define OPTIONS(...)                                                                                                   \
+    (const char *const[]) { __VA_ARGS__, NULL }
 
 /* The index of a statistic; the run ends if there is none. */
 int statistic_index(const char *name);
@@ -54,16 +55,19 @@ int summary(void);
 void check_complaints(void);
 
 /* Waits for a condition that another process brings about, looking every millisecond; 0 if it does not come in time. */
-#define COMES(condition, seconds)                                                          \
-    ({                                                                                     \
-        int64_t until_ = monotonic() + (int64_t)((seconds) * 1e9);                         \
-        int is_so_;                                                                        \
-        while (!(is_so_ = !!(condition)) && monotonic() < until_) nap(1);                  \
-        is_so_;                                                                            \
+#define COMES(condition, seconds)                                                                                      \
+    ({                                                                                                                 \
+        int64_t until_ = monotonic() + (int64_t)((seconds) * 1e9);                                                     \
+        int is_so_;                                                                                                    \
+        while (!(is_so_ = !!(condition)) && monotonic() < until_) nap(1);                                              \
+        is_so_;                                                                                                        \
     })
 void nap(double milliseconds);
 
-struct usage { int threads, descriptors; long bytes, resident; };
+struct usage {
+    int threads, descriptors;
+    long bytes, resident;
+};
 struct usage usage(void);
 
 int by_size(const void *a, const void *b); /* doubles, for qsort */

@@ -99,7 +99,11 @@ static void serve(struct consumer *c, int descriptor) {
     }
     c->connections++;
     int way = (int)roll(c, 3), waiting = 1;
-    if (way == 0) add_frame(&w, 8, "\x03\xe8" "bye", 5, &out);
+    if (way == 0)
+        add_frame(&w, 8,
+                  "\x03\xe8"
+                  "bye",
+                  5, &out);
     write_all(descriptor, &out);
     if (way == 2) {
         /* What a connection that was reset did not take stays in the count. */
@@ -148,10 +152,15 @@ static void consume(struct consumer *c) {
     pulsews_client *ws = NULL;
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/", c->port);
     snprintf(queue, sizeof queue, "%d", 4096 << roll(c, 7));
-    const char *const options[][2] = {
-        {"receive_queue_bytes", queue}, {"heartbeat_interval", "300ms"}, {"heartbeat_timeout", "2s"},
-        {"reconnect_base_delay", "1ms"}, {"reconnect_max_delay", "20ms"}, {"max_reconnect_attempts", "0"},
-        {"host_connect_rate", "10000/s"}, {"jitter", "0"}, {"compression", c->index % 2 ? "true" : "false"}};
+    const char *const options[][2] = {{"receive_queue_bytes", queue},
+                                      {"heartbeat_interval", "300ms"},
+                                      {"heartbeat_timeout", "2s"},
+                                      {"reconnect_base_delay", "1ms"},
+                                      {"reconnect_max_delay", "20ms"},
+                                      {"max_reconnect_attempts", "0"},
+                                      {"host_connect_rate", "10000/s"},
+                                      {"jitter", "0"},
+                                      {"compression", c->index % 2 ? "true" : "false"}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (pulsews_config_set(config, options[i][0], options[i][1], why, sizeof why)) c->disorder++;
     if (pulsews_client_create(url, config, NULL, &ws, why, sizeof why)) _exit(1);

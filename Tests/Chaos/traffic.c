@@ -89,8 +89,7 @@ static void send_some(struct booked *b, int stream, uint64_t *dice, char *text) 
                !(status == PULSEWS_ENOTCONNECTED && flags & (PULSEWS_LIVE_ONLY | PULSEWS_IN_LIMIT))) {
         problem(b, "send (%u flags) returned %s", flags, pulsews_error_name(status));
     }
-    if (status == PULSEWS_EQUEUEFULL && b->policy < 2)
-        problem(b, "a policy that drops returned PULSEWS_EQUEUEFULL");
+    if (status == PULSEWS_EQUEUEFULL && b->policy < 2) problem(b, "a policy that drops returned PULSEWS_EQUEUEFULL");
 }
 
 void *send_messages(void *argument) {
@@ -138,8 +137,11 @@ static void take_range(struct booked *b, const pulsews_message *m, enum fate fat
 static void take_event(struct booked *b, const pulsews_message *m) {
     if (event_has(m, SECRET)) problem(b, "an event shows the key: %.*s", (int)m->length, (const char *)m->data);
     if (event_is(m, "fate")) {
-        enum fate fate = event_has(m, "\"sent\"") ? SENT : event_has(m, "\"dropped\"") ? DROPPED
-                         : event_has(m, "\"expired\"") ? EXPIRED : event_has(m, "\"failed\"") ? FAILED : NO_FATE;
+        enum fate fate = event_has(m, "\"sent\"")      ? SENT
+                         : event_has(m, "\"dropped\"") ? DROPPED
+                         : event_has(m, "\"expired\"") ? EXPIRED
+                         : event_has(m, "\"failed\"")  ? FAILED
+                                                       : NO_FATE;
         uint64_t id = (uint64_t)event_number(m, "id");
         if (id < MOST_IDS && b->fates[id].fate != NO_FATE)
             problem(b, "the fate of message %llu came twice", (unsigned long long)id);

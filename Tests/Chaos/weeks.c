@@ -60,16 +60,19 @@ static void *serve(void *argument) {
 
 static void begin(struct service *s, int index, double day) {
     static const int routes[SERVICES] = {DIRECT, DIRECT | TLS, PROXY, PROXY | TLS, DIRECT, PROXY, DIRECT | TLS};
-    static const char *const extra[SERVICES] = {"compression=false", "compression_threshold=0",
-                                                "heartbeat_message=ping", "login_confirm=ok login",
+    static const char *const extra[SERVICES] = {"compression=false",         "compression_threshold=0",
+                                                "heartbeat_message=ping",    "login_confirm=ok login",
                                                 "subscribe_confirm=ok sub*", "hold_login=true",
                                                 "max_reconnect_attempts=2"};
     char texts[8][64];
     const char *options[24] = {"events=true", "stale_action=reconnect", "host_connect_rate=1000/s",
                                "login_reject=no login", extra[index]};
-    const struct { const char *name; double days; } scaled[] = {
-        {"heartbeat_interval", 0.1}, {"heartbeat_timeout", 0.4}, {"stale_timeout", 0.4}, {"reconnect_base_delay", 0.02},
-        {"reconnect_max_delay", 0.1}, {"stable_time", 0.2}, {"restart_delay", 0.01}, {"login_timeout", 0.5}};
+    const struct {
+        const char *name;
+        double days;
+    } scaled[] = {{"heartbeat_interval", 0.1},    {"heartbeat_timeout", 0.4},   {"stale_timeout", 0.4},
+                  {"reconnect_base_delay", 0.02}, {"reconnect_max_delay", 0.1}, {"stable_time", 0.2},
+                  {"restart_delay", 0.01},        {"login_timeout", 0.5}};
     int count = 5;
     for (int i = 0; i < 8; i++) {
         snprintf(texts[i], sizeof texts[i], "%s=%.3fms", scaled[i].name, scaled[i].days * day * 1e3);
@@ -197,7 +200,8 @@ void run_weeks(int weeks, double day) {
     if (good)
         result(use[1] - use[0] < 64 + KEPT_SESSIONS && size[1] - size[0] < 1024,
                "weeks: memory is flat: in use %.0f kB in the first half, %.0f kB in the second (medians); resident "
-               "%.0f kB, %.0f kB", use[0], use[1], size[0], size[1]);
+               "%.0f kB, %.0f kB",
+               use[0], use[1], size[0], size[1]);
     atomic_store(&is_over, 1);
     for (int i = 0; i < SERVICES; i++) {
         pulsews_close(services[i].ws, 1000, NULL, PULSEWS_SECONDS(2));

@@ -10,7 +10,10 @@
 #include <stdint.h>
 #include <zlib.h>
 
-struct bytes { unsigned char *data; size_t start, end, room; };
+struct bytes {
+    unsigned char *data;
+    size_t start, end, room;
+};
 void add_bytes(struct bytes *b, const void *data, size_t length);
 void free_bytes(struct bytes *b);
 static inline size_t count_bytes(const struct bytes *b) { return b->end - b->start; }

@@ -105,7 +105,8 @@ static void result(int is_good, const char *name, const char *format, ...) {
     vsnprintf(text, sizeof text, format, arguments);
     __builtin_va_end(arguments);
     printf("%s %s: %s\n", is_good ? "ok    " : "FAILED", name, text);
-    if (is_good) passed++; else failed++;
+    if (is_good) passed++;
+    else failed++;
 }
 
 /* ---- The simulator ----------------------------------------------------------------------------------------------- */

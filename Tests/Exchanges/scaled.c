@@ -12,8 +12,10 @@ static double seconds_of(const char *text) {
     char unit[8] = "s";
     double number = 0;
     if (sscanf(text, "%lf%7[a-z]", &number, unit) < 1) return -1;
-    static const struct { const char *name; double size; } units[] = {
-        {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+    static const struct {
+        const char *name;
+        double size;
+    } units[] = {{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (strcmp(unit, units[i].name) == 0) return number * units[i].size;
     return -1;
@@ -87,9 +89,9 @@ void set_preset(pulsews_config *config, const char *preset, const char *const *w
         if (!is_among(name, without)) set_scaled(config, name, value);
     }
     /* Not open_timeout and close_timeout: how long this machine takes for a handshake has nothing to do with a day. */
-    static const char *const defaults[] = {
-        "heartbeat_interval", "heartbeat_timeout", "reconnect_base_delay", "reconnect_max_delay", "stable_time",
-        "restart_delay", "backlog_interval", "rotation_overlap"};
+    static const char *const defaults[] = {"heartbeat_interval",  "heartbeat_timeout", "reconnect_base_delay",
+                                           "reconnect_max_delay", "stable_time",       "restart_delay",
+                                           "backlog_interval",    "rotation_overlap"};
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
         const char *value;
         type_of(defaults[i], &value);

@@ -17,7 +17,7 @@ import pytest
 from conftest import HERE, ROOT
 
 sys.path.insert(0, str(ROOT / "Tests" / "Captures"))
-import invent  # noqa: E402
+import invent
 
 LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).parent
 SEED = int(os.environ.get("SEED", "20260"))

@@ -73,7 +73,10 @@ static void put_frame(connection *c, uint8_t opcode, const void *payload, size_t
 
 /* Whole frames of market data in JSON, as many as fit into BLOCK. Made once per size and kept. */
 static const uint8_t *flood_block(size_t size, size_t *block_size, size_t *frame_size) {
-    static struct { uint8_t *bytes; size_t size, frame, total; } known[16];
+    static struct {
+        uint8_t *bytes;
+        size_t size, frame, total;
+    } known[16];
     static int count;
     static const char tick[] = "{\"stream\":\"btcusdt@bookTicker\",\"data\":{\"u\":400900217,\"b\":\"67321.55\","
                                "\"a\":\"67321.56\"},\"note\":\"";
@@ -87,7 +90,8 @@ static const uint8_t *flood_block(size_t size, size_t *block_size, size_t *frame
         require(bytes != NULL, "memory");
         for (size_t k = 0; k < frames; k++) {
             uint8_t *payload = bytes + k * frame + put_header(bytes + k * frame, 1, size);
-            for (size_t b = 0; b < size; b++) payload[b] = b < sizeof tick - 1 ? (uint8_t)tick[b] : (uint8_t)('0' + (k + b) % 10);
+            for (size_t b = 0; b < size; b++)
+                payload[b] = b < sizeof tick - 1 ? (uint8_t)tick[b] : (uint8_t)('0' + (k + b) % 10);
             if (size >= sizeof tick + 1) memcpy(payload + size - 2, "\"}", 2);
         }
         known[i].bytes = bytes;
@@ -213,7 +217,8 @@ static int upgrade(connection *c) {
     if (!end) return buffer_count(&c->input) > 65536 ? finish(c), 0 : 0;
     char target[512], joined[128], accept[32];
     char *key = strcasestr(request, "\r\nSec-WebSocket-Key:");
-    if (!key || sscanf(key + 20, " %60s", joined) != 1 || sscanf(request, "GET %511s", target) != 1) return finish(c), 0;
+    if (!key || sscanf(key + 20, " %60s", joined) != 1 || sscanf(request, "GET %511s", target) != 1)
+        return finish(c), 0;
     strcat(joined, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     unsigned char digest[SHA_DIGEST_LENGTH];
     SHA1((unsigned char *)joined, strlen(joined), digest);
@@ -221,7 +226,8 @@ static int upgrade(connection *c) {
     char answer[256];
     int length = snprintf(answer, sizeof answer,
                           "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
+                          "Sec-WebSocket-Accept: %s\r\n\r\n",
+                          accept);
     buffer_append(&c->output, answer, (size_t)length);
     buffer_consume(&c->input, (size_t)(end + 4 - request));
     begin(c, target);
@@ -412,9 +418,11 @@ int main(int count, char **arguments) {
     watch(listeners[0], &listeners[0]);
     if (count == 3) {
         context = SSL_CTX_new(TLS_server_method());
-        SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+        SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                      SSL_MODE_RELEASE_BUFFERS);
         require(SSL_CTX_use_certificate_chain_file(context, arguments[1]) == 1 &&
-                    SSL_CTX_use_PrivateKey_file(context, arguments[2], SSL_FILETYPE_PEM) == 1, "certificate");
+                    SSL_CTX_use_PrivateKey_file(context, arguments[2], SSL_FILETYPE_PEM) == 1,
+                "certificate");
         listeners[1] = listen_anywhere(&ports[1]);
         watch(listeners[1], &listeners[1]);
     }

@@ -27,8 +27,8 @@
 // # Staying connected
 //
 // [Dial] makes one attempt; with [WithWait] it goes on trying while the exchange is down. A connection that is lost is
-// made again, with growing delays; receiving just goes on. On every connect the login
-// ([WithLogin], [WithLoginFunc]) goes first, then the subscriptions ([Conn.Subscribe], [Conn.SubscribeWith]), then what waits in the outbox.
+// made again, with growing delays; receiving just goes on. On every connect the login ([WithLogin], [WithLoginFunc])
+// goes first, then the subscriptions ([Conn.Subscribe], [Conn.SubscribeWith]), then what waits in the outbox.
 // When trying ends, since a cause is one that a retry can't mend (status 403, a wrong certificate) or after
 // [WithMaxReconnectAttempts], whoever receives gets the reason; [Conn.Reconnect] tries anew. With WithReconnect(false)
 // a lost connection is the end.

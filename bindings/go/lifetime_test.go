@@ -142,7 +142,7 @@ func TestCallsAfterClose(t *testing.T) {
 	for name, err := range map[string]error{"Reconnect": c.Reconnect(), "WaitReady": c.WaitReady(ctx),
 		"SendWith": sendWith, "SendBatch": sendBatch, "Flush": c.Flush(ctx), "Subscribe": c.Subscribe("a"),
 		"SubscribeWith": c.SubscribeWith("a", "b", ""),
-		"Unsubscribe": c.Unsubscribe("a"), "SetHeader": c.SetHeader("A", "b"), "RemoveHeader": c.RemoveHeader("A"),
+		"Unsubscribe":   c.Unsubscribe("a"), "SetHeader": c.SetHeader("A", "b"), "RemoveHeader": c.RemoveHeader("A"),
 		"SetURL": c.SetURL("ws://127.0.0.1/"), "Release": c.Release()} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%s: %v", name, err)

@@ -54,7 +54,8 @@ int pulsego_load(const char *path, char *error, size_t error_size) {
     int dynamic = 0;
     dl_iterate_phdr(has_loader, &dynamic);
     if (!dynamic) {
-        snprintf(error, error_size, "this program is linked statically, and can't load libraries: link it without -static");
+        snprintf(error, error_size,
+                 "this program is linked statically, and can't load libraries: link it without -static");
         return 0;
     }
     pulsego_table found;

@@ -30,8 +30,10 @@ static double statistic(const pulsews_client *client, const char *wanted) {
 }
 
 int main(int argc, char **argv) {
-    static const char *const settings[][2] = {{"preset", "binance-spot"},     {"receive_queue_policy", "conflate"},
-                                              {"receive_queue_bytes", "4KiB"}, {"events", "true"}};
+    static const char *const settings[][2] = {{"preset", "binance-spot"},
+                                              {"receive_queue_policy", "conflate"},
+                                              {"receive_queue_bytes", "4KiB"},
+                                              {"events", "true"}};
     static const struct timespec half = {0, 500000000};
     pulsews_config *config = pulsews_config_create();
     pulsews_client *client = NULL;

@@ -69,7 +69,8 @@ static void tick(const pulsews_message *message) {
     int64_t sequence = number(message, "u"), delay = message->received_ns - number(message, "ns");
 
     for (int i = 0; i < STREAMS; i++) {
-        if ((size_t)stream_length != strlen(streams[i]) || memcmp(stream, streams[i], (size_t)stream_length) != 0) continue;
+        if ((size_t)stream_length != strlen(streams[i]) || memcmp(stream, streams[i], (size_t)stream_length) != 0)
+            continue;
         if (sequence == 1 && last[i] > 0) {
             restarts++;
             last[i] = 0;
@@ -95,10 +96,8 @@ static void tick(const pulsews_message *message) {
     printed = message->received_ns;
     int bid_length = quoted(message, "b", &bid), ask_length = quoted(message, "a", &ask);
     int close_length = quoted(message, "c", &close);
-    if (close_length)
-        printf("%-20.*s close %.*s", stream_length, stream, close_length, close);
-    else
-        printf("%-20.*s bid %.*s  ask %.*s", stream_length, stream, bid_length, bid, ask_length, ask);
+    if (close_length) printf("%-20.*s close %.*s", stream_length, stream, close_length, close);
+    else printf("%-20.*s bid %.*s  ask %.*s", stream_length, stream, bid_length, bid, ask_length, ask);
     printf("  %" PRId64 " us\n", delay / 1000);
     fflush(stdout);
 }
@@ -108,7 +107,9 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static double percentile(int percent) { return count ? (double)latency[(count - 1) * (size_t)percent / 100] / 1000 : 0; }
+static double percentile(int percent) {
+    return count ? (double)latency[(count - 1) * (size_t)percent / 100] / 1000 : 0;
+}
 
 /* One number of the client's statistics; the table says at which place it is. */
 static double statistic(const pulsews_client *client, const char *wanted) {
@@ -143,10 +144,8 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc && status == PULSEWS_OK; i++) {
         if (strcmp(argv[i], "--ca") == 0 && i + 1 < argc)
             status = pulsews_config_set(config, "ca_file", argv[++i], why, sizeof why);
-        else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
-            seconds = atof(argv[++i]);
-        else
-            url = argv[i];
+        else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) seconds = atof(argv[++i]);
+        else url = argv[i];
     }
     if (!url) {
         fprintf(stderr, "usage: ticker URL [--ca FILE] [--seconds N]\n");
@@ -171,10 +170,8 @@ int main(int argc, char **argv) {
         if (got == PULSEWS_ETIMEOUT && !leaving) continue;
         if (got < 0) status = got;
         for (int32_t i = 0; i < got; i++) {
-            if (member(&messages[i], "data"))
-                tick(&messages[i]);
-            else if (number(&messages[i], "id") == 2)
-                done = 1;
+            if (member(&messages[i], "data")) tick(&messages[i]);
+            else if (number(&messages[i], "id") == 2) done = 1;
         }
     }
     if (status != PULSEWS_OK)

@@ -15,8 +15,8 @@ BUILD = Path(os.environ.get("BUILD") or ROOT / ".build").absolute()
 
 # The header has hand-aligned comments, and the Go binding's is an identical copy.
 C_EXCEPT = {"include/pulsews.h", "bindings/go/pulsews.h"}
-# Tables whose rows are prose: one row a line is how they read best.
-SWIFT_EXCEPT = re.compile(r"Sources/PulseClient/(Options/OptionTable.*|Report/StatisticTable|Report/StatusCode)\.swift")
+# In the first lines of what tools/generate.py writes as a whole: one row of a table a line is how that reads best.
+GENERATED = b"enerated by tools/generate.py"
 SHELL = re.compile(rb"#!\s*/\S*/(env )?(ba|da)?sh\b")
 PYTHON = re.compile(rb"#!\s*/\S*/(env )?python3?\b")
 
@@ -26,6 +26,12 @@ def tracked() -> tuple[str, ...]:
     """What git tracks and is there, relative to the root."""
     output = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
     return tuple(name for name in output.decode().split("\0") if (ROOT / name).is_file())
+
+
+@functools.lru_cache(maxsize=None)
+def is_generated(name: str) -> bool:
+    with open(ROOT / name, "rb") as file:
+        return GENERATED in file.read(200)
 
 
 def named(*suffixes: str) -> list[str]:
@@ -46,11 +52,11 @@ def _scripts(suffix: str, interpreter: re.Pattern[bytes]) -> list[str]:
 
 
 def swift() -> list[str]:
-    return [name for name in named(".swift") if not SWIFT_EXCEPT.fullmatch(name)]
+    return [name for name in named(".swift") if not is_generated(name)]
 
 
 def c() -> list[str]:
-    return [name for name in named(".c", ".h") if name not in C_EXCEPT]
+    return [name for name in named(".c", ".h") if name not in C_EXCEPT and not is_generated(name)]
 
 
 def go() -> list[str]:

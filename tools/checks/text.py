@@ -7,7 +7,7 @@ from typing import Iterator
 
 from editorconfig import get_properties
 
-from .files import ROOT, tracked
+from .files import ROOT, is_generated, tracked
 
 
 def _problems(name: str) -> Iterator[str]:
@@ -27,7 +27,7 @@ def _problems(name: str) -> Iterator[str]:
     if text.endswith("\n\n"):
         yield f"{name}: empty lines at the end"
     # swift-format holds Swift to the same, but for long literals.
-    longest = "unset" if name.endswith(".swift") else wanted.get("max_line_length", "unset")
+    longest = "unset" if name.endswith(".swift") or is_generated(name) else wanted.get("max_line_length", "unset")
     for number, line in enumerate(text.split("\n"), 1):
         if wanted.get("end_of_line") == "lf" and "\r" in line:
             yield f"{name}:{number}: a carriage return"

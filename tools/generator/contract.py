@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
+import importlib
 import pathlib
 import re
 import sys
 from decimal import Decimal
 from typing import Any, NoReturn
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 Row = dict[str, Any]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -96,8 +94,8 @@ def check_row(kind: str, row: Row, where: str) -> None:
 def read(name: str, *kinds: str) -> list[list[Row]]:
     path = FOLDER / name
     try:
-        data = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as problem:
+        data = toml.loads(path.read_text())
+    except (OSError, toml.TOMLDecodeError) as problem:
         fail(f"{path}: {problem}")
     if unknown := set(data) - set(kinds):
         fail(f"{path}: unknown table {', '.join(sorted(unknown))}")
@@ -176,7 +174,8 @@ class Contract:
             row["allowed"] = f"{', '.join(most)} or {last}" if most else last
         if kind == "choice" and row["default"] not in row.get("words", ()):
             fail(f"{where}: the default is none of the words")
-        if len(row.get("go_words", row.get("words", ()))) != len(row.get("words", ())):
+        words = row.get("words") or []
+        if len(row.get("go_words") or words) != len(words):
             fail(f"{where}: as many go_words as words")
         if "allowed" not in row:
             fail(f"{where}: column allowed is missing")
@@ -211,8 +210,8 @@ class Contract:
         files: dict[str, Row] = {}
         for path in sorted((FOLDER / "presets").glob("*.toml"), key=lambda path: path.stem):
             try:
-                files[path.stem] = tomllib.loads(path.read_text())
-            except tomllib.TOMLDecodeError as problem:
+                files[path.stem] = toml.loads(path.read_text())
+            except toml.TOMLDecodeError as problem:
                 fail(f"{path}: {problem}")
             check_row("preset", files[path.stem], f"presets/{path.name}")
         found = []

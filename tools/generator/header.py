@@ -30,7 +30,7 @@ def status_codes(contract: Contract) -> str:
         hundred = int(row["code"] / 100) * 100
         if hundred in hundreds:
             text += f"\n    /* {hundred}: {hundreds.pop(hundred)} */\n"
-        text += line(row["name"], row["code"], row.get("detail", row["text"]), row is contract.errors[-1])
+        text += line(row["name"], row["code"], row.get("detail") or row["text"], row is contract.errors[-1])
     return text + "};\n"
 
 

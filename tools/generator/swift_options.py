@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from .contract import Contract, Row, pascal
+from .contract import Contract, Row, camel, pascal
 from .text import Files, cases, swift_head, swift_table
 
 PLACE = "Sources/PulseClient/Generated"
@@ -62,28 +62,36 @@ def keys(contract: Contract) -> str:
         lines.append(f"    default: {other}\n    }}\n  }}\n\n")
 
     switch("kind", "OptionKind", ".text", lambda row: f".{row['kind']}", "What its text is.")
-    switch("form", "OptionForm", ".none", lambda row: f".{camel_form(row['form'])}" if row["form"] else None, "What the text of one means.")
-    switch("minimum", "Int64", "0", lambda row: digits(row["least"]), "In nanoseconds, bytes, a plain number, or thousandths of one.")
-    switch("maximum", "Int64", "0", lambda row: digits(row["greatest"]), "Likewise; of a text its length in bytes, where 0 is any.")
-    switch("mayBeZero", "Bool", "false", lambda row: "true" if row.get("zero_is_off") else None, "Zero turns it off, and is allowed below the minimum.")
-    switch("most", "Int", "0", lambda row: str(row["most"]) if "most" in row else None, "The most values of a list; 0 where it is not bounded here.")
-    switch("isSecret", "Bool", "false", lambda row: "true" if row.get("secret") else None, "Its value does not belong into a sentence.")
-    switch("places", "OptionPlaces", "[]", lambda row: "[" + ", ".join(f".{place}" for place in row["places"]) + "]" if row["places"] else None, "What may stand in its template or pattern.")
+    switch("form", "OptionForm", ".none", lambda row: f".{camel(row['form'])}" if row["form"] else None,
+           "What the text of one means.")
+    switch("minimum", "Int64", "0", lambda row: digits(row["least"]),
+           "In nanoseconds, bytes, a plain number, or thousandths of one.")
+    switch("maximum", "Int64", "0", lambda row: digits(row["greatest"]),
+           "Likewise; of a text its length in bytes, where 0 is any.")
+    switch("mayBeZero", "Bool", "false", lambda row: "true" if row.get("zero_is_off") else None,
+           "Zero turns it off, and is allowed below the minimum.")
+    switch("most", "Int", "0", lambda row: str(row["most"]) if "most" in row else None,
+           "The most values of a list; 0 where it is not bounded here.")
+    switch("isSecret", "Bool", "false", lambda row: "true" if row.get("secret") else None,
+           "Its value does not belong into a sentence.")
+    switch("places", "OptionPlaces", "[]",
+           lambda row: "[" + ", ".join(f".{place}" for place in row["places"]) + "]" if row["places"] else None,
+           "What may stand in its template or pattern.")
     lines[-1] = lines[-1].rstrip("\n") + "\n"
     lines.append("}\n\nextension OptionTable {\n")
     lines.append(f"  package static var count: Int {{ {len(options)} }}\n\n")
     lines.append("  static var names: TextTable { TextTable(namesText, columns: 1) }\n\n")
     lines.append("  /// Default, what is allowed, the words of a choice, meaning.\n")
     lines.append("  static var details: TextTable { TextTable(detailsText, columns: 4) }\n\n")
-    lines.append("  @inline(never) private static var namesText: Literal {\n    " + swift_table(([row["name"]] for row in options), "    ") + "\n  }\n\n")
-    lines.append("  @inline(never) private static var detailsText: Literal {\n    " + swift_table(
-        ([row["default"], row["allowed"], " ".join(row["words"]) if row["kind"] == "choice" else "", row["meaning"]] for row in options),
-        "    ") + "\n  }\n}\n")
+    names = swift_table(([row["name"]] for row in options), "    ")
+    lines.append(f"  @inline(never) private static var namesText: Literal {{\n    {names}\n  }}\n\n")
+    details = swift_table(map(detail, options), "    ")
+    lines.append(f"  @inline(never) private static var detailsText: Literal {{\n    {details}\n  }}\n}}\n")
     return "".join(lines)
 
 
-def camel_form(form: str) -> str:
-    return {"json_path": "jsonPath"}.get(form, form)
+def detail(row: Row) -> list[str]:
+    return [row["default"], row["allowed"], " ".join(row["words"]) if row["kind"] == "choice" else "", row["meaning"]]
 
 
 def values(contract: Contract) -> str:
@@ -102,7 +110,7 @@ def values(contract: Contract) -> str:
         lines.append("  package var {}: {} = {}\n".format(*field(row)))
     lines.append("\n  /// By place in the table: set by the caller, and set by a preset.\n  var chosen = OptionMask()\n"
                  "  var preselected = OptionMask()\n\n  @inline(never) package init() {}\n}\n\nextension ClientOptions {\n")
-    for title, parameter, kind_of, pick, template in SETTERS:
+    for title, parameter, pick, template in SETTERS:
         lines.append(f"  mutating func {title}(_ key: OptionKey, {parameter}) {{\n    switch key {{\n")
         lines += [f"    case .{row['key']}: {template(row)}\n" for row in contract.options if pick(row)]
         lines.append("    default: break\n    }\n  }\n\n")
@@ -144,14 +152,14 @@ def formed(*forms: str) -> Callable[[Row], bool]:
 
 
 SETTERS = (
-    ("setFlag", "_ value: Bool", "boolean", of("boolean"), assign("value")),
-    ("setDuration", "_ value: Int64", "duration", of("duration"), assign("value")),
-    ("setNumber", "_ value: Int", "number", of("size", "integer", "number"), assign("value")),
-    ("setWord", "place word: Int", "choice", of("choice"), by_word),
-    ("setText", "_ value: String", "text", formed("path", "text"), assign("value")),
-    ("setTemplate", "_ value: Template", "template", formed("template"), either),
-    ("addPattern", "_ value: Pattern", "pattern", formed("pattern"), either),
-    ("setPath", "_ value: JSONPath", "json_path", formed("json_path"), either),
+    ("setFlag", "_ value: Bool", of("boolean"), assign("value")),
+    ("setDuration", "_ value: Int64", of("duration"), assign("value")),
+    ("setNumber", "_ value: Int", of("size", "integer", "number"), assign("value")),
+    ("setWord", "place word: Int", of("choice"), by_word),
+    ("setText", "_ value: String", formed("path", "text"), assign("value")),
+    ("setTemplate", "_ value: Template", formed("template"), either),
+    ("addPattern", "_ value: Pattern", formed("pattern"), either),
+    ("setPath", "_ value: JSONPath", formed("json_path"), either),
 )
 
 

@@ -204,7 +204,9 @@ extension Client {
   private func tellKeysAreFull() {
     guard let feed, feed.isFull, !marks.keysAreFullEmitted else { return }
     marks.keysAreFullEmitted = true
-    log(.warning) { "there are more than \(KeyTable.maxKeys) keys, or longer ones than \(KeyTable.maxKeySize) bytes: those are not tracked" }
+    log(.warning) {
+      "there are more than \(KeyTable.maxKeys) keys, or longer ones than \(KeyTable.maxKeySize) bytes: those are not tracked"
+    }
   }
 
   var keyCount: Int { feed?.keyCount ?? 0 }

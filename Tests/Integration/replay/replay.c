@@ -27,10 +27,8 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc && status == PULSEWS_OK; i++) {
         if (strcmp(argv[i], "--ca") == 0 && i + 1 < argc)
             status = pulsews_config_set(config, "ca_file", argv[++i], why, sizeof why);
-        else if (strcmp(argv[i], "--times") == 0)
-            times = 1;
-        else
-            url = argv[i];
+        else if (strcmp(argv[i], "--times") == 0) times = 1;
+        else url = argv[i];
     }
     if (status == PULSEWS_OK) status = pulsews_client_create(url, config, NULL, &client, why, sizeof why);
     if (status == PULSEWS_OK) status = pulsews_open(client, PULSEWS_FOREVER, why, sizeof why);

@@ -57,7 +57,8 @@ static inline bench_clock bench_start(void) {
     struct rusage use;
     bench_clock start;
     getrusage(RUSAGE_SELF, &use);
-    start.cpu = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+    start.cpu = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+                (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
     start.wall = bench_now();
     return start;
 }
@@ -77,7 +78,8 @@ static inline bench_task bench_arguments(int count, char **arguments) {
     task.size = (size_t)atol(arguments[4]);
     task.ca = arguments[5];
     task.secure = !strncmp(task.url, "wss", 3);
-    if (sscanf(task.url, "%*[a-z]://%127[^:/]:%7[0-9]%255s", task.host, task.port, task.target) != 3) bench_fail("bad URL");
+    if (sscanf(task.url, "%*[a-z]://%127[^:/]:%7[0-9]%255s", task.host, task.port, task.target) != 3)
+        bench_fail("bad URL");
     return task;
 }
 
@@ -120,11 +122,11 @@ static inline void bench_print(const bench_task *task, bench_clock start, long m
     fflush(stdout);
 }
 
-static inline void bench_print_queue(const bench_task *task, bench_clock start, bench_clock accepted,
-                                     bench_clock end, long messages) {
+static inline void bench_print_queue(const bench_task *task, bench_clock start, bench_clock accepted, bench_clock end,
+                                     long messages) {
     printf("{\"measure\":\"%s\",\"messages\":%ld,\"seconds\":%.6f,\"cpu\":%.6f,"
-           "\"drain_seconds\":%.6f,\"drain_cpu\":%.6f}\n", task->measure, messages,
-           (double)(accepted.wall - start.wall) / 1e9, accepted.cpu - start.cpu,
+           "\"drain_seconds\":%.6f,\"drain_cpu\":%.6f}\n",
+           task->measure, messages, (double)(accepted.wall - start.wall) / 1e9, accepted.cpu - start.cpu,
            (double)(end.wall - accepted.wall) / 1e9, end.cpu - accepted.cpu);
     fflush(stdout);
 }
@@ -134,7 +136,8 @@ static inline int bench_order(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static inline void bench_print_times(const bench_task *task, bench_clock start, int64_t *times, long count, const char *more) {
+static inline void bench_print_times(const bench_task *task, bench_clock start, int64_t *times, long count,
+                                     const char *more) {
     char text[256];
     bench_clock end = bench_start();
     qsort(times, (size_t)count, sizeof *times, bench_order);

@@ -74,7 +74,8 @@ static void flood(pulsews_client *client, int batches) {
         if (!before && received >= COUNTED_FROM) before = bench_allocations();
         if (!after && received >= COUNTED_TO) after = bench_allocations();
     }
-    if (pulsews_close_code(client) != 1000 || bytes != (uint64_t)received * task->size) bench_fail("the flood did not arrive whole");
+    if (pulsews_close_code(client) != 1000 || bytes != (uint64_t)received * task->size)
+        bench_fail("the flood did not arrive whole");
     char more[64] = "";
     if (after) snprintf(more, sizeof more, ",\"allocations\":%llu", (unsigned long long)(after - before));
     bench_print(task, start, received, more);

@@ -15,7 +15,7 @@ import glob
 import os
 import struct
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
-from typing import Any, List, Sequence, Tuple
+from typing import List, Tuple
 
 from . import _contract
 from ._contract import MAJOR, MINOR, SONAME
