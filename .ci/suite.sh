@@ -21,7 +21,7 @@ tests() {
 swift_tests() {
   (
     ulimit -v 12000000
-    timeout 800 nice -n 10 swift build --build-tests --explicit-target-dependency-import-check error --scratch-path "$build/$name" "$@"
+    timeout 800 nice -n 5 swift build --build-tests --explicit-target-dependency-import-check error --scratch-path "$build/$name" "$@"
   )
   timeout 600 swift test --skip-build --disable-xctest --scratch-path "$build/$name" --xunit-output "$results/$name.xml" \
     ${only:+--filter "$only"} "$@"
@@ -43,7 +43,7 @@ chaos() {
 fuzz_replay() {
   local corpora=Tests/Fuzz/corpus passed=0 failed=0 corpus
   if [ -n "$only" ] && ! [ -d "$corpora/$only" ]; then no_test "$(cd "$corpora" && echo *)"; fi
-  nice -n 10 Tests/Fuzz/build.sh replay "$build/replay"
+  nice -n 5 Tests/Fuzz/build.sh replay "$build/replay"
   for corpus in "$corpora"/${only:-*}; do
     if timeout 120 "$build/replay" "$corpus"; then
       passed=$((passed + 1))

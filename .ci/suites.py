@@ -40,14 +40,15 @@ class Traits(typing.NamedTuple):
 
 
 TABLE = {
+    "check": Traits(WAITS, 120),
     "runner": Traits(WAITS, 120),
     "abi": Traits(WAITS, 900),
     "python": Traits(WAITS, 600),
     "integration": Traits(WAITS, 600),
     "go": Traits(WAITS, 400),
-    "unit": Traits(BUILDS, 900),
-    "asan": Traits(BUILDS, 900),
-    "tsan": Traits(BUILDS, 900),
+    "unit": Traits(BUILDS, 1500),
+    "asan": Traits(BUILDS, 1500),
+    "tsan": Traits(BUILDS, 1500),
     "fuzz-replay": Traits(BUILDS, 300),
     "chaos": Traits(ALONE, 300),
     "exchanges": Traits(ALONE, 300),
