@@ -34,8 +34,8 @@ COLUMNS: dict[str, tuple[dict[str, type], str]] = {
     "event": (dict(name=str, meaning=str, note=str, like=str, keys=list), "name meaning keys"),
     "key": (dict(name=str, type=str, meaning=str, null=bool, when=str), "name type meaning"),
     "function": (dict(name=str, since=str, result=str, arguments=list, quick=bool), "name since result arguments"),
-    "group": (dict(name=str, comment=str, constants=list), "name comment constants"),
-    "constant": (dict(name=str, value=int, meaning=str), "name value meaning"),
+    "group": (dict(name=str, comment=str, swift=str, constants=list), "name comment constants"),
+    "constant": (dict(name=str, value=int, meaning=str, swift=str), "name value meaning"),
     "preset": (dict(text=str, base=str, options=dict), "options"),
 }
 KINDS = ("duration", "size", "integer", "number", "boolean", "choice", "text", "header", "list")

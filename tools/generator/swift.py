@@ -151,10 +151,26 @@ def version(contract: Contract) -> str:
             f"  package static var number: UInt32 {{ 0x{major:02x}{minor:02x}{patch:02x} }}\n}}\n")
 
 
+def constants(contract: Contract) -> str:
+    text = swift_head() + "/// Kinds and flags of messages as the ABI has them.\npackage enum MessageCode {\n"
+    sends = ""
+    for group in contract.groups:
+        for row in group["constants"]:
+            name = row.get("swift") or camel(row["name"].lower())
+            if group.get("swift") == "MessageCode":
+                text += f"  package static var {name}: UInt32 {{ {row['value']} }}\n"
+            elif group.get("swift") == "SendFlags":
+                sends += f"  package static var {name}: Self {{ Self(rawValue: {row['value']}) }}\n"
+    known = sum(row["value"] for group in contract.groups if group.get("swift") == "SendFlags" for row in group["constants"])
+    text += "}\n\nextension SendFlags {\n" + sends + "\n  /// There are no others.\n"
+    return text + f"  @inline(__always) var areKnown: Bool {{ rawValue & ~{known} == 0 }}\n}}\n"
+
+
 def files(contract: Contract) -> Files:
     yield f"{CLIENT}/StatusCode.swift", errors(contract)
     yield f"{CLIENT}/Statistics.swift", statistics(contract)
     yield f"{CLIENT}/Event.swift", events(contract)
     yield f"{CLIENT}/PresetTable.swift", presets(contract)
     yield f"{CLIENT}/Version.swift", version(contract)
+    yield f"{CLIENT}/Constants.swift", constants(contract)
     yield f"{FLOW}/Transitions.swift", states(contract)
