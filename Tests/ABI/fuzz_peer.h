@@ -156,7 +156,9 @@ static inline int take_frame(peer *p) {
     } else if (opcode == 9) {
         put_frame(p, 10, payload, count);
     } else if (opcode != 10) {
+        size_t place = p->out_count;
         put_frame(p, opcode, payload, count);
+        p->out[place] = p->in[0]; /* a fragment comes back as one */
         if (is_path(p, "/close")) {
             put_frame(p, 8, (const uint8_t *)"\x03\xf4why", 5), p->is_ending = 1;
         } else if (is_path(p, "/half")) {
