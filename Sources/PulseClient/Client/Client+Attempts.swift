@@ -56,7 +56,7 @@ extension Client {
     nextDelay = 0
     statistics.attempts &+= 1
     endpoints.began(chosenEndpoint, now)
-    reportBreaker(chosenEndpoint, now)
+    emitBreaker(chosenEndpoint, now)
     move(.attempt, cause: "attempt")
     log(.debug) { "attempt \(self.statistics.attempts) begins, to \(self.url.redacted)" }
     let made = Connection(client: self, endpoint: chosenEndpoint, url: url, tlsContext: url.isSecure ? tlsContext : nil)
@@ -143,7 +143,7 @@ extension Client {
     if failure.code == .moved {
       endpoints.cancelled(ended.endpoint)
       move(.reconnect, cause: failure.text, code: failure.code)
-      tellDiscarded(failure.text)
+      announceLosses(failure.text)
       canSendChanged()
       beginAttempt()
       host.hurry()
@@ -166,7 +166,7 @@ extension Client {
     } else {
       endpoints.failed(endpoint, now)
     }
-    reportBreaker(endpoint, now)
+    emitBreaker(endpoint, now)
     // The delay grows with the rounds: another endpoint is worth a quick try.
     let failsOver = urls.count > 1 && endpoints.hasUntried(now)
     if !options.reconnect || endpoints.choose(now) == nil {
@@ -197,7 +197,7 @@ extension Client {
     chosenEndpoint = endpoints.choose(now) ?? chosenEndpoint
     move(.retry, cause: failure.text, code: failure.code)
     log(.warning) { "\(failure.text); next attempt in \(seconds: delay) s" }
-    tellDiscarded(failure.text)
+    announceLosses(failure.text)
     canSendChanged()
     attemptTimer = host.loop.schedule(self, tag: Timer.attempt, deadline: Clock.deadline(now, after: delay))
     wake()
@@ -217,7 +217,7 @@ extension Client {
     move(.giveUp, cause: failure.text, code: failure.code)
     log(.error) { "stopped trying: \(failure.text)" }
     // With reconnect the application may ask for another try, and finds what it has queued.
-    if options.reconnect { tellDiscarded(failure.text) } else { failQueued() }
+    if options.reconnect { announceLosses(failure.text) } else { failQueued() }
     canSendChanged()
     wake()
   }
@@ -259,7 +259,7 @@ extension Client {
     guard let connection, stage == .ready else { return }
     backoff.reset()
     endpoints.stable(connection.endpoint)
-    reportBreaker(connection.endpoint, Clock.monotonic())
+    emitBreaker(connection.endpoint, Clock.monotonic())
   }
 
   // MARK: Holds
@@ -268,7 +268,7 @@ extension Client {
     hold = kind
     holdTimer = host.loop.schedule(
       self, tag: Timer.hold, deadline: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
-    report(
+    emit(
       Event.hold(
         at: kind == .connect ? "connect" : "login", attempt: attemptNumber, endpoint: endpoint.redacted,
         successor: isForSuccessor(kind)))

@@ -6,7 +6,7 @@ import PulseWire
 
 /// From a message that has arrived to the queue that the application takes from. `mutex` is held.
 extension Client {
-  private static let tellingPause: Int64 = 100_000_000
+  private static let announcePause: Int64 = 100_000_000
   /// After so long a deadline is judged that found more to read (ns).
   static let lookAgainPause: Int64 = 1_000_000
 
@@ -26,13 +26,13 @@ extension Client {
   func read(_ payload: UnsafeRawBufferPointer, on connection: Connection) {
     guard let feed else { return }
     feed.read(payload)
-    if feed.isFull { tellKeysAreFull() }
+    if feed.isFull { warnThatKeysAreFull() }
     guard options.sequenceScope == .connection, let number = feed.number else { return }
     if connection.sequences == nil { connection.sequences = SequenceCheck(rule: feed.rule) }
     if let verdict = connection.sequences?.judge(
       number.key, first: number.first, last: number.last, previous: number.previous)
     {
-      tell(verdict, number)
+      emit(verdict, number)
     }
   }
 
@@ -120,17 +120,17 @@ extension Client {
     let limit = options.receiveQueueBytes
     guard inbox.isFull(limit) else {
       // What is replaced while the queue conflates makes room by itself.
-      if inbox.conflatedCount != 0 { tellDropped() }
+      if inbox.conflatedCount != 0 { announceDrops() }
       return
     }
     let events = inbox.droppedEvents
     if options.receiveQueuePolicy == .conflate { inbox.conflate(toFit: limit) } else { inbox.dropOldest(toFit: limit) }
     statistics.eventsDropped &+= inbox.droppedEvents &- events
-    tellDropped()
+    announceDrops()
   }
 
   /// Ten times a second at most.
-  func tellDropped() {
+  func announceDrops() {
     let count = inbox.droppedCount &+ inbox.conflatedCount
     let bytes = inbox.droppedBytes &+ inbox.conflatedBytes
     if count == marks.receiveDropsEmitted { return }
@@ -139,14 +139,14 @@ extension Client {
       scheduleFlow(at: marks.nextReceiveDrop)
       return
     }
-    marks.nextReceiveDrop = now &+ Client.tellingPause
+    marks.nextReceiveDrop = now &+ Client.announcePause
     let messages = count &- marks.receiveDropsEmitted
     let size = bytes &- marks.receiveDropBytesEmitted
     marks.receiveDropsEmitted = count
     marks.receiveDropBytesEmitted = bytes
     let policy: Literal = options.receiveQueuePolicy == .conflate ? "conflate" : "drop_oldest"
     log(.warning) { "the queue of received messages is full: \(messages) messages dropped (\(policy))" }
-    report(Event.receiveDropped(messages: Int(truncatingIfNeeded: messages), bytes: Int(truncatingIfNeeded: size), cause: policy))
+    emit(Event.receiveDropped(messages: Int(truncatingIfNeeded: messages), bytes: Int(truncatingIfNeeded: size), cause: policy))
     wake()
   }
 
@@ -173,12 +173,12 @@ extension Client {
     let verdict = feed.check.judge(number.key, first: number.first, last: number.last, previous: number.previous)
     switch verdict {
     case .first, .fine: break
-    default: tell(verdict, number)
+    default: emit(verdict, number)
     }
   }
 
   @inline(never)
-  private func tell(_ verdict: SequenceCheck.Verdict, _ number: FeedNumber) {
+  private func emit(_ verdict: SequenceCheck.Verdict, _ number: FeedNumber) {
     guard let feed else { return }
     let text: Sentence
     let key = String(bytes: feed.sequenceKey(number.key))
@@ -197,11 +197,11 @@ extension Client {
       statistics.sequenceStepsBack &+= 1
       text = Event.stepBack(key: key, received: Int(number.first), last: Int(last))
     }
-    if reportsEvents { report(text) }
+    if emitsEvents { emit(text) }
     log(.debug) { text }
   }
 
-  private func tellKeysAreFull() {
+  private func warnThatKeysAreFull() {
     guard let feed, feed.isFull, !marks.keysAreFullEmitted else { return }
     marks.keysAreFullEmitted = true
     log(.warning) {
@@ -215,7 +215,7 @@ extension Client {
 
   private func touch(_ key: Int) {
     let now = arrivedAt
-    if let silence = feed?.staleness?.touch(key, now) { tellKey("fresh_key", key, silence) }
+    if let silence = feed?.staleness?.touch(key, now) { emitKey("fresh_key", key, silence) }
     if keysTimer == nil { scheduleKeys() }
   }
 
@@ -244,17 +244,17 @@ extension Client {
     var isNews = false
     while let (key, silence) = feed?.staleness?.expire(now) {
       statistics.staleKeys &+= 1
-      tellKey("stale_key", key, silence)
+      emitKey("stale_key", key, silence)
       isNews = true
     }
     if isNews { wake() }
     scheduleKeys()
   }
 
-  private func tellKey(_ event: Literal, _ index: Int, _ silence: Int64) {
+  private func emitKey(_ event: Literal, _ index: Int, _ silence: Int64) {
     guard let keys = feed?.keys else { return }
     let key = String(bytes: keys.key(index))
-    report(Event.staleKey(event, key: key, silence: silence), isKept: false)
+    emit(Event.staleKey(event, key: key, silence: silence), isKept: false)
     log(.info) { "\(event) \(key)" }
   }
 }

@@ -93,7 +93,7 @@ extension Client {
         leave(connection, because: message, .subscribe, "a subscription")
         return true
       }
-      if let key = subscriptions.reject(request, key: answer.key) { tellRejected(key, message, on: connection) }
+      if let key = subscriptions.reject(request, key: answer.key) { emitRejected(key, message, on: connection) }
     } else if let request = answered(options.subscribeConfirm, message.payload, subscriptions, &answer) {
       subscriptions.confirm(request, key: answer.key)
     } else {
@@ -124,12 +124,12 @@ extension Client {
     return nil
   }
 
-  private func tellRejected(_ key: [UInt8], _ message: WireMessage, on connection: Connection) {
+  private func emitRejected(_ key: [UInt8], _ message: WireMessage, on connection: Connection) {
     let said = repeatsLogin(message, on: connection) ? "" : excerpt(message)
     let event = Event.subscriptionRejected(key: String(bytes: key), text: said, endpoint: connection.url.redacted)
     log(.warning) { event }
-    guard let primary else { return report(event) }
-    primary.mutex.withLock { primary.report(event) }
+    guard let primary else { return emit(event) }
+    primary.mutex.withLock { primary.emit(event) }
   }
 
   /// The message says why: it is delivered before the connection goes.
@@ -176,7 +176,7 @@ extension Client {
 
   private func becomeFresh() {
     isStale = false
-    report(Event.fresh(silence: Clock.monotonic() &- marks.staleSince))
+    emit(Event.fresh(silence: Clock.monotonic() &- marks.staleSince))
     log(.info) { "data comes again" }
     scheduleStale()
   }
@@ -206,7 +206,7 @@ extension Client {
     statistics.staleEpisodes &+= 1
     marks.staleSince = lastDataAt
     let reconnects = options.staleAction == .reconnect
-    report(Event.stale(silence: silence, action: reconnects ? "reconnect" : "event"))
+    emit(Event.stale(silence: silence, action: reconnects ? "reconnect" : "event"))
     log(.warning) { "\(self.url.redacted): no data for \(seconds: silence) s" }
     if reconnects {
       connection.leave(

@@ -46,7 +46,7 @@ extension Client {
     self.journal = journal
     journalMark = .journaled
     outbox.book.journal = journal
-    journal.keepsNews = reportsEvents
+    journal.keepsNews = emitsEvents
     let found = journal.recover()
     lastID = journal.lastID
     let realtime = Clock.realtime()
@@ -83,9 +83,9 @@ extension Client {
     statistics.journalRecovered = UInt64(outbox.count)
     statistics.journalInDoubt = found.inDoubt.count
     if outbox.count > 0 || expired.count + found.dropped.count + found.inDoubt.count + found.unlisted + found.cutBytes > 0 {
-      tell(found, queued, expired)
+      emitJournal(found, queued, expired)
     }
-    tellDiscarded("")
+    announceLosses("")
     rescheduleFlow()
   }
 
@@ -99,10 +99,10 @@ extension Client {
     return Clock.deadline(now, after: isEndless || whole < 0 || left < whole ? left : whole)
   }
 
-  private func tell(_ found: Journal.Recovery, _ queued: Journal.Rows, _ expired: Journal.Rows) {
+  private func emitJournal(_ found: Journal.Recovery, _ queued: Journal.Rows, _ expired: Journal.Rows) {
     var most: Sentence = "null"
     if let messages = found.cutMessages { most = "\(messages)" }
-    report(
+    emit(
       Event.journal(
         recovered: outbox.count, expired: Int(truncatingIfNeeded: expired.count),
         inDoubt: Int(truncatingIfNeeded: found.inDoubt.count), firstInDoubt: found.inDoubt.rows.first?.first ?? 0,
@@ -112,9 +112,9 @@ extension Client {
         unlisted: Int(truncatingIfNeeded: found.unlisted)))
     let isBad = found.inDoubt.count > 0 || found.cutBytes > 0
     // Once the application has accepted a message and taken this, the file forgets it.
-    if reportsEvents && journal?.hasNews == true {
+    if emitsEvents && journal?.hasNews == true {
       journal?.keepsInDoubt = true
-      noteTelling(ofDoubts: true)
+      noteAnnounced(ofDoubts: true)
     }
     log(isBad ? .warning : .info) {
       "the journal: \(self.outbox.count) messages to send, \(expired.count) expired, \(found.dropped.count) dropped, "
@@ -126,30 +126,30 @@ extension Client {
   // MARK: What the application has to hear
 
   /// Events in the inbox of which the journal has to know whether the application took them.
-  struct Telling {
+  struct Announced {
     /// Messages to take up to the last of those events.
     var ahead: Int
     /// The number of that event.
     var sequence: UInt64
     /// That number is not final: how many come before it is not known.
     var isBehindTail = false
-    var tellsDoubts = false
+    var hasDoubts = false
     /// They tell of messages that were discarded.
-    var tellsNews = false
+    var hasNews = false
   }
 
   /// The event that was put into the inbox last tells of messages in doubt, or of all that were discarded so far.
-  func noteTelling(ofDoubts: Bool) {
+  func noteAnnounced(ofDoubts: Bool) {
     guard let journal else { return }
     if !ofDoubts { journal.newsIsQueued() }
-    telling = Telling(
+    announced = Announced(
       ahead: front == nil ? inbox.count : .max, sequence: inbox.lastSequence, isBehindTail: front != nil,
-      tellsDoubts: ofDoubts || telling?.tellsDoubts == true, tellsNews: !ofDoubts || telling?.tellsNews == true)
+      hasDoubts: ofDoubts || announced?.hasDoubts == true, hasNews: !ofDoubts || announced?.hasNews == true)
   }
 
   /// The application asks for more: it has what it took before.
   func noteTaken() {
-    guard let told = telling, !acknowledges, told.ahead <= 0 || nothingWaits else { return }
+    guard let told = announced, !acknowledges, told.ahead <= 0 || nothingWaits else { return }
     settle(told)
   }
 
@@ -158,13 +158,13 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     acknowledges = true
-    if let told = telling, !told.isBehindTail, told.sequence <= sequence { settle(told) }
+    if let told = announced, !told.isBehindTail, told.sequence <= sequence { settle(told) }
   }
 
-  private func settle(_ told: Telling) {
-    telling = nil
-    if told.tellsDoubts { journal?.doubtsAreTold() }
-    if told.tellsNews { journal?.newsIsTaken() }
+  private func settle(_ told: Announced) {
+    announced = nil
+    if told.hasDoubts { journal?.doubtsAreTold() }
+    if told.hasNews { journal?.newsIsTaken() }
   }
 
   // MARK: Sending
@@ -231,9 +231,9 @@ extension Client {
   /// What is still queued is there for the next client.
   func keepQueued() {
     outbox.removeAll(withFlags: .liveOnly, cause: .connection)
-    tellDiscarded("the client has ended")
+    announceLosses("the client has ended")
     if !keepsQueued && !outbox.isEmpty {
-      report(Event.journalKept(messages: outbox.count))
+      emit(Event.journalKept(messages: outbox.count))
       log(.info) { "\(self.outbox.count) messages stay in the journal" }
     }
     keepsQueued = true

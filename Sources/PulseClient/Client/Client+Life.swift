@@ -239,10 +239,10 @@ extension Client {
       primary.twinMoved(event, to: next, hasEnded: life == .ended, cause: cause, code: code)
     } else if twin != nil {
       if next != .connected { sideEnded(.url) }
-      tellSide(.url, next, cause)
+      emitSide(.url, next, cause)
       showState(event, cause: cause, code: code)
     } else {
-      reportState(event, from: previous, cause: cause, code: code)
+      emitState(event, from: previous, cause: cause, code: code)
     }
   }
 }

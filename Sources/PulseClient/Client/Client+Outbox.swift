@@ -7,7 +7,7 @@ import PulseWire
 
 /// From the outbox to the connection, at the pace that is allowed; and what became of the messages. `mutex` is held.
 extension Client {
-  private static let tellingPause: Int64 = 100_000_000
+  private static let announcePause: Int64 = 100_000_000
 
   /// Messages that were accepted and have no fate. A successor may have a login of the application's.
   var queueSize: Int { outbox.count + (connection?.ledger.pending ?? 0) + (successor?.ledger.pending ?? 0) }
@@ -49,7 +49,7 @@ extension Client {
         expiresAt: message.expiresAt)
       outbox.removeFront()
     }
-    if outbox.book.hasNews { tellDiscarded("") }
+    if outbox.book.hasNews { announceLosses("") }
     giveRoom()
   }
 
@@ -102,8 +102,8 @@ extension Client {
     let now = Clock.monotonic()
     outbox.expire(now: now)
     giveRoom()
-    tellDiscarded("")
-    if handles { tellDropped() }
+    announceLosses("")
+    if handles { announceDrops() }
     if let connection, !connection.writeIsBlocked { connection.flush() }
     if let successor, successor.phase == .open, !successor.writeIsBlocked { successor.flush() }
     rescheduleFlow()
@@ -117,7 +117,7 @@ extension Client {
   func messagesLeft(_ connection: Connection) {
     if emitsFates {
       for id in connection.ledger.takeReported() { outbox.book.report(id: id, fate: .sent) }
-      tellFates()
+      emitFates()
     }
     if flushersWait {
       flushersWait = false
@@ -125,31 +125,31 @@ extension Client {
     }
   }
 
-  private func tellFates() {
+  private func emitFates() {
     for fate in outbox.book.takeReports() {
-      report(Event.fate(id: fate.id, fate: fate.fate.name), isKept: false)
+      emit(Event.fate(id: fate.id, fate: fate.fate.name), isKept: false)
     }
     wake()
   }
 
   /// Reports what the outbox has discarded, ten times a second at most when it comes in drops. `cause`: what has taken
   /// messages along, told at once.
-  func tellDiscarded(_ cause: String) {
+  func announceLosses(_ cause: String) {
     guard outbox.book.hasNews else { return }
     let now = Clock.monotonic()
     if cause.hasNoBytes && now < nextTellingAt {
       scheduleFlow(at: nextTellingAt)
       return
     }
-    nextTellingAt = now &+ Client.tellingPause
+    nextTellingAt = now &+ Client.announcePause
     // What finds no room now is told, in one sum, when the consumer has made some.
-    if !reportsEvents || hasRoomForLosses { tellTaken(cause) }
-    if emitsFates { tellFates() }
+    if !emitsEvents || hasRoomForLosses { emitLosses(cause) }
+    if emitsFates { emitFates() }
     if flushersWait { canSendChanged() }
-    if reportsEvents { wake() }
+    if emitsEvents { wake() }
   }
 
-  private func tellTaken(_ cause: String) {
+  private func emitLosses(_ cause: String) {
     for news in outbox.book.takeDiscarded() {
       var why = cause
       switch news.cause {
@@ -166,15 +166,15 @@ extension Client {
       case .connection:
         if why.hasNoBytes { why = "the connection ended before they were written" }
       }
-      if reportsEvents {
-        report(
+      if emitsEvents {
+        emit(
           Event.dropped(
             news.cause.fate.name, messages: Int(truncatingIfNeeded: news.count), firstID: news.firstID, lastID: news.lastID,
             ids: journal?.newsOf(news.cause.fate, cause: news.cause.rawValue), cause: why))
       }
       log(.warning) { "\(news.count) messages \(news.cause.fate.name): \(why)" }
     }
-    if reportsEvents { noteTelling(ofDoubts: false) }
+    if emitsEvents { noteAnnounced(ofDoubts: false) }
   }
 
   /// What is still queued fails, unless there is a journal to keep it.
@@ -184,9 +184,9 @@ extension Client {
     } else {
       hasUnsent = hasUnsent || (reportsUnsent && closeStarted && !outbox.isEmpty)
       outbox.removeAll(withFlags: [], cause: .connection)
-      tellDiscarded("the client has ended")
+      announceLosses("the client has ended")
     }
-    reportDiscarded()
+    emitDiscarded()
     outbox.trim()
     canSendChanged()
   }
@@ -200,13 +200,13 @@ extension Client {
     primary.mutex.withLock { primary.statistics.receivedDiscarded &+= 1 }
   }
 
-  func reportDiscarded() {
+  func emitDiscarded() {
     let count = statistics.receivedDiscarded &- marks.discardedEmitted
     if count == 0 { return }
     marks.discardedEmitted = statistics.receivedDiscarded
     let when: Literal = closeStarted ? "began to close" : "left the connection with a full queue"
     log(.warning) { "\(count) messages discarded: they arrived after this side \(when)" }
-    report(
+    emit(
       Event.discarded(messages: Int(truncatingIfNeeded: count), cause: sentence("they arrived after this side \(when)")))
   }
 }

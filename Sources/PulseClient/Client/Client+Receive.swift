@@ -32,21 +32,21 @@ extension Client {
     defer { mutex.unlock() }
     if let used = batch.empty() { (front ?? inbox).giveBack(used) }
     if front != nil { settleTail() }
-    if telling != nil { noteTaken() }
+    if announced != nil { noteTaken() }
     if nothingWaits && !isOver && !closeStarted {
       if let connection, connection.pendingFailure != nil { connection.failPending() }
       if nothingWaits && !isOver && !closeStarted { awaitMessage(timeout) }
     }
     if let slice = (front ?? inbox).take(max < 1 << 30 ? max : 1 << 30) {
       batch.fill(slice)
-      telling?.ahead &-= batch.count
+      announced?.ahead &-= batch.count
       let hasRoom = queuedBytes <= options.receiveQueueBytes / 2
       // Reading goes on when half of the queue is free.
       if hasRoom, let connection, connection.readingPaused { connection.resumeReading() }
       if hasRoom { consumerCaughtUp() }
-      if handles { tellDropped() }
-      if statistics.eventsDropped != marks.eventsDroppedEmitted && reportsEvents { reportMissed() }
-      if outbox.book.hasNews { tellDiscarded("") }
+      if handles { announceDrops() }
+      if statistics.eventsDropped != marks.eventsDroppedEmitted && emitsEvents { emitMissed() }
+      if outbox.book.hasNews { announceLosses("") }
       return Int32(truncatingIfNeeded: batch.count)
     }
     if closeStarted { return StatusCode.closed.rawValue }

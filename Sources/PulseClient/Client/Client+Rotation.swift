@@ -185,7 +185,7 @@ extension Client {
       rotation.lastDataAt = 0
       rotation.overAt = 0
       feed?.forgetJoints()
-      tellRotation("begin")
+      emitRotation("begin")
     }
     log(.debug) { "connecting to \(target.redacted), which is to follow the present connection" }
     made.start()
@@ -219,7 +219,7 @@ extension Client {
 
   private func rotationFailed(_ failure: Failure) {
     statistics.rotationsFailed &+= 1
-    tellRotation("failed", problem: failure.text)
+    emitRotation("failed", problem: failure.text)
     log(.warning) { "the connection can't be replaced yet: \(failure.text)" }
     // No other would do better. The present one serves on; what follows its end meets the same.
     if failure.isFinal && rotation.endpoint == connection?.endpoint { return }
@@ -233,8 +233,8 @@ extension Client {
     rotation.parked = MessageQueue()
   }
 
-  private func tellRotation(_ step: Literal, problem: String? = nil, duplicates: Int? = nil, overlap: Int64? = nil) {
-    report(
+  private func emitRotation(_ step: Literal, problem: String? = nil, duplicates: Int? = nil, overlap: Int64? = nil) {
+    emit(
       Event.rotation(
         step: step, cause: rotation.cause, endpoint: urls[rotation.endpoint < urls.count ? rotation.endpoint : 0].redacted,
         problem: problem, duplicates: duplicates, overlap: overlap))
@@ -259,9 +259,9 @@ extension Client {
     old?.leave(Failure(.moved, "\(url.redacted): left for the preferred endpoint"))
     if let old { endpoints.cancelled(old.endpoint) }
     outbox.removeAll(withFlags: .liveOnly, cause: .notLive)
-    tellDiscarded("left for the preferred endpoint")
+    announceLosses("left for the preferred endpoint")
     endpoints.began(opened.endpoint, Clock.monotonic())
-    report(Event.endpoint(endpoint: opened.url.redacted, cause: "back to the preferred endpoint"))
+    emit(Event.endpoint(endpoint: opened.url.redacted, cause: "back to the preferred endpoint"))
     log(.info) { "back to the preferred endpoint \(opened.url.redacted)" }
   }
 
@@ -296,13 +296,13 @@ extension Client {
       }
     }
     outbox.removeAll(withFlags: .liveOnly, cause: .notLive)
-    tellDiscarded(why)
+    announceLosses(why)
     statistics.rotations &+= 1
     rotation.backoff.reset()
     let before = statistics.duplicatesDiscarded
     deliverParked()
     let overlap = rotation.readyAt > 0 ? now &- rotation.readyAt : 0
-    tellRotation(
+    emitRotation(
       "done", duplicates: Int(truncatingIfNeeded: statistics.duplicatesDiscarded &- before), overlap: overlap)
     log(.info) { "the connection was replaced (\(self.rotation.cause))" }
     if opened.session.stage == .ready { serve(opened) }

@@ -256,7 +256,7 @@ extension Client {
     if admission == .dropNewest { journal?.skip(lastID &+ 1) }
     lastID &+= 1
     statistics.messagesAccepted &+= 1
-    if outbox.book.hasNews { tellDiscarded("") }
+    if outbox.book.hasNews { announceLosses("") }
     if stage == .ready, let connection, connection.takesMessages { connection.flushSoon() }
     if !outbox.isEmpty { rescheduleFlow() }
     return .ok
@@ -305,7 +305,7 @@ extension Client {
     // They belong to the next client.
     if keepsQueued && isClosedForGood { return 0 }
     let count = outbox.purge()
-    tellDiscarded("")
+    announceLosses("")
     canSendChanged()
     if let connection, connection.phase == .closing, !connection.writeIsBlocked { connection.flush() }
     return count

@@ -65,7 +65,7 @@ extension Client {
 
   private func becomeServing(_ connection: Connection) {
     serve(connection)
-    report(
+    emit(
       Event.ready(
         endpoint: connection.url.redacted, attempt: attemptNumber, subscriptions: subscriptions?.count ?? 0,
         seconds: readyAt &- connection.openedAt))

@@ -55,14 +55,14 @@ extension Client {
 
   /// Puts an event between the messages, if the option is on. One that `isKept` does not give way to a full queue: all
   /// but those that may come with every message. `mutex` is held.
-  func report(_ json: Sentence, isKept: Bool = true) {
-    guard reportsEvents else { return }
+  func emit(_ json: Sentence, isKept: Bool = true) {
+    guard emitsEvents else { return }
     // Nobody takes anything: events must not fill the memory. The other policies make room.
     if !boundsQueue && queuedBytes >= options.receiveQueueBytes &+ (isKept ? MessageQueue.keptBytes : 0) {
       statistics.eventsDropped &+= 1
       return
     }
-    reportMissed()
+    emitMissed()
     append(json, isKept: isKept)
   }
 
@@ -72,7 +72,7 @@ extension Client {
   }
 
   /// The events that found no room.
-  func reportMissed() {
+  func emitMissed() {
     let missed = statistics.eventsDropped &- marks.eventsDroppedEmitted
     if missed == 0 { return }
     marks.eventsDroppedEmitted = statistics.eventsDropped
@@ -82,30 +82,30 @@ extension Client {
   private func append(_ json: Sentence, isKept: Bool) {
     if inbox.isEmpty { wake() }
     inbox.append(event: json.bytes, isKept: isKept && boundsQueue, receivedAt: Clock.realtime())
-    if handles && !isTellingDropped {
-      // Telling of it is an event, too.
-      isTellingDropped = true
+    if handles && !isAnnouncingDrops {
+      // Announced of it is an event, too.
+      isAnnouncingDrops = true
       boundQueue()
-      isTellingDropped = false
+      isAnnouncingDrops = false
     }
   }
 
-  func reportState(_ event: SessionEvent, from previous: SessionState, cause: String, code: StatusCode) {
-    guard reportsEvents else { return }
-    report(
+  func emitState(_ event: SessionEvent, from previous: SessionState, cause: String, code: StatusCode) {
+    guard emitsEvents else { return }
+    emit(
       Event.state(
         state: shownState.name, previous: previous.name, trigger: event.name, cause: cause,
         error: code == .ok ? "" : StatusCode.name(code.rawValue), attempt: attemptNumber, nextDelay: nextDelay,
         endpoint: url.redacted, closeCode: Int(peerCloseCode)))
   }
 
-  func reportBreaker(_ endpoint: Int, _ now: Int64) {
+  func emitBreaker(_ endpoint: Int, _ now: Int64) {
     guard urls.count > 1, let after = endpoints.health(endpoint)?.breaker.state(now) else { return }
-    while toldBreakers.count < urls.count { toldBreakers.append(.closed) }
-    if after == toldBreakers[endpoint] { return }
-    toldBreakers[endpoint] = after
+    while emittedBreakers.count < urls.count { emittedBreakers.append(.closed) }
+    if after == emittedBreakers[endpoint] { return }
+    emittedBreakers[endpoint] = after
     log(.info) { "the circuit breaker of \(self.urls[endpoint].redacted) is \(after.name)" }
-    report(Event.breaker(endpoint: urls[endpoint].redacted, breaker: after.name))
+    emit(Event.breaker(endpoint: urls[endpoint].redacted, breaker: after.name))
   }
 
   // MARK: Status

@@ -107,10 +107,10 @@ extension Client {
     } else {
       sideEnded(.twin)
     }
-    tellSide(.twin, state, cause)
+    emitSide(.twin, state, cause)
     showState(event, cause: cause, code: code)
     // The end of the other side told what had come until then.
-    if hasEnded && life == .ended { reportDiscarded() }
+    if hasEnded && life == .ended { emitDiscarded() }
     if state != .connected || hasEnded { wake() }
   }
 
@@ -136,8 +136,8 @@ extension Client {
     releaseMerged()
   }
 
-  func tellSide(_ side: Side, _ state: SessionState, _ cause: String) {
-    report(Event.twin(side: side.name, state: state.name, cause: cause))
+  func emitSide(_ side: Side, _ state: SessionState, _ cause: String) {
+    emit(Event.twin(side: side.name, state: state.name, cause: cause))
     log(.info) { "\(side.name): \(state.name): \(cause)" }
   }
 
@@ -148,7 +148,7 @@ extension Client {
     let previous = twin.shownState
     if best == previous { return }
     twin.shownState = best
-    reportState(event, from: previous, cause: cause, code: code)
+    emitState(event, from: previous, cause: cause, code: code)
   }
 
   private static func rank(_ state: SessionState) -> Int {

@@ -73,7 +73,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   var headers: [HTTPHeader]
   var endpoints: EndpointSet
   /// What the last event said of each, where there are several.
-  var toldBreakers: [CircuitBreaker.State] = []
+  var emittedBreakers: [CircuitBreaker.State] = []
   var backoff: Backoff
   var chosenEndpoint = 0
   var nextDelay: Int64 = 0
@@ -106,7 +106,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// What `handlesMessages` says.
   var handles = false
   var keysTimer: TimerID?
-  var isTellingDropped = false
+  var isAnnouncingDrops = false
   /// The client's owner has no room; see `Twin`.
   var pausesForPrimary = false
   var inbox = MessageQueue()
@@ -128,7 +128,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   var journal: Journal?
   var journalFile: JournalFile?
   /// What the journal keeps until the application has taken the event that tells of it.
-  var telling: Telling?
+  var announced: Announced?
   /// The application says itself what it has taken.
   var acknowledges = false
   /// `OutboxFlags.journaled` with a journal, else none.
@@ -203,7 +203,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// The endpoint of the present or the next attempt.
   var url: WebSocketURL { urls[chosenEndpoint < urls.count ? chosenEndpoint : 0] }
 
-  var reportsEvents: Bool { options.events || options.holdLogin || options.holdConnect }
+  var emitsEvents: Bool { options.events || options.holdLogin || options.holdConnect }
 
   // MARK: Entries of the loop
 

@@ -82,7 +82,7 @@ extension Connection {
       readingPaused = false
       ignoresLimit = true
       receiveUnread()
-      if discardsRest { client.reportDiscarded() }
+      if discardsRest { client.emitDiscarded() }
       if phase == .ended { return }
     }
     phase = .ended

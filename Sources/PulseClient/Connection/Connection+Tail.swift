@@ -64,7 +64,7 @@ extension Connection {
       client.log(.error) { "\(self.url.redacted): what came before the end can't be read any further: \(problem.text)" }
     }
     // Those for which there was no memory.
-    if !client.closeStarted { client.reportDiscarded() }
+    if !client.closeStarted { client.emitDiscarded() }
     addCompression()
     wire = nil
     client.tail = nil
@@ -84,7 +84,7 @@ extension Client {
     front = inbox
     inbox = MessageQueue()
     // Until all is taken nobody knows how many messages stand before it.
-    telling?.ahead = .max
+    announced?.ahead = .max
   }
 
   /// Messages and events that were received and not taken.
@@ -98,10 +98,10 @@ extension Client {
     guard let front else { return }
     if front.bytes <= options.receiveQueueBytes / 2 { tail?.receiveTail() }
     guard front.isEmpty && tail == nil else { return }
-    if telling?.isBehindTail == true {
-      telling?.sequence &+= front.lastSequence
-      telling?.isBehindTail = false
-      telling?.ahead = inbox.count
+    if announced?.isBehindTail == true {
+      announced?.sequence &+= front.lastSequence
+      announced?.isBehindTail = false
+      announced?.ahead = inbox.count
     }
     inbox.follow(front)
     self.front = nil

@@ -128,7 +128,7 @@ package final class ConnectGate {
       let latest = saturatingSum(now, ConnectGate.patience)
       answer = .wait(until: min(ready ?? latest, latest))
     }
-    tell(host, now)
+    notify(host, now)
     return answer
   }
 
@@ -138,7 +138,7 @@ package final class ConnectGate {
     let slot = ticket.slot
     if seats[slot].isRunning { remove(slot, from: &host.running) } else { remove(slot, from: &host.queue) }
     free(slot)
-    tell(host, now)
+    notify(host, now)
   }
 
   /// A client that is to poll, since it is its turn or may be; nil when there is none. Take all after every call.
@@ -242,7 +242,7 @@ package final class ConnectGate {
   }
 
   /// Wakes those whose turn it is, and who has become first, since it has to learn when its turn will be.
-  private func tell(_ host: Host, _ now: Int64) {
+  private func notify(_ host: Host, _ now: Int64) {
     var ahead = 0
     for slot in host.queue where isPresent(slot, now) {
       let limits = seats[slot].limits
