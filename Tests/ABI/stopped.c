@@ -54,7 +54,7 @@ static void is_alive(pulsews_client *client) {
 TEST(a_feed_outlives_a_stopped_process) { stopped(scripted(SCRIPTS(FEED)), with_deadlines, "text", is_alive); }
 
 static pulsews_client *quiet(server *s) {
-    pulsews_client *client = open_client(port_of(s), OPTIONS("heartbeat_interval=300ms", "heartbeat_timeout=1s",
+    pulsews_client *client = open_client(port_of(s), OPTIONS("heartbeat_interval=300ms", "heartbeat_timeout=2s",
                                                              "reconnect_base_delay=10s"));
     send_text(client, "hello");
     return client;
@@ -71,7 +71,7 @@ TEST(a_quiet_peer_outlives_a_stopped_process) { stopped(scripted(SCRIPTS("accept
 static void is_dead(pulsews_client *client) {
     int64_t begin = now_ns();
     while (pulsews_client_state(client) == PULSEWS_CONNECTED) {
-        CHECK(now_ns() - begin < PULSEWS_MILLISECONDS(900));
+        CHECK(now_ns() - begin < PULSEWS_MILLISECONDS(1900));
         poll(NULL, 0, 1);
     }
     IS(pulsews_client_error(client, NULL, 0), PULSEWS_EDEAD);

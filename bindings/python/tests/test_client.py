@@ -86,7 +86,7 @@ def test_time_outs(peer):
             assert ws.recv_batch(timeout=timeout) == []
             with pytest.raises(TimeoutError):
                 ws.recv_message(timeout=timeout)
-            assert 3 * timeout <= time.monotonic() - start < 3 * timeout + 1
+            assert 3 * timeout <= time.monotonic() - start < 3 * timeout + 5
         assert ws.state == "connected"
 
 

@@ -107,7 +107,7 @@ def test_full_outbox_that_blocks(away, station):
         start = time.monotonic()
         with pytest.raises(pulsews.QueueFull):
             call()
-        assert 0.29 <= time.monotonic() - start < 5
+        assert 0.29 <= time.monotonic() - start < 20
     for call in (lambda: ws.send("x", timeout=0), lambda: ws.send("x", timeout=0, report=True)):
         with pytest.raises(pulsews.QueueFull):
             call()
@@ -190,7 +190,7 @@ def test_live_only_is_never_sent_late(away, station):
 
 
 def test_rate_limit_try_and_wait(dial, station):
-    with dial(station.url(), rate_limit=["3/400ms", "100/60s"], **FAST) as ws:
+    with dial(station.url(), rate_limit=["3/1500ms", "100/60s"], **FAST) as ws:
         session = station.session(0)
         for _ in range(3):
             ws.send("x", in_limit=True, timeout=0)
@@ -202,7 +202,7 @@ def test_rate_limit_try_and_wait(dial, station):
         start = time.monotonic()
         with pytest.raises(pulsews.RateLimited):
             ws.send("x", in_limit=True, timeout=0.05)
-        assert time.monotonic() - start < 0.35
+        assert time.monotonic() - start < 1.3
         ws.send("waited", in_limit=True)
         assert ws.send_many(["a", "b", "c", "d"], in_limit=True, timeout=10) == 4
         ws.send("queued")
@@ -210,7 +210,7 @@ def test_rate_limit_try_and_wait(dial, station):
         assert session.texts[3:] == ["waited", "a", "b", "c", "d", "queued"]
         times = session.times
         # The station's clock sees them a little later than they were let go.
-        assert all(times[number + 3] - times[number] > 0.3 for number in range(len(times) - 3)), times
+        assert all(times[number + 3] - times[number] > 1.2 for number in range(len(times) - 3)), times
         assert balanced(ws)
 
 

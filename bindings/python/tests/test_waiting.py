@@ -179,7 +179,7 @@ def test_control_c_ends_every_call_that_waits(python, raw_server, call):
         # Half a second is the promise; the rest is for a machine that is busy.
         seconds = interrupted_after(process)
         print(f"after {seconds:.3f} s")
-        assert seconds < 0.5 + 0.5
+        assert seconds < 0.5 + 2.5
     finally:
         over.set()
 
@@ -187,7 +187,7 @@ def test_control_c_ends_every_call_that_waits(python, raw_server, call):
 @pytest.mark.parametrize("call", DOWN)
 def test_control_c_ends_the_wait_for_a_server(python, station, call):
     station.kill()
-    assert interrupted_after(python(PROGRAM % DOWN[call], station.url())) < 1
+    assert interrupted_after(python(PROGRAM % DOWN[call], station.url())) < 3
 
 
 def test_a_close_goes_on_after_control_c(python, raw_server):
