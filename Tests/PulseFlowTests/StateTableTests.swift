@@ -25,10 +25,10 @@ private let matrix: [[SessionState?]] = [
   }
 
   @Test func theTableHasEachTransitionOnce() {
-    var seen: Set<Int32> = []
+    var seen: Set<String> = []
     var index = 0
     while let row = StateTable.entry(index) {
-      #expect(seen.insert(row.from.rawValue * 100 + row.event.rawValue).inserted)
+      #expect(seen.insert("\(row.from) \(row.event)").inserted)
       #expect(!row.meaning.isEmpty)
       index += 1
     }
@@ -42,7 +42,6 @@ private let matrix: [[SessionState?]] = [
 
   @Test func namesAndValuesAreThoseOfTheABI() {
     #expect(states.map(\.rawValue) == [0, 1, 2, 3, 4])
-    #expect(events.map(\.rawValue) == [0, 1, 2, 3, 4, 5, 6])
     #expect(
       states.map(\.name.description) == ["disconnected", "connecting", "connected", "reconnecting", "error"])
     #expect(Set(events.map(\.name.description)).count == 7)

@@ -122,7 +122,7 @@ def states(contract: Contract) -> str:
     text += "  package var name: Literal {\n    switch self {\n"
     text += "".join(f'    case .{camel(name)}: "{name}"\n' for name in names) + "    }\n  }\n}\n\n"
     text += "/// What may change a state.\n"
-    text += f"package enum SessionEvent: Int32, Sendable {{\n  case {', '.join(camel(name) for name in triggers)}\n\n"
+    text += f"package enum SessionEvent: Sendable {{\n  case {', '.join(camel(name) for name in triggers)}\n\n"
     text += "  package var name: Literal {\n    switch self {\n"
     text += "".join(f'    case .{camel(name)}: "{name}"\n' for name in triggers) + "    }\n  }\n}\n\n"
     text += "extension StateTable {\n  /// Every transition, in reading order; nil behind the last.\n"

@@ -18,7 +18,7 @@ package enum SessionState: Int32, Sendable {
 }
 
 /// What may change a state.
-package enum SessionEvent: Int32, Sendable {
+package enum SessionEvent: Sendable {
   case start, reconnect, opened, retry, giveUp, disconnect, attempt
 
   package var name: Literal {
