@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <semaphore.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 enum { SENDERS = 8, LARGE = 256 << 10 };
 
@@ -255,3 +256,61 @@ TEST(an_end_is_noticed_while_reading_pauses) {
     check_account(client);
     pulsews_client_free(client);
 }
+
+/* A text of the key "quiet", then large messages without a pause, from a process of its own. */
+static pid_t start_torrent(int *port) {
+    static uint8_t payload[60000];
+    int listener;
+    *port = bind_port(1, &listener);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child > 0) {
+        close(listener);
+        return child;
+    }
+    peer p = take_peer(listener);
+    put_frame(&p, 1, (const uint8_t *)"{\"k\":\"quiet\"}", 13);
+    for (size_t first = p.out_count; send(p.descriptor, p.out, p.out_count, MSG_NOSIGNAL) == (ssize_t)p.out_count;) {
+        if (p.out_count != first) continue;
+        p.out_count = 0;
+        for (int i = 0; i < 20; i++) put_frame(&p, 2, payload, sizeof payload);
+    }
+    _exit(0);
+}
+
+/* A client of a loop that reads more slowly than the torrent comes, until `is_over`. */
+static void drive_in_a_torrent(const char *option, const char *value, int (*is_over)(pulsews_client *)) {
+    int port, status;
+    pid_t server = start_torrent(&port);
+    pulsews_loop *loop = NULL;
+    pulsews_client *client = NULL;
+    pulsews_config *config = pulsews_config_create();
+    const char *const options[][2] = {{"compression", "false"}, {"receive_queue_policy", "drop_oldest"},
+                                      {"reconnect", "false"}, {"receive_queue_bytes", "64KiB"}, {option, value},
+                                      {"server_heartbeat_timeout", strcmp(value, "hb") == 0 ? "200ms" : "0"},
+                                      {"stale_key_timeout", strcmp(value, "hb") == 0 ? "0" : "200ms"}};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        IS(pulsews_config_set(config, options[i][0], options[i][1], NULL, 0), PULSEWS_OK);
+    char url[64];
+    snprintf(url, sizeof url, "ws://127.0.0.1:%d/", port);
+    IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0), PULSEWS_OK);
+    IS(pulsews_client_create(url, config, loop, &client, NULL, 0), PULSEWS_OK);
+    IS(pulsews_start(client), PULSEWS_OK);
+    for (int64_t end = now_ns() + PULSEWS_SECONDS(5); !is_over(client);) {
+        CHECK(now_ns() < end);
+        IS(pulsews_loop_run_once(loop, PULSEWS_MILLISECONDS(10)), PULSEWS_OK);
+        poll(NULL, 0, 2);
+    }
+    fprintf(stderr, "%.0f messages\n", statistic(client, "messages_received"));
+    pulsews_client_free(client);
+    pulsews_loop_free(loop);
+    pulsews_config_free(config);
+    CHECK(waitpid(server, &status, 0) == server);
+}
+
+static int was_left(pulsews_client *client) { return pulsews_client_error(client, NULL, 0) == PULSEWS_ESTALE; }
+static int has_stale_key(pulsews_client *client) { return statistic(client, "stale_keys") >= 1; }
+
+/* What is always still to be read puts off a verdict for half a second, and not for ever. */
+TEST(a_torrent_is_no_heartbeat_of_the_server) { drive_in_a_torrent("server_heartbeat", "hb", was_left); }
+TEST(a_torrent_does_not_hide_that_a_key_is_stale) { drive_in_a_torrent("key_path", "k", has_stale_key); }

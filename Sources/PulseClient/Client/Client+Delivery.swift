@@ -237,7 +237,7 @@ extension Client {
     if connection?.readingPaused == true || twin?.isPaused == true { feed?.staleness?.restart(Clock.monotonic()) }
     // What had arrived by then was read, but for what a later turn goes on with.
     let now = host.loop.turnTime
-    if connection?.readsAgain == true {
+    if let connection, let deadline = feed?.staleness?.nextDeadline, now >= deadline, !connection.isOver(deadline, now) {
       keysTimer = host.loop.schedule(self, tag: Timer.keys, deadline: now &+ Client.lookAgainPause)
       return
     }

@@ -19,7 +19,8 @@ extension Connection {
       if isUploading { next = min(next, Clock.monotonic() &+ options.heartbeatTimeout / 4) }
     }
     if options.serverHeartbeatTimeout > 0 && phase == .open {
-      let deadAt = Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout)
+      var deadAt = Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout)
+      if readsAgain { deadAt = max(deadAt, Clock.deadline(host.loop.turnTime, after: Client.lookAgainPause)) }
       if deadAt < next { next = deadAt }
     }
     guard next != Int64.max else { return }
@@ -31,11 +32,10 @@ extension Connection {
     let options = client.options
     // What had arrived by then was read, however long this process did not run.
     let now = host.loop.turnTime
-    // While the consumer makes reading pause, and until what came meanwhile was read, silence says nothing about the peer.
-    if hasUnread {
-      lastReceivedAt = now
-      serverHeartbeatAt = now
-    }
+    // What waits to be read is a sign of life. While the consumer makes reading pause, silence says nothing about the
+    // server's heartbeats either.
+    if hasUnread { lastReceivedAt = now }
+    if readingPaused { serverHeartbeatAt = now }
     lookAtUpload(now)
     if options.heartbeatTimeout > 0 && now >= deadAt && !asksLate(now) {
       lingers = false
@@ -45,8 +45,8 @@ extension Connection {
           "\(url.redacted): no byte from the server within heartbeat_timeout (\(seconds: options.heartbeatTimeout) s)"))
       return
     }
-    if options.serverHeartbeatTimeout > 0 && now &- serverHeartbeatAt >= options.serverHeartbeatTimeout
-      && phase == .open
+    if options.serverHeartbeatTimeout > 0 && phase == .open
+      && isOver(Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout), now)
     {
       leave(
         Failure(
@@ -65,6 +65,12 @@ extension Connection {
   }
 
   // MARK: Signs of life
+
+  /// Whether a time for something to come is over. What a later turn goes on to read may bring it, but a flood is not
+  /// waited for.
+  func isOver(_ deadline: Int64, _ now: Int64) -> Bool {
+    now >= deadline && (!readsAgain || now &- deadline >= Connection.answerTime)
+  }
 
   /// Without another sign of life the peer is dead at this time.
   private var deadAt: Int64 {
