@@ -56,7 +56,7 @@ def main() -> None:
         if not check:
             copy.write_bytes(header.read_bytes())
     # A file that nothing makes any more would be compiled for ever.
-    for path in sorted(ROOT.glob("Sources/*/Generated/*.swift")):
+    for path in sorted((*ROOT.glob("Sources/*/Generated/*.swift"), *ROOT.glob("Tests/*/Generated/*.swift"))):
         if str(path.relative_to(ROOT)) not in made:
             stale.append(str(path.relative_to(ROOT)))
             if not check:

@@ -4,6 +4,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 from conftest import LIBRARY, ROOT, run
@@ -142,17 +143,53 @@ def test_the_header_declares_no_other_functions(contract, header):
     assert set(re.findall(r"\b(pulsews_\w+)\(", header)) == {row["name"] for row in contract.functions}
 
 
-def test_a_part_that_differs_is_named(tmp_path):
-    """make generate --check fails in a copy whose contract says something else than its files."""
-    copy = tmp_path / "copy"
-    for folder in ("contract", "tools", "include", "docs", "bindings", "Sources"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.so*"))
-    check = ["python3", str(copy / "tools" / "generate.py"), "--check"]
-    assert subprocess.run(check, capture_output=True, text=True).returncode == 0
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """What the generator reads and writes, to be spoilt."""
+    folder = tmp_path_factory.mktemp("contract") / "copy"
+    for name in ("contract", "tools", "include", "docs", "bindings", "Sources", "Tests/PulseClientTests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so*"))
+    return folder
+
+
+def check(copy):
+    done = subprocess.run([sys.executable, copy / "tools" / "generate.py", "--check"], capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+def test_a_part_that_differs_is_named(copy):
+    assert check(copy) == (0, "")
     options = copy / "contract" / "options.toml"
-    options.write_text(options.read_text().replace('default = "10s"', 'default = "11s"', 1))
-    done = subprocess.run(check, capture_output=True, text=True)
-    assert done.returncode == 1 and "ClientOptions.swift" in done.stderr and "OPTIONS.md" in done.stderr
-    options.write_text(options.read_text().replace('default = "11s"', 'default = "11 hours"', 1))
-    done = subprocess.run(check, capture_output=True, text=True)
-    assert done.returncode == 1 and "options.toml: open_timeout" in done.stderr
+    before = options.read_text()
+    options.write_text(before.replace('default = "10s"', 'default = "11s"', 1))
+    status, why = check(copy)
+    options.write_text(before)
+    assert status == 1 and "ClientOptions.swift" in why and "OPTIONS.md" in why
+
+
+@pytest.mark.parametrize("file, old, new, sentence", [
+    ("options.toml", 'default = "10s"', 'default = "11 hours"', "options.toml: open_timeout: "),
+    ("options.toml", 'default = "10s"', 'default = "2h"', "open_timeout: the default 2h is not allowed"),
+    ("options.toml", 'group = "Connection"', 'group = "Conection"', "headers: group is one of "),
+    ("options.toml", 'kind = "header"', 'kind = "heading"', "headers: kind 'heading' is none of "),
+    ("options.toml", "secret = true", "secrets = true", "there is no column 'secrets'"),
+    ("options.toml", "swift = 'name: String = \"\"'\n", "length_ = 1\n", "there is no column 'length_'"),
+    ("options.toml", 'swift = "headers: [HTTPHeader] = []"', 'swift = "headers"', "headers: an own form needs swift"),
+    ("options.toml", "length = 64", "length = 65", "name: allowed says at most 64 bytes, length says 65"),
+    ("statistics.toml", 'unit = "seconds"', 'unit = "Seconds"', "connected_time: unit is one of "),
+    ("statistics.toml", 'kind = "gauge"', 'kind = "gage"', "kind is counter or gauge"),
+    ("errors.toml", "code = -101", "code = -100", "errors.toml: "),
+    ("events.toml", 'type = "word"', 'type = "words"', "state: type is one of "),
+    ("presets/kraken.toml", 'heartbeat_interval = "20s"', 'heartbeat_interval = "20 parsecs"', "kraken: heartbeat_interval: "),
+    ("presets/kraken.toml", 'stale_action = "reconnect"', 'stale_action = "panic"', "kraken: stale_action takes event or reconnect"),
+    ("presets/kraken.toml", "stale_action", "stale_acton", "kraken: there is no option stale_acton"),
+    ("presets/binance-spot.toml", "_binance", "_finance", "there is no _finance.toml"),
+])
+def test_a_bad_row_is_one_sentence(copy, file, old, new, sentence):
+    path = copy / "contract" / file
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new, 1))
+    status, why = check(copy)
+    path.write_text(before)
+    assert status == 1 and sentence in why and why.count("\n") == 1, why

@@ -64,29 +64,7 @@ import Testing
         _ = set.set(PulseClient.text(entry.name), PulseClient.text(entry.defaultValue))
       }
     }
-    let plain = ClientOptions()
-    #expect(set.openTimeout == plain.openTimeout && set.closeTimeout == plain.closeTimeout)
-    #expect(set.heartbeatInterval == plain.heartbeatInterval && set.heartbeatTimeout == plain.heartbeatTimeout)
-    #expect(set.maxMessageSize == plain.maxMessageSize && set.receiveQueueBytes == plain.receiveQueueBytes)
-    #expect(set.messageQueueSize == plain.messageQueueSize && set.messageQueueBytes == plain.messageQueueBytes)
-    #expect(set.compression == plain.compression && set.compressionThreshold == plain.compressionThreshold)
-    #expect(set.compressionContextTakeover == plain.compressionContextTakeover)
-    #expect(set.compressionWindowBits == plain.compressionWindowBits)
-    #expect(set.verify == plain.verify && set.events == plain.events)
-    #expect(set.reconnect == plain.reconnect && set.maxReconnectAttempts == plain.maxReconnectAttempts)
-    #expect(set.reconnectBaseDelay == plain.reconnectBaseDelay && set.reconnectMaxDelay == plain.reconnectMaxDelay)
-    #expect(set.jitterPermille == plain.jitterPermille && set.stableTime == plain.stableTime)
-    #expect(set.restartDelay == plain.restartDelay && set.retryFatal == plain.retryFatal)
-    #expect(set.endpointReturn == plain.endpointReturn && set.breakerFailures == plain.breakerFailures)
-    #expect(set.breakerTimeout == plain.breakerTimeout && set.hostConnects == plain.hostConnects)
-    #expect(set.hostConnectRate == plain.hostConnectRate)
-    #expect(set.serverHeartbeatTimeout == plain.serverHeartbeatTimeout && set.staleTimeout == plain.staleTimeout)
-    #expect(set.deliverHeartbeats == plain.deliverHeartbeats && set.staleAction == plain.staleAction)
-    #expect(set.messageQueuePolicy == plain.messageQueuePolicy && set.messageTTL == plain.messageTTL)
-    #expect(set.backlogInterval == plain.backlogInterval && set.rateLimitControl == plain.rateLimitControl)
-    #expect(set.loginTimeout == plain.loginTimeout && set.holdLogin == plain.holdLogin)
-    #expect(set.holdConnect == plain.holdConnect && set.subscribeBatch == plain.subscribeBatch)
-    #expect(set.subscribeInterval == plain.subscribeInterval && set.subscribeTimeout == plain.subscribeTimeout)
+    expectSameDefaults(set, ClientOptions())
   }
 
   @Test(arguments: [

@@ -23,6 +23,7 @@ COLUMNS: dict[str, tuple[dict[str, type], str]] = {
              words_of=str, allowed=str, length=int, most=int, places=list, secret=bool, example=str, swift=str, python=str, go=str,
              go_words=list, go_meanings=list, param=str, go_note=str, meaning=str),
         "name group kind meaning"),
+    "topic": (dict(name=str), "name"),
     "hundred": (dict(code=int, meaning=str, **{"class": str}), "code meaning"),
     "error": (
         dict(name=str, code=int, text=str, detail=str, retryable=bool, ends=bool, final=bool, swift=str, go=str,
@@ -39,9 +40,13 @@ COLUMNS: dict[str, tuple[dict[str, type], str]] = {
     "preset": (dict(text=str, base=str, options=dict), "options"),
 }
 KINDS = ("duration", "size", "integer", "number", "boolean", "choice", "text", "header", "list")
-FORMS = {"text": ("path", "text", "template", "json_path", "own"), "list": ("template", "pattern", "json_path", "own"),
+FORMS = {"text": ("path", "text", "line", "template", "json_path", "own"), "list": ("template", "pattern", "json_path", "own"),
          "header": ("own",)}
+# A metric in seconds says so in its Prometheus name.
+STATISTIC_UNITS = ("messages", "bytes", "writes", "pings", "events", "connections", "seconds", "subscriptions", "keys", "ratio",
+                   "boolean", "state")
 KEY_TYPES = ("word", "text", "integer", "id", "ids", "seconds", "boolean")
+MOST_OPTIONS = 128
 UNITS = {"": 1_000_000_000, "ns": 1, "us": 1000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000,
          "h": 3_600_000_000_000, "d": 86_400_000_000_000}
 SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -63,13 +68,14 @@ def pascal(name: str) -> str:
     return "".join(ACRONYMS.get(part, part[:1].upper() + part[1:]) for part in re.split(r"[_.-]", name))
 
 
-def number(kind: str, text: str, where: str) -> int:
-    """As the library keeps it: nanoseconds, bytes, a whole number, or thousandths."""
+def number(kind: str, text: str, where: str, is_limit: bool = False) -> int:
+    """As the library keeps it: nanoseconds, bytes, a whole number, or thousandths. A limit, which is for readers, may be in
+    days as a word."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", text)
     if not match:
         fail(f"{where}: {text!r} is not a number with a unit")
     digits, unit = match.groups()
-    unit = "d" if unit in ("day", "days") else unit
+    unit = "d" if is_limit and unit in ("day", "days") else unit
     units = {"duration": UNITS, "size": SIZES}.get(kind, {"": 1000 if kind == "number" else 1})
     if unit not in units:
         fail(f"{where}: {kind} has no unit {unit!r}")
@@ -86,6 +92,8 @@ def check_row(kind: str, row: Row, where: str) -> None:
             fail(f"{where}: there is no column {name!r}; there are {', '.join(types)}")
         if not isinstance(value, types[name]) or (types[name] is int and isinstance(value, bool)):
             fail(f"{where}: {name} is of type {type(value).__name__}, not {types[name].__name__}")
+        if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f]", value):
+            fail(f"{where}: {name} has a control character")
     for name in needed.split():
         if name not in row:
             fail(f"{where}: column {name} is missing")
@@ -111,15 +119,23 @@ def read(name: str, *kinds: str) -> list[list[Row]]:
     return [data.get(kind, []) for kind in kinds]
 
 
+def shape(event: Row) -> list[tuple[str, str, bool, bool]]:
+    """What the builder of an event is made of."""
+    return [(key["name"], key["type"], "null" in key, "when" in key) for key in event["keys"]]
+
+
 class Contract:
     """All tables, each a list of rows."""
 
     def __init__(self) -> None:
         self.version = self._version()
         self.presets = self._presets()
-        self.options, = read("options.toml", "option")
+        topics, self.options = read("options.toml", "topic", "option")
         for row in self.options:
             self._complete(row)
+        self._check_topics([row["name"] for row in topics])
+        if len(self.options) > MOST_OPTIONS:
+            fail(f"options.toml: OptionMask has room for {MOST_OPTIONS} options")
         self.known = {row["name"]: row for row in self.options}
         self._check_presets()
         self.hundreds, self.errors = read("errors.toml", "hundred", "error")
@@ -128,9 +144,12 @@ class Contract:
         for row in self.statistics:
             if row["kind"] not in ("counter", "gauge"):
                 fail(f"statistics.toml: {row['name']}: kind is counter or gauge")
+            if row["unit"] not in STATISTIC_UNITS:
+                fail(f"statistics.toml: {row['name']}: unit is one of {', '.join(STATISTIC_UNITS)}")
             if row["kind"] == "gauge" and "value" not in row:
                 fail(f"statistics.toml: {row['name']}: a gauge needs a value")
         self.states, self.transitions = read("states.toml", "state", "transition")
+        self._check_states()
         self.events, = read("events.toml", "event")
         self._check_events()
         self.functions, = read("functions.toml", "function")
@@ -175,20 +194,35 @@ class Contract:
         if kind == "choice" and row["default"] not in row.get("words", ()):
             fail(f"{where}: the default is none of the words")
         words = row.get("words") or []
+        if len(set(words)) != len(words) or any(re.search(r"\s", word) for word in words):
+            fail(f"{where}: words are single words, each once")
         if len(row.get("go_words") or words) != len(words):
             fail(f"{where}: as many go_words as words")
         if "allowed" not in row:
             fail(f"{where}: column allowed is missing")
-        if row["form"] in ("own", "text") and "example" not in row:
+        if row["form"] in ("own", "text", "line") and "example" not in row:
             fail(f"{where}: column example is missing")
+        if row["form"] == "own" and name != "preset" and not re.fullmatch(r"\w+: .+ = .+", row.get("swift", "")):
+            fail(f"{where}: an own form needs swift = \"name: Type = default\"")
+        if kind in ("text", "choice", "integer", "number", "list") and "param" not in row:
+            fail(f"{where}: column param, the name in Go, is missing")
+        bound = re.search(r"at most (\d+) bytes", row["allowed"])
+        if bound and int(bound[1]) != row.get("length"):
+            fail(f"{where}: allowed says {bound[0]}, length says {row.get('length', 'nothing')}")
         if "length" in row:
+            if kind != "text":
+                fail(f"{where}: length is for texts")
             row["greatest"] = row["length"]
+        if "most" in row and (kind, row["form"]) != ("list", "json_path"):
+            fail(f"{where}: most is for lists of JSON paths; an own form counts by itself")
+        if kind == "boolean" and row["default"] not in ("true", "false"):
+            fail(f"{where}: the default is true or false")
 
     def _complete_number(self, row: Row, where: str) -> None:
         kind, zero = row["kind"], row.get("zero")
         if "minimum" not in row or "maximum" not in row:
             fail(f"{where}: a {kind} has a minimum and a maximum")
-        row["least"], row["greatest"] = (number(kind, row[side], where) for side in ("minimum", "maximum"))
+        row["least"], row["greatest"] = (number(kind, row[side], where, is_limit=True) for side in ("minimum", "maximum"))
         row["zero_is_off"] = zero is not None and row["least"] > 0
         if kind not in UNITS_OF:
             return
@@ -202,6 +236,16 @@ class Contract:
         if not (row["least"] <= value <= row["greatest"] or (value == 0 and row["zero_is_off"])):
             fail(f"{where}: the default {row['default']} is not allowed")
         row["value"] = value
+
+    def _check_topics(self, topics: list[str]) -> None:
+        last = 0
+        for row in self.options:
+            if row["group"] not in topics:
+                fail(f"options.toml: {row['name']}: group is one of {', '.join(topics)}; a new one is a [[topic]] of the file")
+            place = topics.index(row["group"])
+            if place < last:
+                fail(f"options.toml: {row['name']} stands apart from its group; groups come in the order of the topics")
+            last = place
 
     # ---- Presets
 
@@ -223,6 +267,8 @@ class Contract:
             base = row.get("base")
             if base is not None and base not in files:
                 fail(f"presets/{name}.toml: there is no {base}.toml")
+            if base is not None and "base" in files[base]:
+                fail(f"presets/{name}.toml: its base has a base itself")
             options = {**(files[base]["options"] if base else {}), **row["options"]}
             found.append({"name": name, "text": row["text"], "options": [
                 (option, value) for option, values in options.items()
@@ -234,8 +280,24 @@ class Contract:
             for option, value in preset["options"]:
                 if option not in self.known or option == "preset":
                     fail(f"preset {preset['name']}: there is no option {option}")
-                if not isinstance(value, str) or "\n" in value:
-                    fail(f"preset {preset['name']}: {option} takes a text of one line")
+                where = f"preset {preset['name']}: {option}"
+                if not isinstance(value, str) or re.search(r"[\x00-\x1f]", value):
+                    fail(f"{where} takes a text of one line")
+                self._check_value(self.known[option], value, where)
+
+    @staticmethod
+    def _check_value(row: Row, value: str, where: str) -> None:
+        """What can be told without the library; a test gives every preset to it."""
+        if row["kind"] in UNITS_OF:
+            found = number(row["kind"], value, where)
+            if not (row["least"] <= found <= row["greatest"] or (found == 0 and row["zero_is_off"])):
+                fail(f"{where}: {value} is not within {row['allowed']}")
+        elif row["kind"] == "boolean" and value not in ("true", "false"):
+            fail(f"{where} takes true or false")
+        elif row["kind"] == "choice" and value not in row["words"]:
+            fail(f"{where} takes {row['allowed']}")
+        elif row["name"] in ("rate_limit", "host_connect_rate") and not re.fullmatch(r"\d+/(\d*)(ms|s|m|h|d)", value):
+            fail(f"{where}: {value!r} is not COUNT/TIME")
 
     # ---- Errors and events
 
@@ -248,6 +310,18 @@ class Contract:
             if int(row["code"] / 100) * 100 not in hundreds:
                 fail(f"errors.toml: {row['name']} is of no hundred")
 
+    def _check_states(self) -> None:
+        names = {row["name"] for row in self.states}
+        if [row["number"] for row in self.states] != list(range(len(self.states))):
+            fail("states.toml: states have the numbers 0, 1, 2 ... in order")
+        seen = set()
+        for row in self.transitions:
+            if row["from"] not in names or row["to"] not in names:
+                fail(f"states.toml: a transition from {row['from']} to {row['to']}: there is no such state")
+            if (row["from"], row["event"]) in seen:
+                fail(f"states.toml: {row['event']} leads from {row['from']} twice")
+            seen.add((row["from"], row["event"]))
+
     def _check_events(self) -> None:
         named = {row["name"]: row for row in self.events}
         for row in self.events:
@@ -256,9 +330,8 @@ class Contract:
                 if key["type"] not in KEY_TYPES:
                     fail(f"events.toml: {row['name']}: {key['name']}: type is one of {', '.join(KEY_TYPES)}")
             if "like" in row:
-                shape = [(key["name"], key["type"]) for key in row["keys"]]
                 other = named.get(row["like"])
-                if other is None or shape != [(key["name"], key["type"]) for key in other["keys"]]:
+                if other is None or shape(row) != shape(other):
                     fail(f"events.toml: {row['name']} has other keys than {row['like']}")
 
 

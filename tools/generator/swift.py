@@ -26,7 +26,7 @@ def errors(contract: Contract) -> str:
         text += f"  /// {doc}\n  package var {name}: Bool {{\n    switch self {{\n"
         text += f"    case {cases([row['swift'] for row in rows if row.get(column)], '      ')}: true\n"
         text += "    default: false\n    }\n  }\n\n"
-    text += "  /// Name and text of each.\n  static var texts: TextTable { TextTable(tableText, columns: 2) }\n\n"
+    text += f"  /// Name and text of each.\n  static var texts: TextTable {{ TextTable(tableText, rows: {len(rows)}, columns: 2) }}\n\n"
     text += "  @inline(never) private static var tableText: Literal {\n    "
     text += swift_table(([f"PULSEWS_{row['name']}", row["text"]] for row in rows), "    ") + "\n  }\n}\n"
     return text
@@ -47,7 +47,7 @@ def statistics(contract: Contract) -> str:
     text += "  static func isCounter(_ index: Int) -> Bool {\n    switch index {\n"
     text += f"    case {', '.join(ranges([index for index, row in enumerate(rows) if row['kind'] == 'counter']))}: true\n"
     text += "    default: false\n    }\n  }\n\n"
-    text += "  /// Name, unit, meaning.\n  static var texts: TextTable { TextTable(tableText, columns: 3) }\n\n"
+    text += f"  /// Name, unit, meaning.\n  static var texts: TextTable {{ TextTable(tableText, rows: {len(rows)}, columns: 3) }}\n\n"
     text += "  @inline(never) private static var tableText: Literal {\n    "
     text += swift_table(([row["name"], row["unit"], row["meaning"]] for row in rows), "    ") + "\n  }\n}\n\n"
     text += "extension Client {\n  /// The value of a statistic; NaN if it is not known. `mutex` is held.\n"
@@ -118,7 +118,8 @@ def states(contract: Contract) -> str:
     triggers = list(dict.fromkeys(row["event"] for row in contract.transitions))
     text = swift_head("PulseText")
     text += "/// What the application sees of a connection. The values are those of the ABI.\n"
-    text += f"package enum SessionState: Int32, Sendable {{\n  case {', '.join(camel(name) for name in names)}\n\n"
+    text += "package enum SessionState: Int32, Sendable {\n"
+    text += "".join(f"  case {camel(row['name'])} = {row['number']}\n" for row in contract.states) + "\n"
     text += "  package var name: Literal {\n    switch self {\n"
     text += "".join(f'    case .{camel(name)}: "{name}"\n' for name in names) + "    }\n  }\n}\n\n"
     text += "/// What may change a state.\n"
@@ -137,7 +138,7 @@ def presets(contract: Contract) -> str:
     rows = contract.presets
     text = swift_head("PulseText")
     text += f"extension PresetTable {{\n  package static var count: Int {{ {len(rows)} }}\n\n"
-    text += "  /// Name, text, options.\n  static var texts: TextTable { TextTable(tableText, columns: 3) }\n\n"
+    text += f"  /// Name, text, options.\n  static var texts: TextTable {{ TextTable(tableText, rows: {len(rows)}, columns: 3) }}\n\n"
     text += "  @inline(never) private static var tableText: Literal {\n    "
     text += swift_table(([row["name"], row["text"], "".join(f"{name}={value}\n" for name, value in row["options"])]
                          for row in rows), "    ") + "\n  }\n}\n"
@@ -152,18 +153,24 @@ def version(contract: Contract) -> str:
 
 
 def constants(contract: Contract) -> str:
-    text = swift_head() + "/// Kinds and flags of messages as the ABI has them.\npackage enum MessageCode {\n"
-    sends = ""
+    """Numbers, the members of option sets, and the levels of the log; `swift` says which."""
+    text = swift_head("PulseText") + "/// Kinds and flags of messages as the ABI has them.\npackage enum MessageCode {\n"
+    sets, levels = "", ""
     for group in contract.groups:
-        for row in group["constants"]:
-            name = row.get("swift") or camel(row["name"].lower())
-            if group.get("swift") == "MessageCode":
-                text += f"  package static var {name}: UInt32 {{ {row['value']} }}\n"
-            elif group.get("swift") == "SendFlags":
-                sends += f"  package static var {name}: Self {{ Self(rawValue: {row['value']}) }}\n"
-    known = sum(row["value"] for group in contract.groups if group.get("swift") == "SendFlags" for row in group["constants"])
-    text += "}\n\nextension SendFlags {\n" + sends + "\n  /// There are no others.\n"
-    return text + f"  @inline(__always) var areKnown: Bool {{ rawValue & ~{known} == 0 }}\n}}\n"
+        target, rows = group.get("swift", ""), group["constants"]
+        names = [row.get("swift") or camel(row["name"].lower()) for row in rows]
+        if target == "MessageCode":
+            text += "".join(f"  package static var {name}: UInt32 {{ {row['value']} }}\n" for name, row in zip(names, rows))
+        elif target == "LogLevel":
+            levels += f"\n/// {group['comment']}\npackage enum LogLevel: Int32, Sendable {{\n"
+            levels += "".join(f"  case {name} = {row['value']}\n" for name, row in zip(names, rows))
+            levels += "\n  var name: Literal {\n    switch self {\n"
+            levels += "".join(f'    case .{name}: "{name.upper()}"\n' for name in names) + "    }\n  }\n}\n"
+        elif target:
+            sets += f"\nextension {target} {{\n"
+            sets += "".join(f"  package static var {name}: Self {{ Self(rawValue: {row['value']}) }}\n" for name, row in zip(names, rows))
+            sets += f"\n  package static var known: Self {{ Self(rawValue: {sum(row['value'] for row in rows)}) }}\n}}\n"
+    return text + "}\n" + levels + sets
 
 
 def files(contract: Contract) -> Files:

@@ -11,7 +11,7 @@ from .text import Files, cases, swift_head, swift_table
 
 PLACE = "Sources/PulseClient/Generated"
 TYPES = {"duration": "Int64", "size": "Int", "integer": "Int", "number": "Int", "boolean": "Bool"}
-TEXTS = {"path": ("String?", "nil"), "text": ("String?", "nil"), "template": ("Template?", "nil"),
+TEXTS = {"path": ("String?", "nil"), "text": ("String?", "nil"), "line": ("String?", "nil"), "template": ("Template?", "nil"),
          "json_path": ("JSONPath?", "nil")}
 LISTS = {"template": ("[Template]", "[]"), "pattern": ("PatternList", "PatternList()"), "json_path": ("[JSONPath]", "[]")}
 
@@ -80,9 +80,9 @@ def keys(contract: Contract) -> str:
     lines[-1] = lines[-1].rstrip("\n") + "\n"
     lines.append("}\n\nextension OptionTable {\n")
     lines.append(f"  package static var count: Int {{ {len(options)} }}\n\n")
-    lines.append("  static var names: TextTable { TextTable(namesText, columns: 1) }\n\n")
+    lines.append("  static var names: TextTable { TextTable(namesText, rows: count, columns: 1) }\n\n")
     lines.append("  /// Default, what is allowed, the words of a choice, meaning.\n")
-    lines.append("  static var details: TextTable { TextTable(detailsText, columns: 4) }\n\n")
+    lines.append("  static var details: TextTable { TextTable(detailsText, rows: count, columns: 4) }\n\n")
     names = swift_table(([row["name"]] for row in options), "    ")
     lines.append(f"  @inline(never) private static var namesText: Literal {{\n    {names}\n  }}\n\n")
     details = swift_table(map(detail, options), "    ")
@@ -114,7 +114,10 @@ def values(contract: Contract) -> str:
         lines.append(f"  mutating func {title}(_ key: OptionKey, {parameter}) {{\n    switch key {{\n")
         lines += [f"    case .{row['key']}: {template(row)}\n" for row in contract.options if pick(row)]
         lines.append("    default: break\n    }\n  }\n\n")
-    lines.append("  /// Empties a list, or a text without a default.\n  mutating func clear(_ key: OptionKey) {\n    switch key {\n")
+    lines.append("  /// How many values a list of paths has.\n  func pathCount(_ key: OptionKey) -> Int {\n    switch key {\n")
+    lines += [f"    case .{row['key']}: {field(row)[0]}.count\n" for row in contract.options
+              if row["kind"] == "list" and row["form"] == "json_path"]
+    lines.append("    default: 0\n    }\n  }\n\n  /// Empties a list, or a text without a default.\n  mutating func clear(_ key: OptionKey) {\n    switch key {\n")
     for row in contract.options:
         if row["kind"] in ("header", "list", "text") and not row["default"] and row["name"] != "preset":
             name, _, value = field(row)
@@ -156,13 +159,22 @@ SETTERS = (
     ("setDuration", "_ value: Int64", of("duration"), assign("value")),
     ("setNumber", "_ value: Int", of("size", "integer", "number"), assign("value")),
     ("setWord", "place word: Int", of("choice"), by_word),
-    ("setText", "_ value: String", formed("path", "text"), assign("value")),
+    ("setText", "_ value: String", formed("path", "text", "line"), assign("value")),
     ("setTemplate", "_ value: Template", formed("template"), either),
     ("addPattern", "_ value: Pattern", formed("pattern"), either),
     ("setPath", "_ value: JSONPath", formed("json_path"), either),
 )
 
 
+def defaults(contract: Contract) -> str:
+    text = swift_head() + "import Testing\n\n@testable import PulseClient\n\n"
+    text += "/// What has a default in the table has the same one before anything is set.\n"
+    text += "func expectSameDefaults(_ set: ClientOptions, _ plain: ClientOptions) {\n"
+    text += "".join(f"  #expect(set.{field(row)[0]} == plain.{field(row)[0]})\n" for row in contract.options if row["default"])
+    return text + "}\n"
+
+
 def files(contract: Contract) -> Files:
+    yield "Tests/PulseClientTests/Generated/Defaults.swift", defaults(contract)
     yield f"{PLACE}/OptionKeys.swift", keys(contract)
     yield f"{PLACE}/ClientOptions.swift", values(contract)

@@ -43,7 +43,7 @@ def c_comment(text: str, column: int, width: int = 120) -> str:
 def table(heads: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
     heads = list(heads)
     rows = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    rows += ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines]
+    rows += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
     return "\n".join(rows) + "\n"
 
 

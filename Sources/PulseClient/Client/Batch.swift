@@ -53,21 +53,12 @@ package final class Batch: @unchecked Sendable {
     return slice
   }
 
-  /// What holds for all messages; the values are those of the ABI.
-  private struct Traits: OptionSet {
-    let rawValue: Int32
-
-    static var allText: Self { Self(rawValue: 1) }
-    static var allASCII: Self { Self(rawValue: 2) }
-    static var allBinary: Self { Self(rawValue: 4) }
-  }
-
-  /// A set of `Traits`, or a negative code.
+  /// A set of `BatchTraits`, or a negative code.
   package var traits: Int32 {
     guard enter() else { return StatusCode.busy.rawValue }
     defer { leave() }
     guard count > 0, let records else { return 0 }
-    var traits: Traits = [.allText, .allASCII, .allBinary]
+    var traits = BatchTraits.known
     for index in 0..<count {
       if records[index].kind != MessageCode.text { traits.subtract([.allText, .allASCII]) }
       if records[index].kind != MessageCode.binary { traits.remove(.allBinary) }
@@ -75,4 +66,10 @@ package final class Batch: @unchecked Sendable {
     }
     return traits.rawValue
   }
+}
+
+/// What holds for all messages of a batch.
+package struct BatchTraits: OptionSet, Sendable {
+  package let rawValue: Int32
+  package init(rawValue: Int32) { self.rawValue = rawValue }
 }

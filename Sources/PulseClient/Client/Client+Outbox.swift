@@ -137,11 +137,11 @@ extension Client {
   func announceLosses(_ cause: String) {
     guard outbox.book.hasNews else { return }
     let now = Clock.monotonic()
-    if cause.hasNoBytes && now < nextTellingAt {
-      scheduleFlow(at: nextTellingAt)
+    if cause.hasNoBytes && now < nextLossesAt {
+      scheduleFlow(at: nextLossesAt)
       return
     }
-    nextTellingAt = now &+ Client.announcePause
+    nextLossesAt = now &+ Client.announcePause
     // What finds no room now is told, in one sum, when the consumer has made some.
     if !emitsEvents || hasRoomForLosses { emitLosses(cause) }
     if emitsFates { emitFates() }
@@ -170,7 +170,7 @@ extension Client {
         emit(
           Event.dropped(
             news.cause.fate.name, messages: Int(truncatingIfNeeded: news.count), firstID: news.firstID, lastID: news.lastID,
-            ids: journal?.newsOf(news.cause.fate, cause: news.cause.rawValue), cause: why))
+            cause: why, ids: journal?.newsOf(news.cause.fate, cause: news.cause.rawValue)))
       }
       log(.warning) { "\(news.count) messages \(news.cause.fate.name): \(why)" }
     }

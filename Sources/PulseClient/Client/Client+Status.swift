@@ -83,7 +83,7 @@ extension Client {
     if inbox.isEmpty { wake() }
     inbox.append(event: json.bytes, isKept: isKept && boundsQueue, receivedAt: Clock.realtime())
     if handles && !isAnnouncingDrops {
-      // Announced of it is an event, too.
+      // What announces it is an event, too.
       isAnnouncingDrops = true
       boundQueue()
       isAnnouncingDrops = false
@@ -135,9 +135,8 @@ extension Client {
     json.add("compression", raw: acceptance?.deflate != nil ? "true" : "false")
     json.add("close_code", Int(peerCloseCode))
     var numbers = JSONObject()
-    for index in 0..<StatisticTable.count {
-      numbers.add(StatisticTable.name(index), raw: number(value(index, now: now), "null"))
-    }
+    var rows = StatisticTable.rows
+    while let index = rows.next() { numbers.add(rows.text(0), raw: number(value(index, now: now), "null")) }
     numbers.add("last_error", string: failure.map { $0.code == .closed ? "" : $0.text } ?? "")
     json.add("stats", raw: numbers.text)
     return json.text
@@ -193,14 +192,15 @@ extension Client {
           "{client=\(labelText(client.options.name)),endpoint=\(labelText(endpoint)),id=\"\(client.serial)\"} "))
     }
     var out: [UInt8] = []
-    for index in 0..<StatisticTable.count {
-      let unit = StatisticTable.unit(index)
+    var rows = StatisticTable.rows
+    while let index = rows.next() {
+      let unit = rows.text(1)
       let counts = StatisticTable.counts(index)
       let suffix: Literal = equal(unit, "seconds") ? "_seconds" : ""
-      let name: Sentence = "pulsews_\(StatisticTable.name(index))\(suffix)\(counts ? Literal("_total") : "")"
+      let name: Sentence = "pulsews_\(rows.text(0))\(suffix)\(counts ? Literal("_total") : "")"
       let kind: Literal = counts ? "counter" : "gauge"
       out.append(
-        contentsOf: ("# HELP \(name) \(StatisticTable.meaning(index)) (\(unit))\n# TYPE \(name) \(kind)\n" as Sentence).bytes)
+        contentsOf: ("# HELP \(name) \(rows.text(2)) (\(unit))\n# TYPE \(name) \(kind)\n" as Sentence).bytes)
       for place in 0..<clients.count {
         let value = values[place][index]
         out.append(contentsOf: ("\(name)\(labels[place])\(number(value, "NaN"))\n" as Sentence).bytes)

@@ -149,7 +149,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// A message was sent whose fate is to be told.
   var emitsFates = false
   /// When discarded messages are to be told next.
-  var nextTellingAt: Int64 = 0
+  var nextLossesAt: Int64 = 0
   /// A full outbox refused a message: its owner is told when there is room again.
   var roomIsAwaited = false
 

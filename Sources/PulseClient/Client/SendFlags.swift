@@ -6,6 +6,9 @@ package struct SendFlags: OptionSet, Sendable {
   package let rawValue: UInt32
   @inline(__always) package init(rawValue: UInt32) { self.rawValue = rawValue }
 
+  /// There are no others.
+  @inline(__always) var areKnown: Bool { isSubset(of: .known) }
+
   /// What the outbox has to know of them.
   var forOutbox: OutboxFlags {
     var flags: OutboxFlags = []

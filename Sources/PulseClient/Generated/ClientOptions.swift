@@ -224,6 +224,7 @@ extension ClientOptions {
     case .clientKey: clientKey = value
     case .clientKeyPassword: clientKeyPassword = value
     case .proxyCAFile: proxyCAFile = value
+    case .name: name = value
     default: break
     }
   }
@@ -259,6 +260,15 @@ extension ClientOptions {
     case .sequencePrevious: sequencePrevious = value
     case .sequenceKey: sequenceKey.append(value)
     default: break
+    }
+  }
+
+  /// How many values a list of paths has.
+  func pathCount(_ key: OptionKey) -> Int {
+    switch key {
+    case .keyPath: keyPath.count
+    case .sequenceKey: sequenceKey.count
+    default: 0
     }
   }
 

@@ -35,11 +35,10 @@ enum Event {
 
   /// Of `dropped`, and with its name of `expired`, `failed`.
   static func dropped(
-    _ event: Literal = "dropped", messages: Int, firstID: UInt64, lastID: UInt64, ids: Journal.Rows? = nil, cause: String
+    _ event: Literal = "dropped", messages: Int, firstID: UInt64, lastID: UInt64, cause: String, ids: Journal.Rows? = nil
   ) -> Sentence {
-    var text: Sentence = #"{"event":"\#(event)","messages":\#(messages),"first_id":\#(firstID),"last_id":\#(lastID)"#
+    var text: Sentence = #"{"event":"\#(event)","messages":\#(messages),"first_id":\#(firstID),"last_id":\#(lastID),"cause":\#(json: cause)"#
     if let ids { text.add(#","ids":\#(rows: ids)"#) }
-    text.add(#","cause":\#(json: cause)"#)
     text.add("}")
     return text
   }

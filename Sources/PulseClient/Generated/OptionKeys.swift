@@ -122,13 +122,14 @@ extension OptionKey {
   package var form: OptionForm {
     switch self {
     case .preset, .headers, .subprotocols, .fatalCloseCodes, .endpoints, .hostConnectRate, .sequencePath, .twin, .rateLimit,
-      .pinSHA256, .serverName, .proxy, .name: .own
+      .pinSHA256, .serverName, .proxy: .own
     case .heartbeatMessage, .heartbeatAnswer, .login, .subscribeMessage, .unsubscribeMessage: .template
     case .heartbeatReply, .heartbeatRequest, .serverHeartbeat, .rotateOn, .loginConfirm, .loginReject, .subscribeConfirm,
       .subscribeReject: .pattern
     case .keyPath, .sequencePrevious, .sequenceKey: .jsonPath
     case .journal, .caFile, .clientCertificate, .clientKey, .proxyCAFile: .path
     case .clientKeyPassword: .text
+    case .name: .line
     default: .none
     }
   }
@@ -219,10 +220,10 @@ extension OptionKey {
 extension OptionTable {
   package static var count: Int { 88 }
 
-  static var names: TextTable { TextTable(namesText, columns: 1) }
+  static var names: TextTable { TextTable(namesText, rows: count, columns: 1) }
 
   /// Default, what is allowed, the words of a choice, meaning.
-  static var details: TextTable { TextTable(detailsText, columns: 4) }
+  static var details: TextTable { TextTable(detailsText, rows: count, columns: 4) }
 
   @inline(never) private static var namesText: Literal {
     """

@@ -6,7 +6,7 @@ extension PresetTable {
   package static var count: Int { 10 }
 
   /// Name, text, options.
-  static var texts: TextTable { TextTable(tableText, columns: 3) }
+  static var texts: TextTable { TextTable(tableText, rows: 10, columns: 3) }
 
   @inline(never) private static var tableText: Literal {
     """

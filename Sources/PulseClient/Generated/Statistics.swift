@@ -72,7 +72,7 @@ extension StatisticTable {
   }
 
   /// Name, unit, meaning.
-  static var texts: TextTable { TextTable(tableText, columns: 3) }
+  static var texts: TextTable { TextTable(tableText, rows: 95, columns: 3) }
 
   @inline(never) private static var tableText: Literal {
     """

@@ -140,7 +140,7 @@ extension StatusCode {
   }
 
   /// Name and text of each.
-  static var texts: TextTable { TextTable(tableText, columns: 2) }
+  static var texts: TextTable { TextTable(tableText, rows: 52, columns: 2) }
 
   @inline(never) private static var tableText: Literal {
     """

@@ -28,7 +28,7 @@ extension ClientOptions {
         return problem(key, value)
       }
       fatalCloseCodes.append(UInt32(code))
-    default: break
+    default: return problem(key, value)
     }
     return nil
   }
@@ -37,9 +37,6 @@ extension ClientOptions {
   private mutating func setOwnText(_ key: OptionKey, _ value: String) -> Problem? {
     for byte in value.bytes where byte == 0 { return problem(key, value) }
     switch key {
-    case .name:
-      for byte in value.bytes where byte < 0x20 || byte == 0x7F { return problem(key, value) }
-      name = value
     case .hostConnectRate:
       guard let window = RateLimiter.parse(value) else { return problem(key, value) }
       hostConnectRate = window
@@ -55,7 +52,7 @@ extension ClientOptions {
       case .success(let url): twin = url
       }
     case .sequencePath: return setSequencePath(key, value.bytes)
-    default: break
+    default: return problem(key, value)
     }
     return nil
   }

@@ -24,11 +24,13 @@ extension ClientOptions {
   }
 
   private mutating func usePreset(_ value: String) -> Problem? {
-    for index in 0..<PresetTable.count where equal(PresetTable.name(index), value) {
+    var rows = PresetTable.texts.rows
+    while let index = rows.next() {
+      if !equal(rows.text(0), value) { continue }
       var changed = self
       changed.preset = index
       changed.removePreselected()
-      if let problem = changed.apply(PresetTable.options(index)) { return problem }
+      if let problem = changed.apply(rows.text(2)) { return problem }
       self = changed
       return nil
     }

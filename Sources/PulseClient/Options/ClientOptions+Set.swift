@@ -53,8 +53,10 @@ extension ClientOptions {
     case .pattern: return parsePattern(key, value)
     case .jsonPath: return parsePath(key, value)
     case .own: return setOwn(key, value)
-    case .path, .text, .none:
-      for byte in value.bytes where byte == 0 { return problem(key, value) }
+    case .path, .text, .line, .none:
+      for byte in value.bytes where byte == 0 || (key.form == .line && (byte < 0x20 || byte == 0x7F)) {
+        return problem(key, value)
+      }
       setText(key, value)
       return nil
     }
@@ -87,7 +89,7 @@ extension ClientOptions {
   }
 
   private mutating func parsePath(_ key: OptionKey, _ value: String) -> Problem? {
-    if key.most > 0 && (key == .keyPath ? keyPath.count : sequenceKey.count) >= key.most { return problem(key, value) }
+    if key.most > 0 && pathCount(key) >= key.most { return problem(key, value) }
     switch JSONPath.parse(value.bytes) {
     case .failure(let wrong): return problem(key, wrong)
     case .success(let path):
@@ -119,15 +121,14 @@ extension ClientOptions {
   private func suggestion(for name: String) -> String {
     var best = ""
     var bestDistance = 4
-    var index = 0
-    while let key = OptionTable.entry(index) {
-      let known = text(key.name)
+    var rows = OptionTable.names.rows
+    while rows.next() != nil {
+      let known = text(rows.text(0))
       let distance = editDistance(known.bytes, name.bytes, limit: bestDistance)
       if distance < bestDistance {
         best = known
         bestDistance = distance
       }
-      index += 1
     }
     return best.hasNoBytes ? "" : sentence("; did you mean \(best)?")
   }

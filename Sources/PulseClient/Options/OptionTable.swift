@@ -20,8 +20,8 @@ package enum OptionKind: Sendable {
   }
 }
 
-/// What a text stands for. `own`: it has its own function.
-package enum OptionForm: Sendable { case none, path, text, template, pattern, jsonPath, own }
+/// What a text stands for. `line`: without control bytes. `own`: it has its own function.
+package enum OptionForm: Sendable { case none, path, text, line, template, pattern, jsonPath, own }
 
 /// What may stand in a template or a pattern.
 package struct OptionPlaces: OptionSet, Sendable {
@@ -44,10 +44,9 @@ package enum OptionTable {
   }
 
   static func find(_ name: String) -> OptionKey? {
-    var index = 0
-    while let key = entry(index) {
-      if equal(key.name, name) { return key }
-      index &+= 1
+    var rows = names.rows
+    while let index = rows.next() {
+      if equal(rows.text(0), name) { return entry(index) }
     }
     return nil
   }

@@ -5,20 +5,6 @@ import PulseText
 import PulseTransport
 import PulseWire
 
-package enum LogLevel: Int32, Sendable {
-  case off = 0, error, warning, info, debug
-
-  var name: Literal {
-    switch self {
-    case .off: "OFF"
-    case .error: "ERROR"
-    case .warning: "WARNING"
-    case .info: "INFO"
-    case .debug: "DEBUG"
-    }
-  }
-}
-
 /// The log of the process. Its level is looked at before a line is put together, so that no log costs next to nothing.
 package enum Log {
   package struct Line: Sendable {

@@ -5,6 +5,7 @@ import PulseText
 /// The statistics of a client: JSON, Prometheus text and numbers come from this one table, the reference page from the
 /// same contract.
 package enum StatisticTable {
+  package static var rows: TextTable.Rows { texts.rows }
   package static func name(_ index: Int) -> Literal { texts[index, 0] }
   package static func unit(_ index: Int) -> Literal { texts[index, 1] }
   package static func meaning(_ index: Int) -> Literal { texts[index, 2] }

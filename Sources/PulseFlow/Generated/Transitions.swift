@@ -4,7 +4,11 @@ import PulseText
 
 /// What the application sees of a connection. The values are those of the ABI.
 package enum SessionState: Int32, Sendable {
-  case disconnected, connecting, connected, reconnecting, error
+  case disconnected = 0
+  case connecting = 1
+  case connected = 2
+  case reconnecting = 3
+  case error = 4
 
   package var name: Literal {
     switch self {
