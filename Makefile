@@ -7,6 +7,9 @@ MAKEFLAGS += --no-print-directory
 
 BUILD ?= .build
 DIST ?= dist
+ifneq ($(words $(BUILD) $(DIST)),2)
+$(error BUILD and DIST are paths without a blank, not '$(BUILD)' and '$(DIST)')
+endif
 override BUILD := $(abspath $(BUILD))
 override DIST := $(abspath $(DIST))
 PREFIX ?= /usr/local
@@ -25,6 +28,7 @@ PYTHON := $(BUILD)/venv/bin/python
 SUITES := check runner unit abi asan python tsan integration go fuzz-replay chaos exchanges
 # Each is run by itself too, and ONLY picks tests of it.
 ONLY ?=
+override ONLY := $(value ONLY)
 export ONLY
 
 export BUILD DIST VERSION
@@ -56,7 +60,7 @@ format: setup ## formats Swift, C and Go, and sorts Python's imports
 
 ##@ Parts of the tests; ONLY= picks some
 .PHONY: $(addprefix test-,$(SUITES)) fuzz-replay
-test-check: setup ## as `make check`: ONLY=swift
+test-check: setup ## as `make check`: ONLY=swift-format
 test-unit: setup ## the Swift unit tests: ONLY=BackoffTests
 test-asan: setup ## the same under the address sanitizer
 test-tsan: setup ## the same under the thread sanitizer
@@ -108,7 +112,7 @@ fuzz: setup ## fuzz TARGET=name for SECONDS=600
 
 .PHONY: captures
 captures: library ## the tests that replay captures, with recorded ones: PULSEWS_CAPTURES=folder
-	@test -n "$(PULSEWS_CAPTURES)" || { echo "make captures PULSEWS_CAPTURES=folder" >&2; exit 2; }
+	@test -d "$(PULSEWS_CAPTURES)" || { echo "make captures PULSEWS_CAPTURES=folder" >&2; exit 2; }
 	@ONLY='test_captures or test_replay' PULSEWS_CAPTURES='$(abspath $(PULSEWS_CAPTURES))' $(PYTHON) .ci/suites.py --verbose integration
 
 .PHONY: chaos

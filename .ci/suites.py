@@ -173,11 +173,13 @@ def choose(waiting, running, lanes):
 
 def run(names, lanes, verbose):
     """(passed, failed, skipped) of the suites that came to their end: all, or those up to the first that failed."""
-    waiting, running, totals = list(names), {}, (0, 0, 0)
+    waiting, running, totals, next_reap = list(names), {}, (0, 0, 0), 0
     with selectors.DefaultSelector() as selector:
         while waiting or running:
             while name := choose(waiting, running, lanes):
                 waiting.remove(name)
+                if TABLE[name].kind == ALONE:
+                    end_processes()  # what others have left behind
                 print(f"== {name}", flush=True)
                 prefix = None if not verbose else "" if len(names) == 1 else f"{name}: "
                 suite = running[name] = Suite(name, prefix)
@@ -185,11 +187,14 @@ def run(names, lanes, verbose):
                 selector.register(suite.end, selectors.EVENT_READ, suite)
             left = min(suite.limit - suite.seconds() for suite in running.values())
             ended = set()
-            for key, _ in selector.select(max(0, left)):
+            for key, _ in selector.select(max(0, min(left, 1))):
                 if key.fd == key.data.end:
                     ended.add(key.data)
                 elif key.data.read() is False:
                     selector.unregister(key.fd)
+            if time.monotonic() >= next_reap:
+                reap({suite.process.pid for suite in running.values()})
+                next_reap = time.monotonic() + 1
             late = {suite for suite in running.values() if suite.seconds() >= suite.limit} - ended
             if late:
                 end_processes()
@@ -208,25 +213,41 @@ def run(names, lanes, verbose):
 
 def end_processes():
     """Kills all that this process has started, also what has left its session or lost its parent."""
-    while living := descendants():
+    foreign = set()
+    while living := [process for process in descendants() if process not in foreign]:
         for process in living:
             try:
                 os.kill(process, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+            except PermissionError:  # it runs as another user
+                foreign.add(process)
 
 
-def descendants():
-    children = {}
+def reap(suites):
+    """Lets go of orphans that have ended: a test that waits for one to vanish would wait for ever."""
+    for process, state in children().get(os.getpid(), []):
+        if state == "Z" and process not in suites:
+            os.waitpid(process, os.WNOHANG)
+
+
+def children():
+    """Of each process: those that it is the parent of, with their states."""
+    found = {}
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has just ended
-        children.setdefault(int(parent), []).append((int(folder.name), state))
+        found.setdefault(int(parent), []).append((int(folder.name), state))
+    return found
+
+
+def descendants():
+    families = children()
     found, parents = [], [os.getpid()]
     while parents:
-        for process, state in children.get(parents.pop(), []):
+        for process, state in families.get(parents.pop(), []):
             parents.append(process)
             if state not in "ZX":
                 found.append(process)
@@ -251,7 +272,11 @@ def main(arguments):
         sys.exit(f"suites: what is '{unknown[0]}'? There are: {' '.join(TABLE)}")
     if os.environ.get("ONLY") and len(names) != 1:
         sys.exit("suites: ONLY is for one suite, such as make test-python ONLY=...")
-    lanes = int(os.environ.get("LANES") or max(2, min(4, os.cpu_count())))
+    wanted = os.environ.get("LANES") or str(max(2, min(4, os.cpu_count())))
+    if not wanted.isdigit() or int(wanted) < 1:
+        sys.exit(f"suites: LANES is {wanted!r}; allowed: 1 and more")
+    lanes = int(wanted)
+    sys.stdout.reconfigure(errors="backslashreplace")  # whatever a suite prints
     RESULTS.mkdir(parents=True, exist_ok=True)
     adopt_orphans()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
