@@ -21,8 +21,8 @@ func WithPreset(name string) Option {
 
 // ---- Connection
 
-// WithSubprotocols sets option subprotocols. A subprotocol to offer, the preferred one first; every call adds one.
-// Allowed: an RFC 9110 token, no name twice.
+// WithSubprotocols sets option subprotocols. A subprotocol to offer, the preferred one first. Allowed: an RFC 9110
+// token, no name twice. Conn.Subprotocol says which one the server chose.
 func WithSubprotocols(names ...string) Option {
 	return withList("subprotocols", names)
 }
@@ -40,7 +40,7 @@ func WithCloseTimeout(d time.Duration) Option {
 }
 
 // WithMaxMessageSize sets option max_message_size. The largest message to receive, after decompression; a larger one
-// closes the connection with 1009. Allowed: 1 to 1GiB. Default: 16MiB.
+// closes the connection with 1009. In bytes. Allowed: 1 to 1GiB. Default: 16MiB.
 func WithMaxMessageSize(bytes int64) Option {
 	return withInteger("max_message_size", bytes)
 }
@@ -60,8 +60,8 @@ func WithReconnect(on bool) Option {
 }
 
 // WithMaxReconnectAttempts sets option max_reconnect_attempts. After so many failed attempts to come back in a row the
-// client stops: state error, and who waits in a receive call gets why. Allowed: 0 (never stop) to 1000000000. Default:
-// 10. The state is then Failed.
+// client stops: state Failed, and who waits in a receive call gets why. Allowed: 0 (never stop) to 1000000000. Default:
+// 10.
 func WithMaxReconnectAttempts(attempts int) Option {
 	return withInteger("max_reconnect_attempts", int64(attempts))
 }
@@ -80,7 +80,7 @@ func WithReconnectMaxDelay(d time.Duration) Option {
 }
 
 // WithJitter sets option jitter. Shortens each delay at random by up to this share, so that many clients do not come
-// back in step; 0 gives the exact formula. Allowed: 0 to 1. Default: 0.5.
+// back in step; 0 gives the exact formula. Allowed: 0 to 1, with up to three decimals. Default: 0.5.
 func WithJitter(share float64) Option {
 	return WithOption("jitter", strconv.FormatFloat(share, 'f', -1, 64))
 }
@@ -104,7 +104,7 @@ func WithRetryFatal(on bool) Option {
 }
 
 // WithFatalCloseCodes sets option fatal_close_codes. Close codes of the server after which the client does not try
-// again: state error. Allowed: a close code, 1000 to 4999.
+// again: state Failed. Allowed: a close code, 1000 to 4999.
 func WithFatalCloseCodes(codes ...int) Option {
 	return withIntegers("fatal_close_codes", codes)
 }
@@ -112,8 +112,7 @@ func WithFatalCloseCodes(codes ...int) Option {
 // ---- Endpoints
 
 // WithEndpoints sets option endpoints. A further endpoint that serves the same feed, in the order of preference; the
-// client's URL is the first one. Allowed: a URL, ws or wss as the first one; at most 16. The URL of Dial is the first
-// one.
+// client's URL is the first one. Allowed: a URL, ws or wss as the first one; at most 16.
 func WithEndpoints(urls ...string) Option {
 	return withList("endpoints", urls)
 }
@@ -165,7 +164,8 @@ func WithHeartbeatTimeout(d time.Duration) Option {
 }
 
 // WithHeartbeatMessage sets option heartbeat_message. Sent as the heartbeat in place of a ping, such as ping or
-// {"type":"ping"}. Allowed: text with ${id}, ${ms}, ${s}, ${time}.
+// {"type":"ping"}. Allowed: text with ${id}, ${ms}, ${s}, ${time}. ${id} is a counter, ${ms} and ${s} are Unix time,
+// ${time} is UTC.
 func WithHeartbeatMessage(text string) Option {
 	return WithOption("heartbeat_message", text)
 }
@@ -231,7 +231,7 @@ func WithKeyPath(paths ...string) Option {
 	return withList("key_path", paths)
 }
 
-// WithStaleKeyTimeout sets option stale_key_timeout. Without a message of a WithKeyPath for this long that key is
+// WithStaleKeyTimeout sets option stale_key_timeout. Without a message of a key (WithKeyPath) for this long that key is
 // stale: an event, and another when it comes again. Keys count from their first message; at most 100000. Allowed: 0
 // (off), or 10ms to 1 day. Default: 0.
 func WithStaleKeyTimeout(d time.Duration) Option {
@@ -309,8 +309,8 @@ func WithRotationOverlap(d time.Duration) Option {
 	return withDuration("rotation_overlap", d)
 }
 
-// WithTwin sets option twin. A second endpoint with the same feed, used at the same time; of each WithSequencePath
-// number the first copy counts. Allowed: a URL, ws or wss as the client's.
+// WithTwin sets option twin. A second endpoint with the same feed, used at the same time; of each number that
+// WithSequencePath finds the first copy counts. Allowed: a URL, ws or wss as the client's.
 func WithTwin(url string) Option {
 	return WithOption("twin", url)
 }
@@ -330,7 +330,7 @@ func WithMessageQueueSize(messages int) Option {
 }
 
 // WithMessageQueueBytes sets option message_queue_bytes. The most bytes that wait in the outbox, 40 for each message
-// included; one message may exceed it when the outbox is empty. Allowed: 4KiB to 16GiB. Default: 16MiB.
+// included; one message may exceed it when the outbox is empty. In bytes. Allowed: 4KiB to 16GiB. Default: 16MiB.
 func WithMessageQueueBytes(bytes int64) Option {
 	return withInteger("message_queue_bytes", bytes)
 }
@@ -384,7 +384,7 @@ func WithJournal(path string) Option {
 }
 
 // WithJournalSize sets option journal_size. The size of a new journal, reserved on the disk at once; it holds the
-// messages of the outbox with 64 bytes for each. Allowed: 64KiB to 64GiB. Default: 64MiB.
+// messages of the outbox with 64 bytes for each. In bytes. Allowed: 64KiB to 64GiB. Default: 64MiB.
 func WithJournalSize(bytes int64) Option {
 	return withInteger("journal_size", bytes)
 }
@@ -392,7 +392,8 @@ func WithJournalSize(bytes int64) Option {
 // ---- Login and subscriptions
 
 // WithLogin sets option login. A message to send on every connect, before everything else; in the order given. Allowed:
-// text with ${id}, ${ms}, ${s}, ${time}. See WithLoginFunc for what must be made anew.
+// text with ${id}, ${ms}, ${s}, ${time}. ${id} is a counter, ${ms} and ${s} are Unix time, ${time} is UTC. See
+// WithLoginFunc for what must be made anew.
 func WithLogin(messages ...string) Option {
 	return withList("login", messages)
 }
@@ -418,7 +419,7 @@ const (
 )
 
 // WithLoginRejectAction sets option login_reject_action. What a rejected login leads to: further attempts, or none
-// (state error), since the key is not accepted any more. Default: LoginRetry.
+// (state Failed), since the key is not accepted any more. Default: LoginRetry.
 func WithLoginRejectAction(action LoginRejectAction) Option {
 	return WithOption("login_reject_action", string(action))
 }
@@ -430,26 +431,28 @@ func WithLoginTimeout(d time.Duration) Option {
 }
 
 // WithHoldLogin sets option hold_login. Every connect waits, after the login messages, until the application has sent
-// its own and released it; turns events on. Default: false. The application sends its own with First. WithLoginFunc
-// does all of it.
+// its own and released it; turns events on. Default: false. The event "hold" asks for it; the application sends its
+// login with First, and calls Release. WithLoginFunc does all of it.
 func WithHoldLogin(on bool) Option {
 	return withBoolean("hold_login", on)
 }
 
 // WithHoldConnect sets option hold_connect. Every attempt waits, before it connects, until the application has set what
-// is new (headers, URL) and released it; turns events on. Default: false. WithHeaderFunc and WithURLFunc do all of it.
+// is new (headers, URL) and released it; turns events on. Default: false. The event "hold" asks for it; the application
+// calls SetHeader or SetURL, and Release. WithHeaderFunc and WithURLFunc do all of it.
 func WithHoldConnect(on bool) Option {
 	return withBoolean("hold_connect", on)
 }
 
 // WithSubscribeMessage sets option subscribe_message. The text that subscribes keys, such as
 // {"method":"SUBSCRIBE","params":[${keys}],"id":${id}}. Allowed: text with ${keys}, ${id}, ${ms}, ${s}, ${time}.
+// ${keys} becomes the keys; ${id} is a counter, ${ms} and ${s} are Unix time, ${time} is UTC.
 func WithSubscribeMessage(text string) Option {
 	return WithOption("subscribe_message", text)
 }
 
 // WithUnsubscribeMessage sets option unsubscribe_message. The text that ends the subscription of keys. Allowed: as
-// WithSubscribeMessage.
+// WithSubscribeMessage. ${keys} becomes the keys; ${id} is a counter, ${ms} and ${s} are Unix time, ${time} is UTC.
 func WithUnsubscribeMessage(text string) Option {
 	return WithOption("unsubscribe_message", text)
 }
@@ -503,8 +506,8 @@ func WithSubscribeTimeout(d time.Duration) Option {
 // ---- The queue of received messages
 
 // WithReceiveQueueBytes sets option receive_queue_bytes. When received messages wait with this many bytes, 40 for each
-// message included, the queue is full; WithReceiveQueuePolicy says what then happens. Allowed: 4KiB to 16GiB. Default:
-// 4MiB.
+// message included, the queue is full; WithReceiveQueuePolicy says what then happens. In bytes. Allowed: 4KiB to 16GiB.
+// Default: 4MiB.
 func WithReceiveQueueBytes(bytes int64) Option {
 	return withInteger("receive_queue_bytes", bytes)
 }
@@ -515,13 +518,13 @@ type ReceivePolicy string
 const (
 	ReceivePause      ReceivePolicy = "pause"       // reading pauses, which slows the peer
 	ReceiveDropOldest ReceivePolicy = "drop_oldest" // the oldest messages are dropped
-	ReceiveConflate   ReceivePolicy = "conflate"    // of each WithKeyPath only the latest message is kept
+	ReceiveConflate   ReceivePolicy = "conflate"    // of each key (WithKeyPath) only the latest message is kept
 	ReceiveDisconnect ReceivePolicy = "disconnect"  // the connection is left until half of the queue is free
 )
 
 // WithReceiveQueuePolicy sets option receive_queue_policy. What a full queue of received messages does
-// (WithReceiveQueueBytes): reading pauses, the oldest messages are dropped, only the latest message of each WithKeyPath
-// is kept, or the connection is left until half of the queue is free. Default: ReceivePause.
+// (WithReceiveQueueBytes): reading pauses, the oldest messages are dropped, only the latest message of each key
+// (WithKeyPath) is kept, or the connection is left until half of the queue is free. Default: ReceivePause.
 func WithReceiveQueuePolicy(policy ReceivePolicy) Option {
 	return WithOption("receive_queue_policy", string(policy))
 }
@@ -533,8 +536,8 @@ func WithCompression(on bool) Option {
 	return withBoolean("compression", on)
 }
 
-// WithCompressionThreshold sets option compression_threshold. Smaller messages are sent uncompressed. Allowed: 0 to
-// 1GiB. Default: 256.
+// WithCompressionThreshold sets option compression_threshold. Messages with fewer bytes are sent uncompressed. In
+// bytes. Allowed: 0 to 1GiB. Default: 256.
 func WithCompressionThreshold(bytes int64) Option {
 	return withInteger("compression_threshold", bytes)
 }
@@ -571,7 +574,7 @@ func WithClientCertificate(path string) Option {
 	return WithOption("client_certificate", path)
 }
 
-// WithClientKey sets option client_key. The PEM file with its private key; without it, the key is in
+// WithClientKey sets option client_key. The PEM file with its private key; without it, the key is in the file of
 // WithClientCertificate.
 func WithClientKey(path string) Option {
 	return WithOption("client_key", path)
@@ -590,7 +593,8 @@ func WithPinSHA256(pins ...string) Option {
 	return withList("pin_sha256", pins)
 }
 
-// WithTLSMinVersion sets option tls_min_version. The oldest version of TLS to accept. Default: "1.2".
+// WithTLSMinVersion sets option tls_min_version. The oldest version of TLS to accept. Allowed: 1.2 or 1.3. Default:
+// "1.2".
 func WithTLSMinVersion(version string) Option {
 	return WithOption("tls_min_version", version)
 }

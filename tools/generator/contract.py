@@ -7,12 +7,14 @@ import importlib
 import pathlib
 import re
 import sys
-from decimal import Decimal
-from typing import Any, NoReturn
+
+from . import option_rows
+from .rows import Row, camel, fail, pascal
+
+__all__ = ["Contract", "Row", "camel", "pascal"]
 
 toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
-Row = dict[str, Any]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "contract"
 
@@ -39,52 +41,10 @@ COLUMNS: dict[str, tuple[dict[str, type], str]] = {
     "constant": (dict(name=str, value=int, meaning=str, swift=str), "name value meaning"),
     "preset": (dict(text=str, base=str, options=dict), "options"),
 }
-KINDS = ("duration", "size", "integer", "number", "boolean", "choice", "text", "header", "list")
-FORMS = {"text": ("path", "text", "line", "template", "json_path", "own"), "list": ("template", "pattern", "json_path", "own"),
-         "header": ("own",)}
 # A metric in seconds says so in its Prometheus name.
 STATISTIC_UNITS = ("messages", "bytes", "writes", "pings", "events", "connections", "seconds", "subscriptions", "keys", "ratio",
                    "boolean", "state")
 KEY_TYPES = ("word", "text", "integer", "id", "ids", "seconds", "boolean")
-MOST_OPTIONS = 128
-UNITS = {"": 1_000_000_000, "ns": 1, "us": 1000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000,
-         "h": 3_600_000_000_000, "d": 86_400_000_000_000}
-SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-ACRONYMS = {"ttl": "TTL", "ca": "CA", "sha256": "SHA256", "tls": "TLS", "url": "URL", "id": "ID"}
-
-
-def fail(text: str) -> NoReturn:
-    sys.exit(f"contract: {text}")
-
-
-def camel(name: str) -> str:
-    """close_timeout -> closeTimeout."""
-    first, *rest = re.split(r"[_.-]", name)
-    return first + "".join(ACRONYMS.get(part, part[:1].upper() + part[1:]) for part in rest)
-
-
-def pascal(name: str) -> str:
-    """ca_file -> CAFile."""
-    return "".join(ACRONYMS.get(part, part[:1].upper() + part[1:]) for part in re.split(r"[_.-]", name))
-
-
-def number(kind: str, text: str, where: str, is_limit: bool = False) -> int:
-    """As the library keeps it: nanoseconds, bytes, a whole number, or thousandths. A limit, which is for readers, may be in
-    days as a word."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", text)
-    if not match:
-        fail(f"{where}: {text!r} is not a number with a unit")
-    digits, unit = match.groups()
-    unit = "d" if is_limit and unit in ("day", "days") else unit
-    units = {"duration": UNITS, "size": SIZES}.get(kind, {"": 1000 if kind == "number" else 1})
-    if unit not in units:
-        fail(f"{where}: {kind} has no unit {unit!r}")
-    value = Decimal(digits) * units[unit]
-    if value != int(value):
-        fail(f"{where}: {text!r} is not whole")
-    return int(value)
-
-
 def check_row(kind: str, row: Row, where: str) -> None:
     types, needed = COLUMNS[kind]
     for name, value in row.items():
@@ -132,10 +92,11 @@ class Contract:
         self.presets = self._presets()
         topics, self.options = read("options.toml", "topic", "option")
         for row in self.options:
-            self._complete(row)
+            option_rows.complete(row, self.presets)
+            option_rows.check(row)
         self._check_topics([row["name"] for row in topics])
-        if len(self.options) > MOST_OPTIONS:
-            fail(f"options.toml: OptionMask has room for {MOST_OPTIONS} options")
+        if len(self.options) > option_rows.MOST:
+            fail(f"options.toml: OptionMask has room for {option_rows.MOST} options")
         self.known = {row["name"]: row for row in self.options}
         self._check_presets()
         self.hundreds, self.errors = read("errors.toml", "hundred", "error")
@@ -169,73 +130,6 @@ class Contract:
         return int(major[1]), int(minor[1]), int(patch[1])
 
     # ---- Options
-
-    def _complete(self, row: Row) -> None:
-        name, kind = row["name"], row["kind"]
-        where = f"options.toml: {name}"
-        if kind not in KINDS:
-            fail(f"{where}: kind {kind!r} is none of {', '.join(KINDS)}")
-        forms = FORMS.get(kind, ())
-        if row.setdefault("form", "") not in (forms or ("",)):
-            fail(f"{where}: form of a {kind} is one of {', '.join(forms) or 'none'}")
-        row.setdefault("default", "")
-        row.setdefault("places", [])
-        row["key"] = camel(name)
-        row["least"] = row["greatest"] = 0
-        if kind in UNITS_OF or "minimum" in row:
-            self._complete_number(row, where)
-        if kind == "boolean":
-            row["allowed"] = "true or false"
-        if row.get("words_of") == "presets":
-            row["words"] = [preset["name"] for preset in self.presets]
-        if "words" in row:
-            *most, last = row["words"]
-            row["allowed"] = f"{', '.join(most)} or {last}" if most else last
-        if kind == "choice" and row["default"] not in row.get("words", ()):
-            fail(f"{where}: the default is none of the words")
-        words = row.get("words") or []
-        if len(set(words)) != len(words) or any(re.search(r"\s", word) for word in words):
-            fail(f"{where}: words are single words, each once")
-        if len(row.get("go_words") or words) != len(words):
-            fail(f"{where}: as many go_words as words")
-        if "allowed" not in row:
-            fail(f"{where}: column allowed is missing")
-        if row["form"] in ("own", "text", "line") and "example" not in row:
-            fail(f"{where}: column example is missing")
-        if row["form"] == "own" and name != "preset" and not re.fullmatch(r"\w+: .+ = .+", row.get("swift", "")):
-            fail(f"{where}: an own form needs swift = \"name: Type = default\"")
-        if kind in ("text", "choice", "integer", "number", "list") and "param" not in row:
-            fail(f"{where}: column param, the name in Go, is missing")
-        bound = re.search(r"at most (\d+) bytes", row["allowed"])
-        if bound and int(bound[1]) != row.get("length"):
-            fail(f"{where}: allowed says {bound[0]}, length says {row.get('length', 'nothing')}")
-        if "length" in row:
-            if kind != "text":
-                fail(f"{where}: length is for texts")
-            row["greatest"] = row["length"]
-        if "most" in row and (kind, row["form"]) != ("list", "json_path"):
-            fail(f"{where}: most is for lists of JSON paths; an own form counts by itself")
-        if kind == "boolean" and row["default"] not in ("true", "false"):
-            fail(f"{where}: the default is true or false")
-
-    def _complete_number(self, row: Row, where: str) -> None:
-        kind, zero = row["kind"], row.get("zero")
-        if "minimum" not in row or "maximum" not in row:
-            fail(f"{where}: a {kind} has a minimum and a maximum")
-        row["least"], row["greatest"] = (number(kind, row[side], where, is_limit=True) for side in ("minimum", "maximum"))
-        row["zero_is_off"] = zero is not None and row["least"] > 0
-        if kind not in UNITS_OF:
-            return
-        if zero is None:
-            row["allowed"] = f"{row['minimum']} to {row['maximum']}"
-        elif row["zero_is_off"]:
-            row["allowed"] = f"0 ({zero}), or {row['minimum']} to {row['maximum']}"
-        else:
-            row["allowed"] = f"0 ({zero}) to {row['maximum']}"
-        value = number(kind, row["default"], where)
-        if not (row["least"] <= value <= row["greatest"] or (value == 0 and row["zero_is_off"])):
-            fail(f"{where}: the default {row['default']} is not allowed")
-        row["value"] = value
 
     def _check_topics(self, topics: list[str]) -> None:
         last = 0
@@ -283,21 +177,7 @@ class Contract:
                 where = f"preset {preset['name']}: {option}"
                 if not isinstance(value, str) or re.search(r"[\x00-\x1f]", value):
                     fail(f"{where} takes a text of one line")
-                self._check_value(self.known[option], value, where)
-
-    @staticmethod
-    def _check_value(row: Row, value: str, where: str) -> None:
-        """What can be told without the library; a test gives every preset to it."""
-        if row["kind"] in UNITS_OF:
-            found = number(row["kind"], value, where)
-            if not (row["least"] <= found <= row["greatest"] or (found == 0 and row["zero_is_off"])):
-                fail(f"{where}: {value} is not within {row['allowed']}")
-        elif row["kind"] == "boolean" and value not in ("true", "false"):
-            fail(f"{where} takes true or false")
-        elif row["kind"] == "choice" and value not in row["words"]:
-            fail(f"{where} takes {row['allowed']}")
-        elif row["name"] in ("rate_limit", "host_connect_rate") and not re.fullmatch(r"\d+/(\d*)(ms|s|m|h|d)", value):
-            fail(f"{where}: {value!r} is not COUNT/TIME")
+                option_rows.check_value(self.known[option], value, where)
 
     # ---- Errors and events
 
@@ -333,6 +213,3 @@ class Contract:
                 other = named.get(row["like"])
                 if other is None or shape(row) != shape(other):
                     fail(f"events.toml: {row['name']} has other keys than {row['like']}")
-
-
-UNITS_OF = ("duration", "size", "integer", "number")

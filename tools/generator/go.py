@@ -46,13 +46,15 @@ def in_go(contract: Contract, text: str) -> str:
         return f"{function(row)}({word(row, match[2])})" if match[2] in row.get("words", ()) else match[0]
 
     text = re.sub(r"\b([a-z]\w*[a-z0-9])(?:=(\w+))?\b", replace, text)
-    return text.replace("PULSEWS_EVENT (JSON)", "EventMessage")
+    return text.replace("PULSEWS_EVENT (JSON)", "EventMessage").replace("state error", "state Failed").replace("; every call adds one", "")
 
 
 def documentation(contract: Contract, row: Row) -> str:
     kind = row["kind"]
     text = f"{function(row)} sets option {row['name']}. {in_go(contract, row['meaning'])}"
-    if kind not in ("boolean", "choice") and row["allowed"] != "a path":
+    if kind == "size":
+        text += " In bytes."
+    if kind != "boolean" and "go_words" not in row and row["allowed"] != "a path":
         text += f" Allowed: {in_go(contract, row['allowed'])}."
     if row["default"]:
         text += f" Default: {word(row, row['default']) if kind == 'choice' else row['default']}."
@@ -117,7 +119,7 @@ def errors(contract: Contract) -> str:
     text = HEAD + "\n// The status codes.\nconst (\n"
     text += "".join(f"\t{name.ljust(width)} = {row['code']}\n" for name, row in zip(code_names, rows))
     text += ")\n\n// One variable for each code of the library.\nvar (\n"
-    text += "".join(f'\t{row["go"].ljust(names)} = known({name}, "PULSEWS_{row["name"]}", "{row["text"]}")\n'
+    text += "".join(f'\t{row["go"].ljust(names)} = known({row["code"]}, "PULSEWS_{row["name"]}", "{row["text"]}")\n'
                     for name, row in zip(code_names, rows))
     return text + ")\n"
 

@@ -117,7 +117,8 @@ def values(contract: Contract) -> str:
     lines.append("  /// How many values a list of paths has.\n  func pathCount(_ key: OptionKey) -> Int {\n    switch key {\n")
     lines += [f"    case .{row['key']}: {field(row)[0]}.count\n" for row in contract.options
               if row["kind"] == "list" and row["form"] == "json_path"]
-    lines.append("    default: 0\n    }\n  }\n\n  /// Empties a list, or a text without a default.\n  mutating func clear(_ key: OptionKey) {\n    switch key {\n")
+    lines.append("    default: 0\n    }\n  }\n\n  /// Empties a list, or a text without a default.\n")
+    lines.append("  mutating func clear(_ key: OptionKey) {\n    switch key {\n")
     for row in contract.options:
         if row["kind"] in ("header", "list", "text") and not row["default"] and row["name"] != "preset":
             name, _, value = field(row)

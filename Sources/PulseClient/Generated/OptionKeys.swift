@@ -365,7 +365,7 @@ extension OptionTable {
     \0\
     The longest delay between two attempts.\0\
     0.5\0\
-    0 to 1\0\
+    0 to 1, with up to three decimals\0\
     \0\
     Shortens each delay at random by up to this share, so that many clients do not come back in step; 0 gives the exact formula.\0\
     10s\0\
@@ -459,7 +459,7 @@ extension OptionTable {
     0\0\
     0 (off), or 10ms to 1 day\0\
     \0\
-    Without a message of a key_path for this long that key is stale: an event, and another when it comes again. Keys count from their first message; at most 100000.\0\
+    Without a message of a key (key_path) for this long that key is stale: an event, and another when it comes again. Keys count from their first message; at most 100000.\0\
     \0\
     a JSON path such as data.u, or two for the first and the last number in a message, such as data.U,data.u\0\
     \0\
@@ -495,7 +495,7 @@ extension OptionTable {
     \0\
     a URL, ws or wss as the client's\0\
     \0\
-    A second endpoint with the same feed, used at the same time; of each sequence_path number the first copy counts.\0\
+    A second endpoint with the same feed, used at the same time; of each number that sequence_path finds the first copy counts.\0\
     50ms\0\
     0 to 1m\0\
     \0\
@@ -603,7 +603,7 @@ extension OptionTable {
     pause\0\
     pause, drop_oldest, conflate or disconnect\0\
     pause drop_oldest conflate disconnect\0\
-    What a full queue of received messages does (receive_queue_bytes): reading pauses, the oldest messages are dropped, only the latest message of each key_path is kept, or the connection is left until half of the queue is free.\0\
+    What a full queue of received messages does (receive_queue_bytes): reading pauses, the oldest messages are dropped, only the latest message of each key (key_path) is kept, or the connection is left until half of the queue is free.\0\
     true\0\
     true or false\0\
     \0\
@@ -611,7 +611,7 @@ extension OptionTable {
     256\0\
     0 to 1GiB\0\
     \0\
-    Smaller messages are sent uncompressed.\0\
+    Messages with fewer bytes are sent uncompressed.\0\
     true\0\
     true or false\0\
     \0\
@@ -635,7 +635,7 @@ extension OptionTable {
     \0\
     a path\0\
     \0\
-    The PEM file with its private key; without it, the key is in client_certificate.\0\
+    The PEM file with its private key; without it, the key is in the file of client_certificate.\0\
     \0\
     at most 1024 bytes\0\
     \0\
