@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, List
 
 from . import _native
-from ._contract import VERSION
+from ._contract import VERSION as __version__  # noqa: F401
 from ._errors import (
     CallTimeout,
     ConnectError,
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from . import aio
     from .manager import WebSocketManager
 
-__version__ = VERSION
 
 __all__ = [
     "BlockingManager",

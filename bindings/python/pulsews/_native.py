@@ -137,10 +137,13 @@ def _load() -> Tuple[ctypes.CDLL, ctypes.PyDLL]:
             problems.append(f"{path}: {problem}")
             continue
         try:
+            for name in ("pulsews_version", "pulsews_version_number"):
+                _declare_one(library, name)
+            # Before the others: another version may have other functions.
+            _check_version(library, path)
             _declare(library)
         except AttributeError as problem:
             raise LibraryError(f"{path} is not a usable libpulsews: {problem}") from None
-        _check_version(library, path)
         quick = ctypes.PyDLL(path, handle=library._handle)
         for name in _contract.QUICK:
             _declare_one(quick, name)

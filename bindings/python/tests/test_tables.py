@@ -3,6 +3,7 @@
 
 import ctypes
 import re
+import subprocess
 from pathlib import Path
 
 import pulsews
@@ -127,21 +128,19 @@ def test_functions_and_constants_equal_the_header():
     assert own | states == {name: int(value) for name, value in constants.items()}
 
 
-@pytest.mark.parametrize("number, fits", [
-    (0x000100, True), (0x000105, True), (0x000200, False), (0x000000, False), (0x010100, False)])
-def test_another_minor_version_does_not_fit_before_1_0(number, fits):
-    """The same rule as in Go: until 1.0 a minor version may change the interface."""
-    class Library:
-        def pulsews_version_number(self):
-            return number
-
-        def pulsews_version(self):
-            return b"some"
-
-    if fits:
-        return _native._check_version(Library(), "here")
-    with pytest.raises(pulsews.LibraryError, match=r"here is libpulsews some; this package needs 0\.1$"):
-        _native._check_version(Library(), "here")
+@pytest.mark.parametrize("number, says", [
+    (0x000200, "is libpulsews some; this package needs 0.1\n"), (0x000000, "is libpulsews some; this package needs 0.1\n"),
+    (0x010100, "is libpulsews some; this package needs 0.1\n"), (0x000105, "is not a usable libpulsews: ")])
+def test_another_minor_version_does_not_fit_before_1_0(tmp_path, python, monkeypatch, number, says):
+    """The same rule as in Go: until 1.0 a minor version may change the interface, and have other functions."""
+    source, library = tmp_path / "version.c", tmp_path / "libpulsews.so"
+    source.write_text('const char *pulsews_version(void) { return "some"; }\n'
+                      f"unsigned pulsews_version_number(void) {{ return {number}; }}\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", source, "-o", library], check=True)
+    monkeypatch.setenv("PULSEWS_LIBRARY", str(library))
+    process = python("import pulsews")
+    error = process.communicate(timeout=30)[1]
+    assert process.returncode == 1 and f"LibraryError: {library} {says}" in error, error
 
 
 def test_version():
