@@ -285,8 +285,11 @@ static void drive_in_a_torrent(const char *option, const char *value, int (*is_o
     pulsews_loop *loop = NULL;
     pulsews_client *client = NULL;
     pulsews_config *config = pulsews_config_create();
-    const char *const options[][2] = {{"compression", "false"}, {"receive_queue_policy", "drop_oldest"},
-                                      {"reconnect", "false"}, {"receive_queue_bytes", "64KiB"}, {option, value},
+    const char *const options[][2] = {{"compression", "false"},
+                                      {"receive_queue_policy", "drop_oldest"},
+                                      {"reconnect", "false"},
+                                      {"receive_queue_bytes", "64KiB"},
+                                      {option, value},
                                       {"server_heartbeat_timeout", strcmp(value, "hb") == 0 ? "200ms" : "0"},
                                       {"stale_key_timeout", strcmp(value, "hb") == 0 ? "0" : "200ms"}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
