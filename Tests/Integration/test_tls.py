@@ -16,6 +16,7 @@ import time
 import pulsews
 import pytest
 import tls_ends
+from pulsews import _contract
 from pulsews import _native as native
 
 connect = functools.partial(pulsews.connect, reconnect=False, open_timeout=20, close_timeout=2)
@@ -258,13 +259,13 @@ def test_nothing_is_left_in_the_queue_of_errors(s_server, pki):
     pki.issue("bad-names", "root", "extendedKeyUsage=serverAuth\nsubjectAltName=DER:30:03:82:7F:41", names=None)
     config, loop, client = native.lib.pulsews_config_create(), ctypes.c_void_p(), ctypes.c_void_p()
     for name, value in (("reconnect", "false"), ("ca_file", pki.path("root.pem"))):
-        assert native.lib.pulsews_config_set(config, name.encode(), value.encode(), None, 0) == native.OK
-    assert native.lib.pulsews_loop_create(1, ctypes.byref(loop), None, 0) == native.OK  # without a thread of its own
+        assert native.lib.pulsews_config_set(config, name.encode(), value.encode(), None, 0) == _contract.OK
+    assert native.lib.pulsews_loop_create(1, ctypes.byref(loop), None, 0) == _contract.OK  # without a thread of its own
     for certificate in ("bad-names", "elsewhere", "good"):
         url = s_server(certificate).url.encode()
-        assert native.lib.pulsews_client_create(url, config, loop, ctypes.byref(client), None, 0) == native.OK
+        assert native.lib.pulsews_client_create(url, config, loop, ctypes.byref(client), None, 0) == _contract.OK
         status = native.lib.pulsews_open(client, 20_000_000_000, None, 0)
-        assert (status == native.OK) == (certificate == "good")
+        assert (status == _contract.OK) == (certificate == "good")
         native.lib.pulsews_client_free(client)
         assert crypto.ERR_peek_error() == 0, certificate
     native.lib.pulsews_loop_free(loop)
