@@ -39,9 +39,11 @@ final class Certificates: Sendable {
 
   /// SHA-256 of the public key, as the recipe of everyone has it.
   func pin(_ name: String) throws -> [UInt8] {
-    try openssl("x509 -in \(name).pem -noout -pubkey | openssl pkey -pubin -outform DER -out \(name).der")
-    try openssl("dgst -sha256 -binary -out \(name).pin \(name).der")
-    return [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name).pin")))
+    // Files of its own: tests that run at the same time ask for the same pin.
+    let own = "\(name)-\(UUID().uuidString)"
+    try openssl("x509 -in \(name).pem -noout -pubkey | openssl pkey -pubin -outform DER -out \(own).der")
+    try openssl("dgst -sha256 -binary -out \(own).pin \(own).der")
+    return [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(own).pin")))
   }
 
   func certificate(_ name: String) -> String { "\(folder)/\(name).pem" }
@@ -187,6 +189,13 @@ final class TLSPair {
       if errors.client != nil, errors.server != nil || done == 1 { return errors }
     }
     return errors
+  }
+
+  /// The same as a text, which a failed expectation shows.
+  func problem() -> String? {
+    handshake().map {
+      "client: \($0.client.map { "\($0.code) \($0.text)" } ?? "waits"), server: \($0.server.map { "\($0.code) \($0.text)" } ?? "waits")"
+    }
   }
 
   func connect() throws -> TLSPair {
