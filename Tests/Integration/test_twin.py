@@ -80,16 +80,20 @@ def test_one_side_is_cut_at_random(tmp_path, lag):
                 twins.take()
             ws.events()
             twins.missing = 0
-            end, due = time.monotonic() + SECONDS, 0
+            end, due = time.monotonic() + SECONDS, None
             while time.monotonic() < end:
                 twins.take()
-                # Both are there, and the slower one has brought what the faster one had when it came back.
-                if time.monotonic() > due and is_settled(server) and ws.statistics()["sides_connected"] == 2:
-                    if due:
-                        server.command("cut " + dice.choice(["/path", "/twin"]))
-                        cuts += 1
-                        server.wait("end", cuts)
-                    due = time.monotonic() + dice.uniform(0.02, 0.1) + 3 * lag / 1000
+                if not is_settled(server) or ws.statistics()["sides_connected"] < 2:
+                    due = None
+                elif due is None:
+                    # From here on both are there, and the slower one needs its time to bring what the faster one had then:
+                    # whoever is cut before that takes it along.
+                    due = time.monotonic() + dice.uniform(0.02, 0.1) + 10 * lag / 1000
+                elif time.monotonic() > due:
+                    server.command("cut " + dice.choice(["/path", "/twin"]))
+                    cuts += 1
+                    server.wait("end", cuts)
+                    due = None
             twins.take_to_the_end(server)
             counts, events = ws.statistics(), ws.events()
             after = twins.latencies(server, tmp_path / "twins")
