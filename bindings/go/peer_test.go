@@ -36,6 +36,7 @@ func TestDialForbidden(t *testing.T) {
 
 func TestRefusalIsRetryableByItsStatus(t *testing.T) {
 	for status, retryable := range map[int]bool{401: false, 403: false, 404: false, 429: true, 503: true} {
+		status := status // the server reads it, also when the loop goes on
 		address := serveHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, `{"msg":"IP banned"}`, status)
 		}))
@@ -56,6 +57,7 @@ func TestDialGarbage(t *testing.T) {
 		"an endless line": "HTTP/1.1 101 " + strings.Repeat("x", 1<<20),
 		"nothing":         "",
 	} {
+		answer := answer // the server reads it, also when the loop goes on
 		t.Run(name, func(t *testing.T) {
 			url := serveRaw(t, func(conn net.Conn) {
 				readRequest(conn)

@@ -44,6 +44,7 @@ func TestEndingCallsEndWithTheirContext(t *testing.T) {
 			fill(t, c)
 		}},
 	} {
+		wait := wait // the server reads it, also when the loop goes on
 		for call, end := range map[string]func(context.Context, *Conn) error{
 			"CloseWith":  func(ctx context.Context, c *Conn) error { return c.CloseWith(ctx, 1000, "") },
 			"Disconnect": func(ctx context.Context, c *Conn) error { return c.Disconnect(ctx) },
