@@ -270,30 +270,29 @@ static pid_t start_torrent(int *port) {
     }
     peer p = take_peer(listener);
     put_frame(&p, 1, (const uint8_t *)"{\"k\":\"quiet\"}", 13);
+    memset(payload, 'x', sizeof payload);
     for (size_t first = p.out_count; send(p.descriptor, p.out, p.out_count, MSG_NOSIGNAL) == (ssize_t)p.out_count;) {
         if (p.out_count != first) continue;
         p.out_count = 0;
-        for (int i = 0; i < 20; i++) put_frame(&p, 2, payload, sizeof payload);
+        for (int i = 0; i < 20; i++) put_frame(&p, 1, payload, sizeof payload);
     }
     _exit(0);
 }
 
 /* A client of a loop that reads more slowly than the torrent comes, until `is_over`. */
-static void drive_in_a_torrent(const char *option, const char *value, int (*is_over)(pulsews_client *)) {
+static void drive_in_a_torrent(const char *const (*own)[2], int (*is_over)(pulsews_client *)) {
     int port, status;
     pid_t server = start_torrent(&port);
     pulsews_loop *loop = NULL;
     pulsews_client *client = NULL;
     pulsews_config *config = pulsews_config_create();
-    const char *const options[][2] = {{"compression", "false"},
-                                      {"receive_queue_policy", "drop_oldest"},
-                                      {"reconnect", "false"},
-                                      {"receive_queue_bytes", "64KiB"},
-                                      {option, value},
-                                      {"server_heartbeat_timeout", strcmp(value, "hb") == 0 ? "200ms" : "0"},
-                                      {"stale_key_timeout", strcmp(value, "hb") == 0 ? "0" : "200ms"}};
+    static const char *const options[][2] = {{"compression", "false"},
+                                             {"receive_queue_policy", "drop_oldest"},
+                                             {"reconnect", "false"},
+                                             {"receive_queue_bytes", "64KiB"}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         IS(pulsews_config_set(config, options[i][0], options[i][1], NULL, 0), PULSEWS_OK);
+    for (; (*own)[0]; own++) IS(pulsews_config_set(config, (*own)[0], (*own)[1], NULL, 0), PULSEWS_OK);
     char url[64];
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/", port);
     IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0), PULSEWS_OK);
@@ -304,16 +303,30 @@ static void drive_in_a_torrent(const char *option, const char *value, int (*is_o
         IS(pulsews_loop_run_once(loop, PULSEWS_MILLISECONDS(10)), PULSEWS_OK);
         poll(NULL, 0, 2);
     }
-    fprintf(stderr, "%.0f messages\n", statistic(client, "messages_received"));
+    fprintf(stderr, "%.0f bytes\n", statistic(client, "bytes_received"));
+    CHECK(statistic(client, "bytes_received") > 1e6);
     pulsews_client_free(client);
     pulsews_loop_free(loop);
     pulsews_config_free(config);
     CHECK(waitpid(server, &status, 0) == server);
 }
 
+#define OWN(...) (const char *const[][2]){__VA_ARGS__, {NULL, NULL}}
+
 static int was_left(pulsews_client *client) { return pulsews_client_error(client, NULL, 0) == PULSEWS_ESTALE; }
 static int has_stale_key(pulsews_client *client) { return statistic(client, "stale_keys") >= 1; }
+static int is_stale(pulsews_client *client) { return statistic(client, "stale_episodes") >= 1; }
 
 /* What is always still to be read puts off a verdict for half a second, and not for ever. */
-TEST(a_torrent_is_no_heartbeat_of_the_server) { drive_in_a_torrent("server_heartbeat", "hb", was_left); }
-TEST(a_torrent_does_not_hide_that_a_key_is_stale) { drive_in_a_torrent("key_path", "k", has_stale_key); }
+TEST(a_torrent_is_no_heartbeat_of_the_server) {
+    drive_in_a_torrent(OWN({"server_heartbeat", "hb"}, {"server_heartbeat_timeout", "200ms"}), was_left);
+}
+
+TEST(a_torrent_does_not_hide_that_a_key_is_stale) {
+    drive_in_a_torrent(OWN({"key_path", "k"}, {"stale_key_timeout", "200ms"}), has_stale_key);
+}
+
+/* Messages of a heartbeat are no data, however many they are. */
+TEST(a_torrent_of_heartbeats_is_a_stale_feed) {
+    drive_in_a_torrent(OWN({"server_heartbeat", "x*"}, {"stale_timeout", "200ms"}), is_stale);
+}

@@ -226,29 +226,25 @@ extension Client {
     if keysTimer == nil { scheduleKeys() }
   }
 
-  private func scheduleKeys() {
+  private func scheduleKeys(notBefore earliest: Int64 = .min) {
     guard let next = feed?.staleness?.nextDeadline else { return }
-    keysTimer = host.loop.schedule(self, tag: Timer.keys, deadline: next)
+    keysTimer = host.loop.schedule(self, tag: Timer.keys, deadline: max(next, earliest))
   }
 
   func keysAreDue() {
     // Without a connection, and while reading pauses, silence says nothing about a key.
     guard isConnected else { return }
     if connection?.readingPaused == true || twin?.isPaused == true { feed?.staleness?.restart(Clock.monotonic()) }
-    // What had arrived by then was read, but for what a later turn goes on with.
     let now = host.loop.turnTime
-    if let connection, let deadline = feed?.staleness?.nextDeadline, now >= deadline, !connection.isOver(deadline, now) {
-      keysTimer = host.loop.schedule(self, tag: Timer.keys, deadline: now &+ Client.lookAgainPause)
-      return
-    }
+    let readUpTo = connection?.readUpTo ?? now
     var isNews = false
-    while let (key, silence) = feed?.staleness?.expire(now) {
+    while let (key, silence) = feed?.staleness?.expire(readUpTo) {
       statistics.staleKeys &+= 1
-      emitKey("stale_key", key, silence)
+      emitKey("stale_key", key, silence &+ (now &- readUpTo))
       isNews = true
     }
     if isNews { wake() }
-    scheduleKeys()
+    scheduleKeys(notBefore: now &+ Client.lookAgainPause)
   }
 
   private func emitKey(_ event: Literal, _ index: Int, _ silence: Int64) {

@@ -181,28 +181,23 @@ extension Client {
     scheduleStale()
   }
 
-  func scheduleStale() {
+  func scheduleStale(notBefore earliest: Int64 = .min) {
     cancel(&staleTimer)
     guard options.staleTimeout > 0 else { return }
     staleTimer = host.loop.schedule(
-      self, tag: Timer.stale, deadline: Clock.deadline(lastDataAt, after: options.staleTimeout))
+      self, tag: Timer.stale, deadline: max(Clock.deadline(lastDataAt, after: options.staleTimeout), earliest))
   }
 
   func lookWhetherStale() {
     guard let connection, connection.phase == .open, !isStale else { return }
-    // What had arrived by then was read, but for what a later turn goes on with.
     let now = host.loop.turnTime
-    if connection.readsAgain {
-      staleTimer = host.loop.schedule(self, tag: Timer.stale, deadline: now &+ Client.lookAgainPause)
-      return
-    }
     // While the consumer makes reading pause, silence says nothing about the feed.
     if connection.readingPaused { lastDataAt = now }
-    let silence = now &- lastDataAt
-    if silence < options.staleTimeout {
-      scheduleStale()
+    if connection.readUpTo &- lastDataAt < options.staleTimeout {
+      scheduleStale(notBefore: now &+ Client.lookAgainPause)
       return
     }
+    let silence = now &- lastDataAt
     statistics.staleEpisodes &+= 1
     marks.staleSince = lastDataAt
     let reconnects = options.staleAction == .reconnect

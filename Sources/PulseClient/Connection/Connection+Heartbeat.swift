@@ -10,6 +10,8 @@ extension Connection {
   private static let pongLimit = 16 << 10
   /// So long at least a peer has to answer that was not asked in time, since this process did not run (ns).
   static let answerTime: Int64 = 500_000_000
+  /// The time that reading has to catch up before what is missed counts as not come (ns).
+  private static let mostCatchingUp: Int64 = 500_000_000
 
   func scheduleHeartbeat() {
     let options = client.options
@@ -46,7 +48,7 @@ extension Connection {
       return
     }
     if options.serverHeartbeatTimeout > 0 && phase == .open
-      && isOver(Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout), now)
+      && Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout) <= readUpTo
     {
       leave(
         Failure(
@@ -66,11 +68,9 @@ extension Connection {
 
   // MARK: Signs of life
 
-  /// Whether a time for something to come is over. What a later turn goes on to read may bring it, but a flood is not
-  /// waited for.
-  func isOver(_ deadline: Int64, _ now: Int64) -> Bool {
-    now >= deadline && (!readsAgain || now &- deadline >= Connection.answerTime)
-  }
+  /// What is missed by this time did not come: all that had arrived was read. What a later turn goes on to read may have
+  /// been there before, but a torrent that never lets this side catch up is not waited for.
+  var readUpTo: Int64 { readsAgain ? host.loop.turnTime &- Connection.mostCatchingUp : host.loop.turnTime }
 
   /// Without another sign of life the peer is dead at this time.
   private var deadAt: Int64 {
