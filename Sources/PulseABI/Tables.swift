@@ -69,7 +69,7 @@ public func pulsews_statistic_at(
 ) -> Int32 {
   guard index >= 0, index < StatisticTable.count else { return StatusCode.invalidArgument.rawValue }
   name?.pointee = constant(StatisticTable.name(index))
-  type?.pointee = constant(StatisticTable.counts(index) ? "counter" : "gauge")
+  type?.pointee = constant(StatisticTable.isCounter(index) ? "counter" : "gauge")
   unit?.pointee = constant(StatisticTable.unit(index))
   meaning?.pointee = constant(StatisticTable.meaning(index))
   return StatusCode.ok.rawValue

@@ -44,7 +44,7 @@ def statistics(contract: Contract) -> str:
     text += "".join(f"  var {camel(row['name'])}: UInt64 = 0\n" for row in rows if is_kept(row))
     text += "}\n\nextension StatisticTable {\n"
     text += f"  package static var count: Int {{ {len(rows)} }}\n\n"
-    text += "  static func isCounter(_ index: Int) -> Bool {\n    switch index {\n"
+    text += "  /// Else it is a gauge.\n  package static func isCounter(_ index: Int) -> Bool {\n    switch index {\n"
     text += f"    case {', '.join(ranges([index for index, row in enumerate(rows) if row['kind'] == 'counter']))}: true\n"
     text += "    default: false\n    }\n  }\n\n"
     text += f"  /// Name, unit, meaning.\n  static var texts: TextTable {{ TextTable(tableText, rows: {len(rows)}, columns: 3) }}\n\n"

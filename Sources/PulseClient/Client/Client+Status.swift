@@ -195,10 +195,10 @@ extension Client {
     var rows = StatisticTable.rows
     while let index = rows.next() {
       let unit = rows.text(1)
-      let counts = StatisticTable.counts(index)
+      let isCounter = StatisticTable.isCounter(index)
       let suffix: Literal = equal(unit, "seconds") ? "_seconds" : ""
-      let name: Sentence = "pulsews_\(rows.text(0))\(suffix)\(counts ? Literal("_total") : "")"
-      let kind: Literal = counts ? "counter" : "gauge"
+      let name: Sentence = "pulsews_\(rows.text(0))\(suffix)\(isCounter ? Literal("_total") : "")"
+      let kind: Literal = isCounter ? "counter" : "gauge"
       out.append(
         contentsOf: ("# HELP \(name) \(rows.text(2)) (\(unit))\n# TYPE \(name) \(kind)\n" as Sentence).bytes)
       for place in 0..<clients.count {

@@ -64,7 +64,8 @@ struct ClientStatistics {
 extension StatisticTable {
   package static var count: Int { 95 }
 
-  static func isCounter(_ index: Int) -> Bool {
+  /// Else it is a gauge.
+  package static func isCounter(_ index: Int) -> Bool {
     switch index {
     case 0...43, 71...79, 81...85, 87...88, 90...91, 93...94: true
     default: false

@@ -9,8 +9,6 @@ package enum StatisticTable {
   package static func name(_ index: Int) -> Literal { texts[index, 0] }
   package static func unit(_ index: Int) -> Literal { texts[index, 1] }
   package static func meaning(_ index: Int) -> Literal { texts[index, 2] }
-  /// Else it is a gauge.
-  package static func counts(_ index: Int) -> Bool { isCounter(index) }
 }
 
 /// What the values of statistics are made with.
