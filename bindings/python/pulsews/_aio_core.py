@@ -202,7 +202,7 @@ class AsyncCore(Core):
                 raise problem
         if deadline is not None and self._now() >= deadline:
             sentence = f"no connection within {span(timeout)}" + (f": {problem}" if problem else "")
-            raise CallTimeout(sentence, _contract.ETIMEOUT, "PULSEWS_ETIMEOUT")
+            raise CallTimeout(sentence, _contract.ETIMEOUT)
         if opened or problem is not None:
             await self._wait_a_little(deadline)
         else:

@@ -147,6 +147,6 @@ class AsyncSending(AsyncCore):
         if status == _contract.ETIMEOUT and ns != 0:
             status = await self._in_thread(_lib.pulsews_flush, ns)
         if status == _contract.ETIMEOUT:
-            raise CallTimeout(f"messages still wait in the outbox after {span(timeout)}", status, "PULSEWS_ETIMEOUT")
+            raise CallTimeout(f"messages still wait in the outbox after {span(timeout)}", status)
         if status != _contract.OK:
             raise self._error(status)

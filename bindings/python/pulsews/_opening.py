@@ -63,7 +63,7 @@ class Opening(Sending):
     def _not_open_in_time(self, timeout: Optional[Seconds]) -> CallTimeout:
         cause = self._last_error()[1]
         sentence = f"no connection within {span(timeout)}" + (f": {cause}" if cause else "")
-        return CallTimeout(sentence, _contract.ETIMEOUT, "PULSEWS_ETIMEOUT")
+        return CallTimeout(sentence, _contract.ETIMEOUT)
 
     def _open_plainly(self, left: Wait) -> None:
         why = ctypes.create_string_buffer(_native.ERROR_SIZE)
@@ -169,6 +169,4 @@ class Opening(Sending):
                 if self._holds:
                     self._answer_holds()
             if ns == 0 or not wait.goes_on():
-                raise CallTimeout(
-                    f"the connection was not ready within {span(timeout)}", status, "PULSEWS_ETIMEOUT"
-                )
+                raise CallTimeout(f"the connection was not ready within {span(timeout)}", status)

@@ -201,4 +201,4 @@ class Sending(Core):
             if status != _contract.ETIMEOUT:
                 raise self._error(status)
             if ns == 0 or not wait.goes_on():
-                raise CallTimeout(f"messages still wait in the outbox after {span(timeout)}", status, "PULSEWS_ETIMEOUT")
+                raise CallTimeout(f"messages still wait in the outbox after {span(timeout)}", status)

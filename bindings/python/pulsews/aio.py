@@ -90,7 +90,7 @@ class Client(AsyncSending):
             if status != _contract.ETIMEOUT:
                 raise self._error(status, why.value.decode("utf-8", "replace"))
             if ns == 0 or not await self._wait_a_little(deadline):
-                raise CallTimeout(f"the connection was not ready within {span(timeout)}", status, "PULSEWS_ETIMEOUT")
+                raise CallTimeout(f"the connection was not ready within {span(timeout)}", status)
 
     # ---- receiving
 
@@ -170,7 +170,7 @@ class Client(AsyncSending):
                 prefetch.extend(items)
             elif status == _contract.ETIMEOUT:
                 if ns == 0 or not await self._wait(deadline):
-                    raise CallTimeout(f"no message within {span(timeout)}", status, "PULSEWS_ETIMEOUT")
+                    raise CallTimeout(f"no message within {span(timeout)}", status)
             else:
                 raise self._error(status)
 

@@ -190,7 +190,7 @@ class Client(Opening):
         raise self._error(status)
 
     def _timed_out(self, timeout: Optional[Seconds]) -> CallTimeout:
-        return CallTimeout(f"no message within {span(timeout)}", _contract.ETIMEOUT, "PULSEWS_ETIMEOUT")
+        return CallTimeout(f"no message within {span(timeout)}", _contract.ETIMEOUT)
 
     def __iter__(self) -> Iterator[Any]:
         """Messages as they come, across reconnects, as :meth:`recv` gives them. Ends when this side closed, and with
