@@ -116,6 +116,19 @@ def test_each_option_takes_what_is_allowed_and_no_more(contract, library):
             assert is_taken or row["allowed"] in why, (row["name"], value, why)
 
 
+def test_a_list_takes_no_more_than_it_says(contract, library):
+    bounded = [row for row in contract.options if "most" in row]
+    for row in bounded:
+        config, why = library.pulsews_config_create(), ctypes.create_string_buffer(512)
+        for number in range(row["most"] + 1):
+            path = f"a.b{number}".encode()
+            status = library.pulsews_config_set(config, row["name"].encode(), path, why, 512)
+            assert (status == 0) == (number < row["most"]), (row["name"], number)
+        library.pulsews_config_free(config)
+        assert f"at most {row['most']}" in row["allowed"] and row["allowed"] in why.value.decode()
+    assert len(bounded) >= 2
+
+
 def test_a_secret_is_never_quoted(contract, library):
     """Long enough to be refused, or malformed: what is given does not come back."""
     found = 0
