@@ -311,7 +311,10 @@ static void drive_in_a_torrent(const char *const (*own)[2], int (*is_over)(pulse
     CHECK(waitpid(server, &status, 0) == server);
 }
 
-#define OWN(...) (const char *const[][2]){__VA_ARGS__, {NULL, NULL}}
+#define OWN(...)                                                                                                       \
+    (const char *const[][2]) {                                                                                         \
+        __VA_ARGS__, { NULL, NULL }                                                                                    \
+    }
 
 static int was_left(pulsews_client *client) { return pulsews_client_error(client, NULL, 0) == PULSEWS_ESTALE; }
 static int has_stale_key(pulsews_client *client) { return statistic(client, "stale_keys") >= 1; }

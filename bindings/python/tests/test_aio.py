@@ -190,9 +190,10 @@ def test_full_queue(arun, raw_server):
             with pytest.raises(pulsews.QueueFull):
                 for _ in range(10_000):
                     await ws.send(chunk, timeout=0)
-            start = time.monotonic()
             with pytest.raises(pulsews.QueueFull):
-                await ws.send(chunk, timeout=0.2)
+                for _ in range(1000):  # what the kernel still takes makes room again
+                    start = time.monotonic()
+                    await ws.send(chunk, timeout=0.2)
             assert 0.19 <= time.monotonic() - start < 5  # uvloop counts in milliseconds
             sending = [asyncio.ensure_future(ws.send(chunk)) for _ in range(5)]
             receiving = asyncio.ensure_future(ws.recv())
