@@ -194,19 +194,33 @@ double json_number(const char *json, const char *key) {
 
 enum { MOST_STATISTICS = 256 };
 
+/* The names, read once: the library walks its table for each, and a test may look at a number with every message. */
+static const char *statistic_names[MOST_STATISTICS];
+static pthread_once_t names_once = PTHREAD_ONCE_INIT;
+
+static void read_statistic_names(void) {
+    size_t count = 0;
+    const char *name;
+    for (; pulsews_statistic_at(count, &name, NULL, NULL, NULL) == PULSEWS_OK; count++) {
+        CHECK(count < MOST_STATISTICS);
+        statistic_names[count] = name;
+    }
+}
+
 static size_t place_of(const char *name) {
-    const char *known;
-    for (size_t i = 0; pulsews_statistic_at(i, &known, NULL, NULL, NULL) == PULSEWS_OK; i++)
-        if (strcmp(known, name) == 0) return i;
+    pthread_once(&names_once, read_statistic_names);
+    for (size_t i = 0; i < MOST_STATISTICS && statistic_names[i]; i++)
+        if (strcmp(statistic_names[i], name) == 0) return i;
     fprintf(stderr, "no statistic %s\n", name);
     exit(1);
 }
 
 double statistic(const pulsews_client *client, const char *name) {
     double values[MOST_STATISTICS];
+    size_t place = place_of(name);
     int32_t count = pulsews_statistics(client, values, MOST_STATISTICS);
-    CHECK(count > 0 && count <= MOST_STATISTICS && place_of(name) < (size_t)count);
-    return values[place_of(name)];
+    CHECK(count > 0 && count <= MOST_STATISTICS && place < (size_t)count);
+    return values[place];
 }
 
 void check_account(const pulsews_client *client) {
