@@ -76,6 +76,8 @@ typedef struct record {
 /* The next record of this connection (0: of any) with this kind and `part` in its text, which takes those before it
  * too; waits for it, and the test ends if it does not come. */
 const record *await_record(server *s, int connection, const char *kind, const char *part);
+/* When the server had read this connection's request, by its clock: what the client sends over it leaves later. */
+int64_t requested_at(server *s, int connection);
 /* Makes all records new. */
 void rewind_records(server *s);
 /* The next text of this connection is `text`. */

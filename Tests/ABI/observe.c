@@ -132,6 +132,17 @@ void expect_at_server(server *s, int connection, const char *text) {
     exit(1);
 }
 
+int64_t requested_at(server *s, int connection) {
+    int64_t at = -1;
+    pthread_mutex_lock(&s->mutex);
+    take_records(s);
+    for (size_t i = 0; i < s->count && at < 0; i++)
+        if (fits(s->records[i], connection, "request", NULL)) at = s->records[i]->at;
+    pthread_mutex_unlock(&s->mutex);
+    CHECK(at >= 0);
+    return at;
+}
+
 void rewind_records(server *s) {
     pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; i < s->count; i++) s->records[i]->is_taken = 0;

@@ -10,9 +10,6 @@ static void ready(pulsews_client *client) {
     IS(pulsews_wait_ready(client, SHORT, NULL, 0), PULSEWS_OK);
 }
 
-/* What the server may have seen late, on a busy machine. */
-#define LATE PULSEWS_MILLISECONDS(40)
-
 /* ---- The backlog ---- */
 
 TEST(a_backlog_leaves_at_its_pace) {
@@ -28,7 +25,8 @@ TEST(a_backlog_leaves_at_its_pace) {
     expect_at_server(s, 1, "overtakes");
     for (int i = 1; i < 4; i++, last = at) {
         at = await_record(s, 1, "text", queued[i])->at;
-        if (i > 1) CHECK(at - last > PULSEWS_MILLISECONDS(150) - LATE && at - last < PULSEWS_SECONDS(2));
+        CHECK(at - requested_at(s, 1) >= i * PULSEWS_MILLISECONDS(150));
+        if (i > 1) CHECK(at - last < PULSEWS_SECONDS(2));
     }
     expect_at_server(s, 1, "lines up");
     /* The backlog is gone: what follows leaves at once. */
@@ -69,14 +67,15 @@ TEST(a_close_sends_the_backlog_first) {
 
 /* ---- Rate limits ---- */
 
+/* The server may have read one message later than the next: what holds of each is the time since the connection began. */
 static void check_window(server *s, int count, int total, int64_t window) {
-    static int64_t at[1000];
-    for (int i = 0; i < total; i++) at[i] = await_record(s, 1, "text", NULL)->at;
-    for (int i = count; i < total; i++)
-        if (at[i] - at[i - count] <= window - LATE) {
-            fprintf(stderr, "messages %d and %d: %.1f ms\n", i - count, i, (double)(at[i] - at[i - count]) / 1e6);
+    for (int i = 0; i < total; i++) {
+        int64_t since = await_record(s, 1, "text", NULL)->at - requested_at(s, 1);
+        if (since < i / count * window) {
+            fprintf(stderr, "message %d: after %.1f ms\n", i, (double)since / 1e6);
             exit(1);
         }
+    }
 }
 
 TEST(a_rate_limit_holds_in_every_window) {
@@ -91,11 +90,11 @@ TEST(a_rate_limit_holds_in_every_window) {
 
 TEST(several_rate_limits_at_once) {
     server *s = scripted(SCRIPTS("accept"));
-    pulsews_client *client = open_client(port_of(s), OPTIONS("rate_limit=3/200ms", "rate_limit=6/1s", "login=in"));
     int64_t begin = now_ns();
+    pulsews_client *client = open_client(port_of(s), OPTIONS("rate_limit=3/200ms", "rate_limit=6/1s", "login=in"));
     for (int i = 0; i < 14; i++) send_text(client, "x");
     IS(pulsews_flush(client, SHORT), PULSEWS_OK);
-    CHECK(now_ns() - begin > PULSEWS_MILLISECONDS(1900)); /* the login counts: 15 messages */
+    CHECK(now_ns() - begin >= PULSEWS_SECONDS(2)); /* the login counts: 15 messages */
     check_window(s, 6, 15, PULSEWS_SECONDS(1));
     pulsews_client_free(client);
 }
@@ -104,6 +103,7 @@ TEST(in_limit_tries_or_waits) {
     server *s = scripted(SCRIPTS("accept"));
     pulsews_client *client = open_client(port_of(s), OPTIONS("rate_limit=2/300ms"));
     IS(pulsews_wait_ready(client, SHORT, NULL, 0), PULSEWS_OK);
+    int64_t first = now_ns();
     for (int i = 0; i < 2; i++)
         IS(pulsews_send_with(client, PULSEWS_TEXT, "x", 1, PULSEWS_IN_LIMIT, 0, 0, NULL), PULSEWS_OK);
     int64_t begin = now_ns();
@@ -114,7 +114,7 @@ TEST(in_limit_tries_or_waits) {
     CHECK(now_ns() - begin >= PULSEWS_MILLISECONDS(50));
     check_account(client);
     IS(pulsews_send_with(client, PULSEWS_TEXT, "y", 1, PULSEWS_IN_LIMIT, 0, SHORT, NULL), PULSEWS_OK);
-    CHECK(now_ns() - begin >= PULSEWS_MILLISECONDS(290) - LATE && now_ns() - begin < PULSEWS_SECONDS(5));
+    CHECK(now_ns() - first >= PULSEWS_MILLISECONDS(300) && now_ns() - first < PULSEWS_SECONDS(5));
     await_record(s, 1, "text", "y");
     IS((int64_t)statistic(client, "messages_accepted"), 3);
     pulsews_message many[4] = {{.data = "a", .length = 1, .kind = PULSEWS_TEXT},
