@@ -182,7 +182,8 @@ TEST(a_change_of_the_endpoint_takes_nothing_away) {
     server *other = scripted(SCRIPTS(FLOOD " | taken"));
     char endpoint[80];
     snprintf(endpoint, sizeof endpoint, "endpoints=%s", url_of(other));
-    pulsews_client *client = make_client(port_of(preferred), OPTIONS(FAST, QUEUE, endpoint, "endpoint_return=100ms"));
+    pulsews_client *client = make_client(port_of(preferred),
+                                         OPTIONS(FAST, QUEUE, endpoint, "endpoint_return=100ms", "breaker_failures=0"));
     pulsews_message message;
     int64_t texts = 0;
     IS(pulsews_start(client), PULSEWS_OK);
