@@ -447,7 +447,7 @@ TEST(rotations_without_numbers_lose_nothing) {
 /* A consumer that is away: what the old connection still has to bring is not left behind. The feed pauses when it is back:
  * how fast it takes what waits does not matter. */
 TEST(a_slow_consumer_loses_nothing_by_a_rotation) {
-    server *s = scripted(SCRIPTS("accept | got 1 | feed ms=1 keys=5 burst=20 size=500"));
+    server *s = scripted(SCRIPTS("accept | got 1 | feed ms=1 keys=5 burst=4 size=500"));
     feed f;
     pulsews_message message;
     pulsews_client *client = open_feed(s, &f,
