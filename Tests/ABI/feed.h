@@ -23,6 +23,9 @@ typedef struct feed {
 #define NUMBERED "sequence_path=u", "sequence_key=s"
 #define DELIVERS "accept | got 1 | feed ms=2 keys=3 burst=2"
 #define ENDS DELIVERS " | go | text {\"type\":\"bye\"}"
+/* Ready is a connection that has joined the feed. Otherwise it is ready when its login is sent; a server that does not run
+ * for longer than rotation_overlap is silent on both, the new one takes over, and what it missed before it joined is gone. */
+#define JOINED "login_confirm={\"s\":\"*\"}"
 #define STEP(step) "\"event\":\"rotation\",\"step\":\"" step "\""
 
 void begin_feed(feed *f);

@@ -124,8 +124,8 @@ TEST(a_successor_waits_for_its_header) {
     server *s = scripted(SCRIPTS(ENDS));
     feed f;
     begin_feed(&f);
-    pulsews_client *client = make_client(port_of(s), OPTIONS(NOTICED, "hold_connect=true", "headers=X-Token: old",
-                                                             "rotation_overlap=50ms"));
+    pulsews_client *client = make_client(port_of(s), OPTIONS(NOTICED, JOINED, "hold_connect=true",
+                                                             "headers=X-Token: old", "rotation_overlap=50ms"));
     IS(pulsews_start(client), PULSEWS_OK);
     for (int i = 1; i <= 3; i++) {
         char header[16];
@@ -200,7 +200,8 @@ TEST(what_is_sent_while_connections_change) {
     enum { ROTATIONS = 12 };
     server *s = scripted(SCRIPTS(ENDS));
     feed f;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, "rotation_overlap=20ms", "message_queue_size=100000"));
+    pulsews_client *client = open_feed(s, &f,
+                                       OPTIONS(NOTICED, JOINED, "rotation_overlap=20ms", "message_queue_size=100000"));
     struct sending sending = {.client = client};
     pthread_t thread = run_thread(send_numbers, &sending);
     for (int i = 0; i < ROTATIONS; i++) {
@@ -241,7 +242,7 @@ TEST(what_is_sent_while_connections_change) {
 TEST(what_waits_for_a_limit_while_connections_change) {
     server *s = scripted(SCRIPTS(ENDS, DELIVERS));
     feed f;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, "rotation_overlap=50ms", "rate_limit=10/200ms"));
+    pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, JOINED, "rotation_overlap=50ms", "rate_limit=10/200ms"));
     for (int i = 0; i < 60; i++) {
         char text[16];
         snprintf(text, sizeof text, "m%02d", i);
@@ -380,7 +381,7 @@ static void rotate_often(server *s, const char *const *options, int rotations, i
     pulsews_client_free(client);
 }
 
-#define OFTEN FAST, NUMBERED, "max_age=100ms"
+#define OFTEN FAST, NUMBERED, JOINED, "max_age=100ms"
 #define FAST_FEED "accept | got 1 | feed ms=1 keys=5 burst=3"
 
 TEST(fifty_rotations_lose_nothing) {
@@ -399,12 +400,13 @@ TEST(rotations_with_compression) {
 /* One message has several numbers: what both have is a copy, whatever else it has. */
 TEST(rotations_of_numbers_in_pairs) {
     rotate_often(scripted(SCRIPTS(FAST_FEED)),
-                 OPTIONS(FAST, "sequence_path=u,u", "sequence_key=s", "max_age=100ms", "rotation_overlap=30ms"), 5, 5);
+                 OPTIONS(FAST, JOINED, "sequence_path=u,u", "sequence_key=s", "max_age=100ms", "rotation_overlap=30ms"),
+                 5, 5);
 }
 /* Without a key all texts count together, by n. */
 TEST(rotations_without_a_key) {
     rotate_often(scripted(SCRIPTS(FAST_FEED)),
-                 OPTIONS(FAST, "sequence_path=n", "max_age=100ms", "rotation_overlap=30ms"), 5, 5);
+                 OPTIONS(FAST, JOINED, "sequence_path=n", "max_age=100ms", "rotation_overlap=30ms"), 5, 5);
 }
 
 TEST(rotations_over_tls) {
@@ -414,8 +416,8 @@ TEST(rotations_over_tls) {
     snprintf(url, sizeof url, "wss://127.0.0.1:%d/path", port_of(s));
     begin_feed(&f);
     f.is_quiet = 1;
-    pulsews_client *client = make_client_at(url, OPTIONS(FAST, NUMBERED, "max_age=200ms", "rotation_overlap=50ms",
-                                                         "verify=false"));
+    pulsews_client *client = make_client_at(url, OPTIONS(FAST, NUMBERED, JOINED, "max_age=200ms",
+                                                         "rotation_overlap=50ms", "verify=false"));
     IS(pulsews_open(client, SHORT, NULL, 0), PULSEWS_OK);
     FOLLOW(client, &f, "\"event\":\"ready\"");
     follow_texts(client, &f, 10);
@@ -451,7 +453,7 @@ TEST(a_slow_consumer_loses_nothing_by_a_rotation) {
     feed f;
     pulsews_message message;
     pulsews_client *client = open_feed(s, &f,
-                                       OPTIONS(FAST, NUMBERED, "max_age=300ms", "rotation_overlap=50ms",
+                                       OPTIONS(FAST, NUMBERED, JOINED, "max_age=300ms", "rotation_overlap=50ms",
                                                "receive_queue_bytes=64KiB", "compression=false"));
     f.is_quiet = 1; /* the queue may have no room for events either */
     await_statistic(client, "reading_pauses", 1);

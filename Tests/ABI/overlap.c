@@ -16,7 +16,7 @@
 TEST(a_notice_to_the_successor) {
     server *s = scripted(SCRIPTS(ENDS, DELIVERS " | " BYE, DELIVERS));
     feed f;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, "rotation_overlap=200ms"));
+    pulsews_client *client = open_feed(s, &f, OPTIONS(NOTICED, JOINED, "rotation_overlap=200ms"));
     tell_server(s, "go");
     for (int i = 1; i <= 2; i++) {
         FOLLOW(client, &f, STEP("done"), "\"cause\":\"notice\"");
@@ -34,9 +34,10 @@ TEST(notices_without_an_end) {
     server *s = scripted(SCRIPTS(DELIVERS " | " BYE));
     feed f;
     begin_feed(&f);
-    pulsews_client *client = open_client(port_of(s), OPTIONS(NUMBERED, "rotate_on={\"type\":\"bye\"}", "login=hello",
-                                                             "events=true", "reconnect_base_delay=400ms", "jitter=0",
-                                                             "host_connect_rate=10000/s", "rotation_overlap=10ms"));
+    pulsews_client *client = open_client(port_of(s),
+                                         OPTIONS(NUMBERED, JOINED, "rotate_on={\"type\":\"bye\"}", "login=hello",
+                                                 "events=true", "reconnect_base_delay=400ms", "jitter=0",
+                                                 "host_connect_rate=10000/s", "rotation_overlap=10ms"));
     for (int64_t end = now_ns() + PULSEWS_SECONDS(3); now_ns() < end;) follow_texts(client, &f, 10);
     int made = count_records(s, 0, "request", NULL);
     fprintf(stderr, "%d connections in 3 s\n", made);
@@ -135,7 +136,7 @@ TEST(rotations_with_a_consumer_that_is_too_slow) {
     feed f;
     pulsews_message message;
     pulsews_client *client = open_feed(s, &f,
-                                       OPTIONS(FAST, NUMBERED, "max_age=300ms", "rotation_overlap=50ms",
+                                       OPTIONS(FAST, NUMBERED, JOINED, "max_age=300ms", "rotation_overlap=50ms",
                                                "receive_queue_bytes=64KiB", "compression=false"));
     f.is_quiet = 1;
     poll(NULL, 0, 300);

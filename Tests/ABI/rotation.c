@@ -26,7 +26,8 @@ static void check_rotations(pulsews_client *client, const feed *f, int rotations
 TEST(an_old_connection_is_replaced) {
     server *s = scripted(SCRIPTS(DELIVERS));
     feed f;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(FAST, NUMBERED, "max_age=400ms", "rotation_overlap=50ms"));
+    pulsews_client *client = open_feed(s, &f,
+                                       OPTIONS(FAST, NUMBERED, JOINED, "max_age=400ms", "rotation_overlap=50ms"));
     int64_t before = now_ns();
     FOLLOW(client, &f, STEP("begin"), "\"cause\":\"max_age\"", url_of(s));
     CHECK(now_ns() - before < PULSEWS_SECONDS(5));
@@ -50,7 +51,7 @@ TEST(an_old_connection_is_replaced) {
 TEST(a_notice_replaces_the_connection) {
     server *s = scripted(SCRIPTS(ENDS));
     feed f;
-    pulsews_client *client = open_feed(s, &f, OPTIONS(ROTATES, NUMBERED));
+    pulsews_client *client = open_feed(s, &f, OPTIONS(ROTATES, NUMBERED, JOINED));
     for (int i = 1; i <= 3; i++) {
         tell_server(s, "go");
         FOLLOW(client, &f, STEP("begin"), "\"cause\":\"notice\"");
@@ -132,29 +133,28 @@ static void fails_first(const char *bad, const char *const *options, const char 
     pulsews_client_free(client);
 }
 
-TEST(a_refused_successor) { fails_first("refuse 503", OPTIONS(ROTATES, NUMBERED), "503"); }
-TEST(a_forbidden_successor) { fails_first("refuse 403", OPTIONS(ROTATES, NUMBERED), "403"); }
+TEST(a_refused_successor) { fails_first("refuse 503", OPTIONS(ROTATES, NUMBERED, JOINED), "503"); }
+TEST(a_forbidden_successor) { fails_first("refuse 403", OPTIONS(ROTATES, NUMBERED, JOINED), "403"); }
 TEST(a_successor_that_does_not_answer) {
-    fails_first("sleep 60000", OPTIONS(ROTATES, NUMBERED, "open_timeout=200ms"), "open_timeout");
+    fails_first("sleep 60000", OPTIONS(ROTATES, NUMBERED, JOINED, "open_timeout=200ms"), "open_timeout");
 }
 TEST(a_successor_that_is_cut) {
-    fails_first("accept | got 1 | cut", OPTIONS(ROTATES, NUMBERED, "login_confirm={\"s\":\"*\"}"), "close frame");
+    fails_first("accept | got 1 | cut", OPTIONS(ROTATES, NUMBERED, JOINED), "close frame");
 }
 TEST(a_successor_that_confirms_no_login) {
-    fails_first("accept", OPTIONS(ROTATES, NUMBERED, "login_confirm={\"s\":\"*\"}", "login_timeout=200ms"),
-                "login_timeout");
+    fails_first("accept", OPTIONS(ROTATES, NUMBERED, JOINED, "login_timeout=200ms"), "login_timeout");
 }
 TEST(a_successor_that_rejects_the_login) {
     fails_first("accept | got 1 | text {\"type\":\"no\"}",
-                OPTIONS(ROTATES, NUMBERED, "login_confirm={\"s\":\"*\"}", "login_reject={\"type\":\"no\"}"), "login");
+                OPTIONS(ROTATES, NUMBERED, JOINED, "login_reject={\"type\":\"no\"}"), "login");
 }
 TEST(a_successor_that_breaks_the_protocol) {
-    fails_first("accept | got 1 | close 1003 no", OPTIONS(ROTATES, NUMBERED, "login_confirm={\"s\":\"*\"}"), "1003");
+    fails_first("accept | got 1 | close 1003 no", OPTIONS(ROTATES, NUMBERED, JOINED), "1003");
 }
 
 TEST(a_successor_that_confirms_no_subscription) {
-    static const char confirmed[] = "accept | got 2 | text {\"sub\":\"ok\"} | feed ms=2 keys=3 burst=2";
-    server *s = scripted(SCRIPTS("accept | got 2 | text {\"sub\":\"ok\"} | feed ms=2 keys=3 burst=2 | go | "
+    static const char confirmed[] = "accept | got 2 | feed ms=2 keys=3 burst=2 | text {\"sub\":\"ok\"}";
+    server *s = scripted(SCRIPTS("accept | got 2 | feed ms=2 keys=3 burst=2 | text {\"sub\":\"ok\"} | go | "
                                  "text {\"type\":\"bye\"}",
                                  "accept | got 2 | feed", confirmed));
     feed f;
