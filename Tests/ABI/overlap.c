@@ -129,6 +129,47 @@ TEST(a_successor_logs_in_behind_a_full_queue) {
     pulsews_client_free(client);
 }
 
+/* The successor's messages fill its queue in one turn of the loop, while those of the old connection wait in
+ * the same turn. All its numbers are older than the successor's, and it was silent for longer than a side is waited for. */
+TEST(what_waits_beside_a_full_successor_is_read_first) {
+    server *s = scripted(SCRIPTS("accept | got 1 | numbers count=10 | sleep 600 | " BYE
+                                 " | got 2 | numbers count=10 first=10 | taken",
+                                 "accept | got 1 | go | numbers count=40 first=20 size=400 | taken"));
+    feed f;
+    char why[PULSEWS_ERROR_SIZE] = "";
+    static const char *const options[][2] = {{"sequence_path", "u"},
+                                             {"sequence_key", "s"},
+                                             {"login", "hello"},
+                                             {"rotate_on", "{\"type\":\"bye\"}"},
+                                             {"rotation_overlap", "500ms"},
+                                             {"receive_queue_bytes", "8KiB"},
+                                             {"compression", "false"}};
+    begin_feed(&f);
+    pulsews_loop *loop = NULL;
+    pulsews_client *client = NULL;
+    pulsews_config *config = pulsews_config_create();
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        IS(pulsews_config_set(config, options[i][0], options[i][1], why, sizeof why), PULSEWS_OK);
+    IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0), PULSEWS_OK);
+    IS(pulsews_client_create(url_of(s), config, loop, &client, NULL, 0), PULSEWS_OK);
+    IS(pulsews_open(client, SHORT, NULL, 0), PULSEWS_OK);
+    for (int64_t end = now_ns() + SHORT; count_records(s, 2, "text", "hello") == 0;) {
+        CHECK(now_ns() < end);
+        IS(pulsews_loop_run_once(loop, PULSEWS_MILLISECONDS(10)), PULSEWS_OK);
+    }
+    /* Nobody runs the loop while the one and then the other arrives. */
+    tell_server(s, "go");
+    await_record(s, 2, "taken", NULL);
+    send_text(client, "go on");
+    await_record(s, 1, "taken", NULL);
+    follow_texts(client, &f, 60);
+    check_feed(&f);
+    IS((int64_t)statistic(client, "rotations"), 1);
+    pulsews_client_free(client);
+    pulsews_loop_free(loop);
+    pulsews_config_free(config);
+}
+
 /* A consumer at half the feed's speed: reading of either connection pauses and goes on all the time. Few and large texts, so
  * that the speed is that of the pauses. */
 TEST(rotations_with_a_consumer_that_is_too_slow) {

@@ -35,13 +35,12 @@ extension Client {
     if distinguishesCopies { feed?.noteJoint() }
     if newcomer.session.stage == .ready {
       noteData(hasNumber: distinguishesCopies && feed?.number != nil)
-      if connection === newcomer { return }
     }
     if rotation.parked.bytes < options.receiveQueueBytes { return }
     if newcomer.session.stage == .ready {
-      overlapIsOver()
-      // What the old one still has to bring comes first.
-      if connection !== newcomer { newcomer.readingPaused = true }
+      // What the old one still has to bring comes first; what has arrived of it may have its turn after this one.
+      newcomer.readingPaused = true
+      overlapSoon()
       return
     }
     newcomer.leave(
@@ -61,7 +60,7 @@ extension Client {
     if isFirst { rotation.firstDataAt = now }
     if isFirstNumber { rotation.firstNumberAt = now }
     if isFirst && !distinguishesCopies {
-      overlapIsOver()
+      overlapSoon()
     } else if isFirst || isFirstNumber {
       planOverlap(from: now)
     }
@@ -80,9 +79,10 @@ extension Client {
   /// By their numbers; those of a twin the client does that has the other one, too.
   var distinguishesCopies: Bool { primary != nil || (!options.sequencePath.isEmpty && options.sequenceScope != .connection) }
 
+  /// By a timer: what had arrived by then of either connection was read, however long this process did not run.
   func overlapIsOver() {
     guard let successor, successor.session.stage == .ready else { return }
-    let now = Clock.monotonic()
+    let now = host.loop.turnTime
     let patience = max(options.openTimeout, options.rotationOverlap)
     if connection?.hasUnread == true {
       // What it has brought and nobody has taken yet comes before anything of the successor.
