@@ -110,6 +110,6 @@ int64_t peak_memory(void);
     (const char *const[]) { __VA_ARGS__, NULL }
 #define NO_OPTIONS                                                                                                     \
     (const char *const[]) { NULL }
-#define SHORT PULSEWS_SECONDS(10) /* for what has to come: long enough for a busy machine */
+#define SHORT PULSEWS_SECONDS(30) /* for what has to come: only a hang lasts so long */
 
 #endif

@@ -106,7 +106,7 @@ static void show(server *s) {
 const record *await_record(server *s, int connection, const char *kind, const char *part) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += 10;
+    until.tv_sec += SHORT / PULSEWS_SECONDS(1);
     pthread_mutex_lock(&s->mutex);
     for (;;) {
         for (size_t i = 0; i < s->count; i++) {

@@ -7,7 +7,7 @@ from conftest import PROGRAM, environment, run
 
 
 def test_c(c_test):
-    output = run(PROGRAM, c_test, env=environment(), stdin=subprocess.DEVNULL, timeout=60)
+    output = run(PROGRAM, c_test, env=environment(), stdin=subprocess.DEVNULL, timeout=110)
     print(output)
 
 
