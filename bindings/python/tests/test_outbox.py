@@ -91,7 +91,7 @@ def test_full_outbox_that_rejects(away, station):
         start = time.monotonic()
         with pytest.raises(pulsews.QueueFull) as caught:
             call()
-        assert caught.value.name == "PULSEWS_EQUEUEFULL" and time.monotonic() - start < 1
+        assert caught.value.name == "PULSEWS_EQUEUEFULL" and time.monotonic() - start < 4
     stats = ws.statistics()
     assert stats["messages_accepted"] == 3 and stats["messages_rejected"] >= 4
     station.start()
