@@ -73,9 +73,7 @@ extension String {
           index &+= 1
         }
       } else {
-        out.append(0xEF)
-        out.append(0xBF)
-        out.append(0xBD)
+        out.append(contentsOf: ("\u{FFFD}" as Literal).bytes)
         index = end
         isUTF8 = false
       }

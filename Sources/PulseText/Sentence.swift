@@ -60,46 +60,51 @@ package struct Sentence: ExpressibleByStringInterpolation {
 
     /// A JSON string with its quotes.
     @inline(never) package mutating func appendInterpolation(json text: String) {
-      bytes.append(0x22)
+      appendInterpolation(character: 0x22)
       for byte in text.bytes {
         if byte == 0x22 || byte == 0x5C {
-          bytes.append(0x5C)
-          bytes.append(byte)
+          appendInterpolation(character: 0x5C)
+          appendInterpolation(character: byte)
         } else if byte < 0x20 || byte == 0x7F {
           appendLiteral("\\u00")
-          for digit in [byte >> 4, byte & 15] {
-            bytes.append(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &+ digit &- 10)
-          }
+          appendHex(byte, UInt8(ascii: "a"))
         } else {
-          bytes.append(byte)
+          appendInterpolation(character: byte)
         }
       }
-      bytes.append(0x22)
+      appendInterpolation(character: 0x22)
     }
 
     /// Between quotation marks: printable ASCII as it is, all else as \xNN; cut after `limit` bytes.
     @inline(never) package mutating func appendInterpolation(quoted text: ArraySlice<UInt8>, limit: Int = 64) {
-      bytes.append(UInt8(ascii: "\""))
+      appendInterpolation(character: UInt8(ascii: "\""))
       for byte in text.prefix(limit) {
         if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
-          bytes.append(UInt8(ascii: "\\"))
-          bytes.append(byte)
+          appendInterpolation(character: UInt8(ascii: "\\"))
+          appendInterpolation(character: byte)
         } else if byte >= 0x20, byte < 0x7F {
-          bytes.append(byte)
+          appendInterpolation(character: byte)
         } else {
           appendInterpolation(byte: byte)
         }
       }
-      bytes.append(UInt8(ascii: "\""))
+      appendInterpolation(character: UInt8(ascii: "\""))
       if text.count > limit { appendLiteral("...") }
     }
 
     /// A byte as \xNN.
     @inline(never) package mutating func appendInterpolation(byte: UInt8) {
       appendLiteral("\\x")
-      for digit in [byte >> 4, byte & 15] {
-        bytes.append(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "A") &+ digit &- 10)
-      }
+      appendHex(byte, UInt8(ascii: "A"))
+    }
+
+    private mutating func appendHex(_ byte: UInt8, _ ten: UInt8) {
+      appendHex(digit: byte >> 4, ten)
+      appendHex(digit: byte & 15, ten)
+    }
+
+    private mutating func appendHex(digit: UInt8, _ ten: UInt8) {
+      appendInterpolation(character: digit < 10 ? UInt8(ascii: "0") &+ digit : ten &+ digit &- 10)
     }
 
     /// A byte that is known to be printable.

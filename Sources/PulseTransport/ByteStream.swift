@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseSys
 
 package enum IOResult {
   /// So many bytes were moved; at least one, but for an empty buffer and for `handshake()`.
@@ -23,6 +24,8 @@ package class ByteStream: @unchecked Sendable {  // guarded by the owner, who se
   package func handshake() -> IOResult { .bytes(0) }
   package func read(into buffer: UnsafeMutableRawBufferPointer) -> IOResult { .end }
   package func write(_ bytes: UnsafeRawBufferPointer) -> IOResult { .end }
+  /// Several pieces in one call, as if they were one; nil if this stream has no such call. At most 1024.
+  package func write(pieces: UnsafeBufferPointer<psys_piece>) -> IOResult? { nil }
   /// Whether a `write` or `handshake` that gave `wouldBlock` waits for the descriptor to become readable. Then, at the
   /// next event, repeat it.
   package var needsReadable: Bool { false }

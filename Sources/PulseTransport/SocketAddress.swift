@@ -6,7 +6,7 @@ import PulseText
 package struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
   package let storage: psys_address
 
-  init(_ storage: psys_address) { self.storage = storage }
+  package init(_ storage: psys_address) { self.storage = storage }
 
   package var isIPv6: Bool { storage.family == 6 }
   package var port: UInt16 { storage.port }

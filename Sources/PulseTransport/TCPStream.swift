@@ -33,6 +33,12 @@ package final class TCPStream: ByteStream, @unchecked Sendable {  // guarded by 
     return count >= 0 ? .bytes(Int(count)) : failure(count, "writing to")
   }
 
+  package override func write(pieces: UnsafeBufferPointer<psys_piece>) -> IOResult? {
+    guard let start = pieces.baseAddress, pieces.count > 0 else { return .bytes(0) }
+    let count = psys_send_pieces(socket, start, pieces.count)
+    return count >= 0 ? .bytes(Int(count)) : failure(count, "writing to")
+  }
+
   package override func shutdown() { if socket >= 0 { _ = psys_shutdown_write(socket) } }
 
   package override func close() {

@@ -50,10 +50,10 @@ package final class TLSContext: @unchecked Sendable {  // immutable after init, 
     rules = nil
     handle = try Self.make(TLS_server_method())
     psys_tls_select_http11(handle)
-    if SSL_CTX_use_certificate_chain_file(handle, certificateFile) != 1 {
+    if SSL_CTX_use_certificate_chain_file(handle, certificateFile.cString) != 1 {
       throw Self.failure(.trust, "can't load the certificate \(certificateFile)")
     }
-    if SSL_CTX_use_PrivateKey_file(handle, keyFile, SSL_FILETYPE_PEM) != 1 {
+    if SSL_CTX_use_PrivateKey_file(handle, keyFile.cString, SSL_FILETYPE_PEM) != 1 {
       throw Self.failure(.trust, "can't load the key \(keyFile)")
     }
   }

@@ -10,10 +10,10 @@ package enum Base64 {
       let left = bytes.count - at
       let group =
         UInt32(bytes[at]) << 16 | (left > 1 ? UInt32(bytes[at + 1]) << 8 : 0) | (left > 2 ? UInt32(bytes[at + 2]) : 0)
-      out.append(letter(group >> 18))
-      out.append(letter(group >> 12 & 63))
-      out.append(left > 1 ? letter(group >> 6 & 63) : UInt8(ascii: "="))
-      out.append(left > 2 ? letter(group & 63) : UInt8(ascii: "="))
+      out.add(letter(group >> 18))
+      out.add(letter(group >> 12 & 63))
+      out.add(left > 1 ? letter(group >> 6 & 63) : UInt8(ascii: "="))
+      out.add(left > 2 ? letter(group & 63) : UInt8(ascii: "="))
       at += 3
     }
     return out
@@ -40,12 +40,33 @@ package enum Base64 {
         guard let value = value(text[at + i]) else { return nil }
         group = group << 6 | value
       }
-      out.append(UInt8(truncatingIfNeeded: group >> 16))
-      if padding < 2 { out.append(UInt8(truncatingIfNeeded: group >> 8)) }
-      if padding < 1 { out.append(UInt8(truncatingIfNeeded: group)) }
+      out.add(UInt8(truncatingIfNeeded: group >> 16))
+      if padding < 2 { out.add(UInt8(truncatingIfNeeded: group >> 8)) }
+      if padding < 1 { out.add(UInt8(truncatingIfNeeded: group)) }
       at += 4
     }
     return out
+  }
+
+  /// Of the alphabet for URLs, without padding (RFC 4648 §5). Nil for anything else, also where bits are left over: a
+  /// token has one spelling.
+  package static func decodeURL(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+    if text.count % 4 == 1 { return nil }
+    var out: [UInt8] = []
+    out.reserveCapacity(text.count / 4 * 3 + 2)
+    var group: UInt32 = 0
+    var bits = 0
+    for byte in text {
+      let standard = byte == UInt8(ascii: "-") ? UInt8(ascii: "+") : byte == UInt8(ascii: "_") ? UInt8(ascii: "/") : byte
+      guard byte != UInt8(ascii: "+"), byte != UInt8(ascii: "/"), let value = value(standard) else { return nil }
+      group = (group << 6 | value) & 0xFFFF
+      bits += 6
+      if bits >= 8 {
+        bits -= 8
+        out.add(UInt8(truncatingIfNeeded: group >> UInt32(bits)))
+      }
+    }
+    return group & (1 << UInt32(bits) - 1) == 0 ? out : nil
   }
 
   private static func letter(_ value: UInt32) -> UInt8 {

@@ -20,3 +20,13 @@ package enum CloseCode {
     }
   }
 }
+
+/// Those of the hub's own, of the range for applications.
+extension CloseCode {
+  package static var unauthenticated: UInt16 { 4001 }
+  package static var forbidden: UInt16 { 4003 }
+  package static var tooSlow: UInt16 { 4008 }
+  package static var tokenExpired: UInt16 { 4009 }
+  package static var rate: UInt16 { 4029 }
+  package static var noSuchPath: UInt16 { 4040 }
+}

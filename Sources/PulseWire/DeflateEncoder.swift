@@ -2,7 +2,7 @@
 import CZlib
 
 /// Deflates the messages of one direction of a connection (RFC 7692 §7.2.1).
-final class DeflateEncoder {
+package final class DeflateEncoder {
   private let stream: UnsafeMutablePointer<z_stream>
   let forgets: Bool
 
@@ -11,7 +11,7 @@ final class DeflateEncoder {
   static func supports(windowBits: Int) -> Bool { (9...15).contains(windowBits) }
 
   /// Nil if there is no memory, or the window is not supported.
-  init?(windowBits: Int, noContextTakeover: Bool, level: Int32) {
+  package init?(windowBits: Int, noContextTakeover: Bool, level: Int32) {
     guard DeflateEncoder.supports(windowBits: windowBits) else { return nil }
     stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     stream.initialize(to: z_stream())
@@ -32,7 +32,7 @@ final class DeflateEncoder {
 
   /// Appends the compressed form of `payload`, which is not empty, without the four bytes that the receiver puts back.
   /// False, with the queue's length as before, if that failed; the encoder is of no further use then.
-  func deflate(_ payload: UnsafeRawBufferPointer, into queue: inout ByteQueue) -> Bool {
+  package func deflate(_ payload: UnsafeRawBufferPointer, into queue: inout ByteQueue) -> Bool {
     guard let start = payload.baseAddress else { return false }
     let before = queue.count
     var offset = 0

@@ -49,15 +49,29 @@ package struct DeflatePolicy: Equatable, Sendable {
   package var serverMaxWindowBits = 15
   /// The largest window to ask the client for, 9 to 15. A client that doesn't offer client_max_window_bits uses 15.
   package var clientMaxWindowBits = 15
+  /// Offers that ask for a smaller window than this are declined, 9 to 15: with 15 one compressed frame fits every client.
+  package var leastServerWindowBits = 9
 
   package init() {}
 }
 
 /// One element of Sec-WebSocket-Extensions.
-struct ExtensionElement {
-  var name: ArraySlice<UInt8>
-  /// Values of quoted strings are without the quotation marks and backslashes.
-  var parameters: [(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>?)] = []
+final class ExtensionElement {
+  let name: ArraySlice<UInt8>
+  var parameters: [ExtensionParameter] = []
+
+  init(name: ArraySlice<UInt8>) { self.name = name }
+}
+
+final class ExtensionParameter {
+  let name: ArraySlice<UInt8>
+  /// That of a quoted string is without the quotation marks and backslashes.
+  let value: ArraySlice<UInt8>?
+
+  init(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>?) {
+    self.name = name
+    self.value = value
+  }
 }
 
 enum DeflateNegotiation {
@@ -73,7 +87,7 @@ enum DeflateNegotiation {
       if reader.atEnd { break }
       if reader.take(UInt8(ascii: ",")) { continue }
       guard let name = reader.token() else { return nil }
-      var element = ExtensionElement(name: name)
+      let element = ExtensionElement(name: name)
       reader.skipBlanks()
       while reader.take(UInt8(ascii: ";")) {
         reader.skipBlanks()
@@ -86,7 +100,7 @@ enum DeflateNegotiation {
           if value == nil { return nil }
           reader.skipBlanks()
         }
-        element.parameters.append((name: parameter, value: value))
+        element.parameters.append(ExtensionParameter(name: parameter, value: value))
       }
       elements.append(element)
       if !reader.atEnd, !reader.take(UInt8(ascii: ",")) { return nil }
@@ -105,15 +119,15 @@ enum DeflateNegotiation {
 
     var atEnd: Bool { at >= bytes.endIndex }
 
-    mutating func skipBlanks() { while !atEnd, HTTPText.isBlank(bytes[at]) { at += 1 } }
+    @inline(never) mutating func skipBlanks() { while !atEnd, HTTPText.isBlank(bytes[at]) { at += 1 } }
 
-    mutating func take(_ byte: UInt8) -> Bool {
+    @inline(never) mutating func take(_ byte: UInt8) -> Bool {
       if atEnd || bytes[at] != byte { return false }
       at += 1
       return true
     }
 
-    mutating func token() -> ArraySlice<UInt8>? {
+    @inline(never) mutating func token() -> ArraySlice<UInt8>? {
       let from = at
       while !atEnd, HTTPText.isToken(bytes[at]) { at += 1 }
       return at == from ? nil : bytes[from..<at]
@@ -147,7 +161,8 @@ enum DeflateNegotiation {
   /// twice, or with a value that is not allowed (RFC 7692 §7.1).
   static func parameters(of element: ExtensionElement, isAnswer: Bool, problem: inout String) -> Parameters? {
     var found = Parameters()
-    for (name, value) in element.parameters {
+    for parameter in element.parameters {
+      let (name, value) = (parameter.name, parameter.value)
       // Printed only once it is known to be one of the four.
       let shown = Sentence(name)
       var isDuplicate = false
@@ -310,6 +325,7 @@ package func negotiateDeflate(
     // zlib can't compress with a window of 2^8 bytes. To accept would mean to never compress, so that the client's next
     // offer, or none, serves it better.
     if offer.serverMaxWindowBits == 8 { continue }
+    if let asked = offer.serverMaxWindowBits, asked < policy.leastServerWindowBits { continue }
     // RFC 7692 §7.1.1: both may be answered unasked; the server's must be when asked for.
     let serverFlag = offer.serverNoContextTakeover || policy.serverNoContextTakeover
     let clientFlag = offer.clientNoContextTakeover || policy.clientNoContextTakeover

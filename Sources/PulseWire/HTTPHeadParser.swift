@@ -2,22 +2,23 @@
 import PulseText
 
 /// Why a head can't be parsed.
-struct HTTPHeadFailure {
+package struct HTTPHeadFailure {
   /// Over a limit; otherwise malformed.
-  var isTooLarge = false
+  package var isTooLarge = false
   /// What a server answers; 0 when the peer does not speak HTTP/1 and an answer would mean nothing to it.
-  var status = 400
+  package var status = 400
   /// One sentence, without control characters.
-  var text: Sentence
+  package var text: Sentence
 }
 
 /// Parses the head of one HTTP/1.1 message as its bytes arrive, in either role. It is strict where leniency lets two
 /// readers see two different messages (RFC 9112 §2.2, §5): lines end with CR LF and nothing else, no line is continued,
 /// no space stands before a colon. Every byte is judged when it comes. An answer that only refuses is read for what it
-/// says instead, since the connection ends with it: nothing in it but its size makes it fail.
-struct HTTPHeadParser {
-  enum Kind { case request, response }
-  enum Progress {
+/// says instead, since the connection ends with it: nothing in it but its size makes it fail. The trailer of a chunked body is
+/// a head without a first line.
+package struct HTTPHeadParser {
+  package enum Kind { case request, response, trailer }
+  package enum Progress {
     case needMoreBytes
     case complete
     case failed(HTTPHeadFailure)
@@ -31,12 +32,13 @@ struct HTTPHeadParser {
     case complete, failed
   }
 
-  private(set) var head = HTTPHead()
+  package private(set) var head = HTTPHead()
   private var state: State
   private let kind: Kind
   private let maxSize: Int
   private let used: Int
   private let maxFields: Int
+  private let maxTargetSize: Int
   /// The status is one of a refusal.
   private(set) var isRefusal = false
   /// Where the part that is being read began.
@@ -48,23 +50,25 @@ struct HTTPHeadParser {
   /// Where the line of the last header ended.
   private var lineEnd = 0
 
-  static let maxTargetSize = 16 << 10
   private static let maxMethodSize = 32
 
   /// `used` of the `maxSize` bytes went to heads before this one.
-  init(_ kind: Kind, maxSize: Int, used: Int = 0, maxFields: Int = 128) {
+  package init(
+    _ kind: Kind, maxSize: Int, used: Int = 0, maxFields: Int = 128, maxTargetSize: Int = 16 << 10
+  ) {
     self.kind = kind
     self.maxSize = maxSize
     self.used = used
     self.maxFields = maxFields
-    state = kind == .request ? .method : .protocolName
+    self.maxTargetSize = maxTargetSize
+    state = kind == .request ? .method : kind == .response ? .protocolName : .fieldStart
   }
 
   /// Bytes of the head so far.
-  var size: Int { head.bytes.count }
+  package var size: Int { head.bytes.count }
 
   /// Reads from `offset` to the end of the head or of the chunk. Not to be called again after a failure.
-  mutating func receive(_ chunk: UnsafeRawBufferPointer, from offset: inout Int) -> Progress {
+  @inline(never) package mutating func receive(_ chunk: UnsafeRawBufferPointer, from offset: inout Int) -> Progress {
     while offset < chunk.count {
       if head.bytes.count + used >= maxSize { return tooLarge("is larger than \(maxSize) bytes", status: 431) }
       var byte = chunk[offset]
@@ -254,8 +258,8 @@ struct HTTPHeadParser {
       guard byte > 0x20, byte < 0x7F else {
         return malformed("has the byte \(byte: byte) in its target")
       }
-      if at - mark >= Self.maxTargetSize {
-        return tooLargeFailure("has a target of more than \(Self.maxTargetSize) bytes", status: 414)
+      if at - mark >= maxTargetSize {
+        return tooLargeFailure("has a target of more than \(maxTargetSize) bytes", status: 414)
       }
     default:
       let version: Literal = "HTTP/1."
@@ -275,7 +279,13 @@ struct HTTPHeadParser {
 
   // MARK: Sentences
 
-  private var subject: Literal { kind == .request ? "the request" : "the peer's answer to the upgrade request" }
+  private var subject: Literal {
+    switch kind {
+    case .request: "the request"
+    case .response: "the peer's answer to the upgrade request"
+    case .trailer: "the trailer of the request"
+    }
+  }
 
   private func malformed(_ what: Sentence) -> HTTPHeadFailure { HTTPHeadFailure(text: "\(subject) \(what)") }
 

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseText
 
+extension [UInt8] {
+  /// `append` by a call: in place it takes 70 bytes of code.
+  @inline(never) package mutating func add(_ byte: UInt8) { append(byte) }
+}
+
 /// Classes of bytes in HTTP heads and URLs. They work on bytes and not on `Character`: what arrives need not be text,
 /// and the tables of Unicode stay out of the library.
-enum HTTPText {
+package enum HTTPText {
   /// A byte of a token (RFC 9110 §5.6.2): header names, subprotocols, extension names.
-  static func isToken(_ byte: UInt8) -> Bool {
+  @inline(never) package static func isToken(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
       UInt8(ascii: "A")...UInt8(ascii: "Z"):
@@ -19,22 +24,22 @@ enum HTTPText {
     }
   }
 
-  @inline(never) static func isToken(_ bytes: ArraySlice<UInt8>) -> Bool {
+  @inline(never) package static func isToken(_ bytes: ArraySlice<UInt8>) -> Bool {
     if bytes.isEmpty { return false }
     for byte in bytes where !isToken(byte) { return false }
     return true
   }
 
   /// A byte of a header value or reason phrase (RFC 9110 §5.5): visible, space, tab, or above ASCII.
-  static func isFieldText(_ byte: UInt8) -> Bool { (byte >= 0x20 && byte != 0x7F) || byte == 0x09 }
+  package static func isFieldText(_ byte: UInt8) -> Bool { (byte >= 0x20 && byte != 0x7F) || byte == 0x09 }
 
-  static func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
+  package static func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
 
-  static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+  package static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
-  static func lower(_ byte: UInt8) -> UInt8 { byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte }
+  package static func lower(_ byte: UInt8) -> UInt8 { byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte }
 
-  static func hexValue(_ byte: UInt8) -> UInt8? {
+  @inline(never) package static func hexValue(_ byte: UInt8) -> UInt8? {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): byte &- UInt8(ascii: "0")
     case UInt8(ascii: "a")...UInt8(ascii: "f"): byte &- UInt8(ascii: "a") &+ 10
@@ -44,7 +49,7 @@ enum HTTPText {
   }
 
   /// Equal byte by byte.
-  @inline(never) static func same(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
+  @inline(never) package static func same(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
     guard bytes.count == text.count else { return false }
     var other = text.start
     for byte in bytes {
@@ -54,7 +59,7 @@ enum HTTPText {
     return true
   }
 
-  @inline(never) static func same(_ bytes: ArraySlice<UInt8>, _ text: String) -> Bool {
+  @inline(never) package static func same(_ bytes: ArraySlice<UInt8>, _ text: String) -> Bool {
     guard bytes.count == text.byteCount else { return false }
     var at = bytes.startIndex
     for byte in text.bytes {
@@ -65,12 +70,12 @@ enum HTTPText {
   }
 
   /// Equal but for the case of ASCII letters; `text` is in lower case.
-  @inline(never) static func sameIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
+  @inline(never) package static func sameIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
     bytes.count == text.count && startsIgnoringCase(bytes, text)
   }
 
   /// Begins with `text` (in lower case), whatever the case of ASCII letters.
-  @inline(never) static func startsIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
+  @inline(never) package static func startsIgnoringCase(_ bytes: ArraySlice<UInt8>, _ text: Literal) -> Bool {
     guard bytes.count >= text.count else { return false }
     var at = bytes.startIndex
     for i in 0..<text.count {
@@ -80,8 +85,18 @@ enum HTTPText {
     return true
   }
 
+  @inline(never) package static func same(_ bytes: ArraySlice<UInt8>, _ others: ArraySlice<UInt8>) -> Bool {
+    guard bytes.count == others.count else { return false }
+    var at = others.startIndex
+    for byte in bytes {
+      if byte != others[at] { return false }
+      at += 1
+    }
+    return true
+  }
+
   /// Without spaces and tabs at both ends.
-  @inline(never) static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+  @inline(never) package static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
     var from = bytes.startIndex
     var to = bytes.endIndex
     while from < to, isBlank(bytes[from]) { from += 1 }
@@ -90,7 +105,7 @@ enum HTTPText {
   }
 
   /// A decimal number of digits only, at most `limit`; nil for anything else.
-  @inline(never) static func decimal(_ bytes: ArraySlice<UInt8>, limit: Int) -> Int? {
+  @inline(never) package static func decimal(_ bytes: ArraySlice<UInt8>, limit: Int) -> Int? {
     if bytes.isEmpty { return nil }
     var value = 0
     for byte in bytes {
@@ -102,5 +117,5 @@ enum HTTPText {
     return value
   }
 
-  @inline(never) static func string(_ bytes: ArraySlice<UInt8>) -> String { String(bytes: bytes) }
+  @inline(never) package static func string(_ bytes: ArraySlice<UInt8>) -> String { String(bytes: bytes) }
 }

@@ -10,10 +10,10 @@ enum SHA1 {
     )
     // RFC 3174 §4: a one bit, zeros up to 56 modulo 64 bytes, the length in bits.
     var padded = message
-    padded.append(0x80)
-    while padded.count % 64 != 56 { padded.append(0) }
+    padded.add(0x80)
+    while padded.count % 64 != 56 { padded.add(0) }
     let bits = UInt64(message.count) &* 8
-    for shift in stride(from: 56, through: 0, by: -8) { padded.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift))) }
+    for shift in stride(from: 56, through: 0, by: -8) { padded.add(UInt8(truncatingIfNeeded: bits >> UInt64(shift))) }
 
     var words = [UInt32](repeating: 0, count: 80)
     var block = 0
@@ -45,7 +45,7 @@ enum SHA1 {
     digest.reserveCapacity(20)
     for word in [state.0, state.1, state.2, state.3, state.4] {
       for shift in stride(from: 24, through: 0, by: -8) {
-        digest.append(UInt8(truncatingIfNeeded: word >> UInt32(shift)))
+        digest.add(UInt8(truncatingIfNeeded: word >> UInt32(shift)))
       }
     }
     return digest

@@ -4,6 +4,8 @@ import PulseText
 /// Why a request or an answer can't be built: one sentence without control characters.
 package struct UpgradeEncodeFailure: Error, Sendable {
   package let text: String
+
+  package init(text: String) { self.text = text }
 }
 
 /// The client's request (RFC 6455 §4.1).
@@ -79,14 +81,14 @@ package struct UpgradeRequest: Sendable {
 }
 
 /// Puts a head together from checked parts.
-struct HeadWriter {
-  var bytes: [UInt8] = []
+package struct HeadWriter {
+  package var bytes: [UInt8] = []
 
-  init() { bytes.reserveCapacity(512) }
+  package init() { bytes.reserveCapacity(512) }
 
-  @inline(never) mutating func add(_ text: Sentence) { bytes.append(contentsOf: text.bytes) }
+  @inline(never) package mutating func add(_ text: Sentence) { bytes.append(contentsOf: text.bytes) }
 
-  @inline(never) mutating func add(_ name: String, _ value: String) { add("\(name): \(value)\r\n") }
+  @inline(never) package mutating func add(_ name: String, _ value: String) { add("\(name): \(value)\r\n") }
 }
 
 enum UpgradeKey {

@@ -48,7 +48,7 @@ package enum UpgradeResponse {
 
   private static func encode(status: Int, headers: [HTTPHeader], body: [UInt8]) -> [UInt8] {
     var writer = HeadWriter()
-    writer.add("HTTP/1.1 \(status) \(reason(status))\r\n")
+    writer.add("HTTP/1.1 \(status) \(HTTPReason.text(status))\r\n")
     var hasConnection = false
     var hasType = false
     for header in headers {
@@ -67,23 +67,5 @@ package enum UpgradeResponse {
     writer.add("Content-Length: \(body.count)\r\n\r\n")
     writer.bytes.append(contentsOf: body)
     return writer.bytes
-  }
-
-  private static func reason(_ status: Int) -> Literal {
-    switch status {
-    case 400: "Bad Request"
-    case 401: "Unauthorized"
-    case 403: "Forbidden"
-    case 404: "Not Found"
-    case 405: "Method Not Allowed"
-    case 414: "URI Too Long"
-    case 426: "Upgrade Required"
-    case 429: "Too Many Requests"
-    case 431: "Request Header Fields Too Large"
-    case 500: "Internal Server Error"
-    case 503: "Service Unavailable"
-    case 505: "HTTP Version Not Supported"
-    default: ""
-    }
   }
 }

@@ -31,4 +31,23 @@ struct Base64Tests {
 
   /// Left-over bits under the padding are not looked at.
   @Test func leftOverBits() { #expect(Base64.decode(Array("Zh==".utf8)) == Array("f".utf8)) }
+
+  @Test func forURLs() {
+    #expect(Base64.decodeURL(Array("-_8".utf8)[...]) == [0xFB, 0xFF])
+    #expect(Base64.decodeURL([]) == [])
+    let all = Array(UInt8.min...UInt8.max)
+    for count in 0...all.count {
+      let bytes = Array(all.reversed().prefix(count))
+      var text: [UInt8] = []
+      for letter in Base64.encode(bytes) where letter != UInt8(ascii: "=") {
+        text.append(letter == UInt8(ascii: "+") ? UInt8(ascii: "-") : letter == UInt8(ascii: "/") ? UInt8(ascii: "_") : letter)
+      }
+      #expect(Base64.decodeURL(text[...]) == bytes)
+    }
+  }
+
+  /// The last two have bits left over, which would give a token a second spelling.
+  @Test(arguments: ["A", "AAAAA", "Zg==", "AA=", "A+AA", "A/AA", "AA A", "AA\n", "AA.A", "Zh", "Zm9"]) func refusedForURLs(_ text: String) {
+    #expect(Base64.decodeURL(Array(text.utf8)[...]) == nil)
+  }
 }

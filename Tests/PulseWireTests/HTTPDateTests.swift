@@ -18,6 +18,7 @@ struct HTTPDateTests {
       let seconds = Int64(step) * 86_411 * 37 + Int64(step)
       let text = format.string(from: Date(timeIntervalSince1970: TimeInterval(seconds)))
       #expect(HTTPDate.seconds(Array(text.utf8)) == seconds, "\(text)")
+      #expect(String(decoding: HTTPDate.text(seconds), as: UTF8.self) == text)
     }
   }
 
@@ -28,6 +29,11 @@ struct HTTPDateTests {
   ])
   func othersAreNoDates(text: String) {
     #expect(HTTPDate.seconds(Array(text.utf8)) == nil)
+  }
+
+  @Test func timesThatCannotBeWrittenAreMoved() {
+    #expect(String(decoding: HTTPDate.text(.min), as: UTF8.self) == "Thu, 01 Jan 1970 00:00:00 GMT")
+    #expect(String(decoding: HTTPDate.text(.max), as: UTF8.self) == "Fri, 31 Dec 9999 23:59:59 GMT")
   }
 
   @Test func retryAfterTakesDates() {

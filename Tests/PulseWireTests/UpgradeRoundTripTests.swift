@@ -90,6 +90,16 @@ struct UpgradeRoundTripTests {
     #expect(negotiateDeflate(offers: [], policy: DeflatePolicy()) == nil)
   }
 
+  @Test func offersWithASmallWindowAreDeclined() {
+    var policy = DeflatePolicy()
+    policy.leastServerWindowBits = 15
+    let small = DeflateOffer(serverMaxWindowBits: 14)
+    #expect(negotiateDeflate(offers: [small], policy: policy) == nil)
+    let agreed = negotiateDeflate(offers: [small, DeflateOffer(serverMaxWindowBits: 15)], policy: policy)
+    #expect(agreed?.parameters.serverMaxWindowBits == 15)
+    #expect(negotiateDeflate(offers: [small, DeflateOffer()], policy: policy)?.parameters.serverMaxWindowBits == 15)
+  }
+
   @Test func offersThatCannotBeMade() {
     for bits in [-1, 1, 7, 16, Int.max] {
       let client = UpgradeRequest(

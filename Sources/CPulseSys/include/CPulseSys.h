@@ -165,6 +165,37 @@ void psys_close(int32_t descriptor);
 int32_t psys_socket_pair(int32_t *_Nonnull first, int32_t *_Nonnull second);
 void psys_set_buffer_sizes(int32_t descriptor, int32_t receive, int32_t send);
 
+/* ---- The serving side (serve.c) ---- */
+/* As struct iovec. */
+typedef struct psys_piece {
+    const void *_Nullable bytes;
+    size_t count;
+} psys_piece;
+/* As psys_send, of at most 1024 pieces in one call. */
+int64_t psys_send_pieces(int32_t descriptor, const psys_piece *_Nonnull pieces, size_t count);
+/* Binds and listens; a socket file that nobody listens on is replaced. *identity: for psys_unix_remove. A descriptor or
+ * -errno. */
+int32_t psys_unix_listen(const char *_Nonnull path, int32_t backlog, uint64_t *_Nonnull identity);
+/* Removes the socket file if it is still the one that was made. */
+void psys_unix_remove(const char *_Nonnull path, uint64_t identity);
+/* Of a Unix socket. A descriptor or -errno. */
+int32_t psys_accept_stream(int32_t listener);
+/* A descriptor that can be given up to take one connection more when there are no others. Or -errno. */
+int32_t psys_spare(void);
+/* 1 for a stream socket that does not listen. */
+int32_t psys_is_stream_socket(int32_t descriptor);
+/* Also closed at exec. 0 or -errno. */
+int32_t psys_set_nonblocking(int32_t descriptor);
+typedef struct psys_served_file {
+    int64_t size, seconds, nanoseconds;
+    uint64_t inode;
+    int32_t kind; /* 1 a regular file, 2 a folder, 0 else */
+} psys_served_file;
+/* A folder, to open files beneath. A descriptor or -errno. */
+int32_t psys_folder_open(const char *_Nonnull path);
+/* Opens for reading what no symbolic link leads out of the folder for. A descriptor or -errno. */
+int32_t psys_file_beneath(int32_t folder, const char *_Nonnull path, psys_served_file *_Nonnull file);
+
 /* ---- Files in memory (file.c) ---- */
 typedef struct psys_file {
     uint64_t device, inode;
@@ -275,6 +306,18 @@ int32_t psys_tls_explain(struct ssl_st *_Nonnull ssl, int32_t reason, const char
  * certificate, has one of `count` SHA-256 values; else what they have: "sha256/BASE64 of SUBJECT, ...". */
 int32_t psys_tls_has_pin(struct ssl_st *_Nonnull ssl, int32_t verified_chain, const uint8_t *_Nonnull pins,
                          size_t count, char *_Nonnull seen, size_t size);
+
+/* ---- Signatures of tokens (token.c) ---- */
+/* In the order of TokenAlgorithm. */
+enum { PSYS_TOKEN_HS256, PSYS_TOKEN_RS256, PSYS_TOKEN_ES256, PSYS_TOKEN_EDDSA };
+typedef struct psys_token_key psys_token_key;
+/* A secret for HS256, else a public key or a certificate in PEM. NULL with *why, a sentence's part. */
+psys_token_key *_Nullable psys_token_key_make(int32_t algorithm, const void *_Nullable material, size_t size,
+                                              const char *_Nullable *_Nonnull why);
+void psys_token_key_free(psys_token_key *_Nonnull key);
+/* 1 if the signature is that of the bytes. Any thread. */
+int32_t psys_token_check(const psys_token_key *_Nonnull key, const void *_Nullable bytes, size_t count,
+                         const void *_Nullable signature, size_t size);
 
 #ifdef __cplusplus
 }

@@ -78,7 +78,7 @@ package struct JSONString {
 }
 
 /// Without memcmp, which Swift has from the platform's C module only.
-func equalBytes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
+package func equalBytes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
   if a.count != b.count { return false }
   var at = 0
   while at &+ 8 <= a.count {
