@@ -58,10 +58,18 @@ let layers: [Target] = [
   .target(name: "PulseFlow", dependencies: ["PulseText", "CPulseKernels"], swiftSettings: deferred),
   .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "CPulseKernels", "COpenSSL"], swiftSettings: deferred),
   .target(
-    name: "PulseClient", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys", "CPulseKernels"],
+    name: "PulseProcess", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
     swiftSettings: deferred),
   .target(
-    name: "PulseABI", dependencies: ["CPulseWS", "CPulseSys", "PulseText", "PulseClient"], exclude: ["exports.map"],
+    name: "PulseClient",
+    dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "PulseProcess", "CPulseSys", "CPulseKernels"],
+    swiftSettings: deferred),
+  .target(
+    name: "PulseABI",
+    dependencies: [
+      "CPulseWS", "CPulseSys", "PulseText", "PulseTransport", "PulseProcess", "PulseClient",
+    ],
+    exclude: ["exports.map"],
     swiftSettings: compact, linkerSettings: library),
 ]
 
@@ -69,15 +77,12 @@ let tests: [Target] = [
   .target(
     name: "EchoServer", dependencies: ["PulseWire", "PulseTransport"], path: "Tests/Support/EchoServer",
     swiftSettings: swift),
-  .executableTarget(
-    name: "pulsews-echo-server", dependencies: ["EchoServer"], path: "Tests/Conformance/EchoServer",
-    swiftSettings: swift),
   .testTarget(name: "PulseTextTests", dependencies: ["PulseText"], swiftSettings: swift),
   .testTarget(name: "PulseWireTests", dependencies: ["PulseWire"], swiftSettings: swift),
   .testTarget(name: "PulseFlowTests", dependencies: ["PulseFlow"], swiftSettings: swift),
   .testTarget(name: "PulseTransportTests", dependencies: ["PulseTransport"], swiftSettings: swift),
   .testTarget(
-    name: "PulseClientTests", dependencies: ["PulseClient", "PulseTransport", "EchoServer", "CPulseSys"],
+    name: "PulseClientTests", dependencies: ["PulseClient", "PulseProcess", "PulseTransport", "EchoServer", "CPulseSys"],
     swiftSettings: swift),
 ]
 

@@ -3,6 +3,7 @@ import CPulseSys
 import EchoServer
 import Foundation
 import PulseFlow
+import PulseProcess
 import PulseTransport
 import Testing
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
+import PulseProcess
 import Testing
 
 @testable import PulseClient
@@ -105,7 +106,7 @@ import Testing
   @Test func everyPresetIsTakenAndHasWhatItSays() {
     #expect(PresetTable.count >= 10)
     for index in 0..<PresetTable.count {
-      let set = options([("preset", PulseClient.text(PresetTable.name(index)))])
+      let set = options([("preset", PulseProcess.text(PresetTable.name(index)))])
       #expect(set.preset == index)
       #expect(set.heartbeatInterval > 0)
     }

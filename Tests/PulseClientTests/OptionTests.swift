@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseProcess
 import Testing
 
 @testable import PulseClient
@@ -37,8 +38,8 @@ import Testing
     var options = ClientOptions()
     while let entry = OptionTable.entry(index) {
       index += 1
-      let name = PulseClient.text(entry.name)
-      let value = PulseClient.text(entry.defaultValue)
+      let name = PulseProcess.text(entry.name)
+      let value = PulseProcess.text(entry.defaultValue)
       if value.isEmpty { continue }
       #expect(options.set(name, value) == nil, "\(name)")
     }
@@ -48,7 +49,7 @@ import Testing
   @Test(arguments: ["stale_action", "message_queue_policy", "receive_queue_policy", "tls_min_version"])
   func onlyWholeWordsAreChoices(name: String) throws {
     let key = try #require(OptionTable.find(name))
-    let first = PulseClient.text(key.defaultValue)
+    let first = PulseProcess.text(key.defaultValue)
     #expect(key.place(of: first) == 0)
     for wrong in ["", " ", first + " ", String(first.dropLast()), first + "x", first.uppercased() + "_", "a b"] {
       #expect(key.place(of: wrong) == nil, "\(wrong)")
@@ -61,7 +62,7 @@ import Testing
     while let entry = OptionTable.entry(index) {
       index += 1
       if !entry.defaultValue.isEmpty {
-        _ = set.set(PulseClient.text(entry.name), PulseClient.text(entry.defaultValue))
+        _ = set.set(PulseProcess.text(entry.name), PulseProcess.text(entry.defaultValue))
       }
     }
     expectSameDefaults(set, ClientOptions())
@@ -113,11 +114,11 @@ import Testing
     var index = 0
     while let code = StatusCode.at(index) {
       #expect(seen.insert(code.rawValue).inserted)
-      #expect(PulseClient.text(StatusCode.name(code.rawValue)).hasPrefix("PULSEWS_E"))
+      #expect(PulseProcess.text(StatusCode.name(code.rawValue)).hasPrefix("PULSEWS_E"))
       #expect(!StatusCode.text(code.rawValue).isEmpty)
       index += 1
     }
     #expect(index > 50 && StatusCode.at(-1) == nil)
-    #expect(PulseClient.text(StatusCode.name(1)) == "PULSEWS_UNKNOWN")
+    #expect(PulseProcess.text(StatusCode.name(1)) == "PULSEWS_UNKNOWN")
   }
 }

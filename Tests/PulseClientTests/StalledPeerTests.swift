@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
+import PulseProcess
 import PulseTransport
 import PulseWire
 import Testing

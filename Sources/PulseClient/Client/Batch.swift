@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
+import PulseProcess
 import Synchronization
 
 /// The messages of one receive call; keeps their memory until it is used again or freed.

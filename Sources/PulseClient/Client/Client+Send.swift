@@ -2,6 +2,7 @@
 import CPulseKernels
 import CPulseSys
 import PulseFlow
+import PulseProcess
 import PulseTransport
 import PulseWire
 

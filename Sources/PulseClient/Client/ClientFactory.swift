@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
+import PulseProcess
 import PulseText
 import PulseTransport
 import PulseWire
-
-extension Failure: Error {}
 
 /// Makes clients and loops from what a caller gives.
 package enum ClientFactory {

@@ -2,6 +2,7 @@
 import CPulseKernels
 import CPulseSys
 import PulseFlow
+import PulseProcess
 import PulseText
 import PulseTransport
 import PulseWire

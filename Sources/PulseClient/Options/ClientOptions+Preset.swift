@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseProcess
 import PulseText
 
 /// Options for a known feed.

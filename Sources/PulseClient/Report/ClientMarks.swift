@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseProcess
 import PulseText
 
 /// What a client remembers for its statistics and events; times in nanoseconds.

@@ -4,37 +4,37 @@ import PulseTransport
 import PulseWire
 
 /// Why something ended: the code, the sentence for people, and what the peer said about it.
-package struct Failure: Sendable {
+package struct Failure: Error {
   package var code: StatusCode
   package var text: String
   /// The peer's close code: 1005 if its close frame had none, 1006 without a close frame.
   package var closeCode: UInt16 = 1006
   package var closeReason = ""
   /// Of a refused handshake; 0 else.
-  var httpStatus = 0
+  package var httpStatus = 0
   /// Seconds that the server asked to wait; nil if it did not.
-  var retryAfter: Int?
+  package var retryAfter: Int?
   /// Another address of the same name may do.
-  var isOfOneAddress = false
+  package var isOfOneAddress = false
   /// The application wants no retry.
-  var isFinal = false
+  package var isFinal = false
   /// A message of the server's rejected a login or a subscription.
-  var isRejection = false
+  package var isRejection = false
 
-  package init(_ code: StatusCode, _ text: Sentence) { self.init(code, text: sentence(text)) }
+  @inline(never) package init(_ code: StatusCode, _ text: Sentence) { self.init(code, text: sentence(text)) }
 
-  package init(_ code: StatusCode, text: String) {
+  @inline(never) package init(_ code: StatusCode, text: String) {
     self.code = code
     self.text = text
   }
 
   /// Whether a retry can't be expected to mend it.
-  var isFatal: Bool {
+  package var isFatal: Bool {
     code.isFinal || (code == .handshake && (httpStatus == 401 || httpStatus == 403 || httpStatus == 404))
   }
 
   /// Behind a TCP connection: whether it may be due to the address, and not to what was asked, or to this side.
-  var isOfAddress: Bool {
+  package var isOfAddress: Bool {
     switch code {
     case .closed, .moved, .invalidArgument, .redirect, .proxyLogin, .noFiles, .noMemory, .trust: false
     case .handshake: httpStatus / 100 != 3 && httpStatus / 100 != 4
@@ -42,7 +42,7 @@ package struct Failure: Sendable {
     }
   }
 
-  package init(_ error: TransportError) {
+  @inline(never) package init(_ error: TransportError) {
     let code: StatusCode =
       switch error.code {
       case .resolve: .resolve

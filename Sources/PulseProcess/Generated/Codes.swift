@@ -21,7 +21,7 @@ package enum LogLevel: Int32, Sendable {
   case info = 3
   case debug = 4
 
-  var name: Literal {
+  package var name: Literal {
     switch self {
     case .off: "OFF"
     case .error: "ERROR"
@@ -30,21 +30,4 @@ package enum LogLevel: Int32, Sendable {
     case .debug: "DEBUG"
     }
   }
-}
-
-extension SendFlags {
-  package static var liveOnly: Self { Self(rawValue: 1) }
-  package static var report: Self { Self(rawValue: 2) }
-  package static var first: Self { Self(rawValue: 4) }
-  package static var inLimit: Self { Self(rawValue: 8) }
-
-  package static var known: Self { Self(rawValue: 15) }
-}
-
-extension BatchTraits {
-  package static var allText: Self { Self(rawValue: 1) }
-  package static var allASCII: Self { Self(rawValue: 2) }
-  package static var allBinary: Self { Self(rawValue: 4) }
-
-  package static var known: Self { Self(rawValue: 7) }
 }

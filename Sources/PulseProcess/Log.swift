@@ -31,9 +31,9 @@ package enum Log {
   private static let local = ForkLocal<Shared>()
 
   @inline(__always)
-  static func isOn(_ level: LogLevel) -> Bool { psys_log_level() >= level.rawValue }
+  package static func isOn(_ level: LogLevel) -> Bool { psys_log_level() >= level.rawValue }
 
-  static func write(_ level: LogLevel, _ text: String) {
+  package static func write(_ level: LogLevel, _ text: String) {
     let time = Clock.realtime()
     let shared = local.locked()
     defer { shared.mutex.unlock() }
@@ -115,7 +115,7 @@ package enum Log {
   }
 
   /// PULSEWS_LOG turns it on, unless the program has decided before.
-  static func readEnvironment() {
+  package static func readEnvironment() {
     let shared = local.locked()
     let isFirst = !shared.hasReadEnvironment
     shared.hasReadEnvironment = true
@@ -124,7 +124,7 @@ package enum Log {
     let wanted = lowercased(String(cText: value))
     var number: Int32 = 1
     while let level = LogLevel(rawValue: number) {
-      if equal(lowercased(PulseClient.text(level.name)), wanted) { toStandardError(level) }
+      if equal(lowercased(PulseProcess.text(level.name)), wanted) { toStandardError(level) }
       number += 1
     }
   }
@@ -157,21 +157,5 @@ package enum Log {
         _ = shared.condition.wait(shared.mutex, untilNs: deadline)
       }
     }
-  }
-}
-
-extension Client {
-  /// One line about this client; `text` is made only if the level is on.
-  @inline(__always)
-  func log(_ level: LogLevel, _ text: () -> Sentence) {
-    if Log.isOn(level) { logLine(level, text()) }
-  }
-
-  @inline(never)
-  private func logLine(_ level: LogLevel, _ line: Sentence) {
-    // The number that the metrics have as `id` tells clients of one URL apart.
-    let number: Sentence = options.name.hasNoBytes && serial > 0 ? " #\(serial)" : ""
-    let who = options.name.hasNoBytes ? url.redacted : options.name
-    Log.write(level, sentence("[\(who)\(number)] \(line)"))
   }
 }

@@ -70,7 +70,7 @@ package enum OptionValue {
     return number.times(unit)
   }
 
-  static func hint(_ kind: OptionKind) -> String {
+  package static func hint(_ kind: OptionKind) -> String {
     switch kind {
     case .duration: " (a number of seconds, or with ns, us, ms, s, m, h, d)"
     case .size: " (bytes, or with KB, MB, GB, KiB, MiB, GiB)"

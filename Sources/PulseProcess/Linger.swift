@@ -5,7 +5,7 @@ import PulseWire
 /// A connection whose client is done with it: writes the last bytes, says goodbye, and waits shortly for the peer to
 /// end it too. Closing at once could answer bytes on their way with a reset, which would destroy the close frame
 /// before the peer has read it.
-final class Linger: EventHandler, @unchecked Sendable {  // guarded by `mutex`
+package final class Linger: EventHandler, @unchecked Sendable {  // guarded by `mutex`
   private static let patience: Int64 = 1_000_000_000
 
   private let mutex = Mutex()
@@ -22,7 +22,7 @@ final class Linger: EventHandler, @unchecked Sendable {  // guarded by `mutex`
   }
 
   /// Takes the stream over; it is registered nowhere. The loop keeps this object until it is done.
-  static func start(_ stream: ByteStream, rest: UnsafeRawBufferPointer, host: LoopHost) {
+  package static func start(_ stream: ByteStream, rest: UnsafeRawBufferPointer, host: LoopHost) {
     let linger = Linger(stream, host: host)
     linger.mutex.lock()
     defer { linger.mutex.unlock() }
@@ -39,7 +39,7 @@ final class Linger: EventHandler, @unchecked Sendable {  // guarded by `mutex`
     if linger.rest.count == 0 { linger.shutDown() }
   }
 
-  override func handle(_ ready: Readiness) {
+  package override func handle(_ ready: Readiness) {
     mutex.lock()
     defer { mutex.unlock() }
     guard registration != nil else { return }
@@ -54,7 +54,7 @@ final class Linger: EventHandler, @unchecked Sendable {  // guarded by `mutex`
     discardInput(ready.contains(.hangup))
   }
 
-  override func timerFired(_ tag: Int) {
+  package override func timerFired(_ tag: Int) {
     mutex.lock()
     defer { mutex.unlock() }
     timer = nil

@@ -9,7 +9,7 @@ extension StatusCode {
     text(code, 1, ok: "success", unknown: "not a status code of this library")
   }
 
-  private static func text(_ code: Int32, _ column: Int, ok: Literal, unknown: Literal) -> Literal {
+  @inline(never) private static func text(_ code: Int32, _ column: Int, ok: Literal, unknown: Literal) -> Literal {
     if code == StatusCode.ok.rawValue { return ok }
     var index = 0
     while let entry = at(index) {

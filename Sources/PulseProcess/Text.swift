@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseText
+import PulseWire
 
 /// Small text helpers that work the same in Embedded Swift.
 
-func text(_ literal: Literal) -> String { literal.description }
+package func text(_ literal: Literal) -> String { literal.description }
 
 /// Byte for byte: no Unicode normalisation.
-@inline(never) func equal(_ a: String, _ b: String) -> Bool { a.bytes == b.bytes }
+@inline(never) package func equal(_ a: String, _ b: String) -> Bool { a.bytes == b.bytes }
 
-@inline(never) func equal(_ a: Literal, _ b: String) -> Bool {
+@inline(never) package func equal(_ a: Literal, _ b: String) -> Bool {
   a.count == b.byteCount && a.begins(b.bytes[...])
 }
 
 /// ASCII letters only.
-func lowercased(_ text: String) -> String {
+@inline(never) package func lowercased(_ text: String) -> String {
   var bytes = text.bytes
   for index in 0..<bytes.count where bytes[index] >= 0x41 && bytes[index] <= 0x5A { bytes[index] |= 0x20 }
   return String(bytes: bytes)
 }
 
 /// For a sentence: at most 64 bytes of the caller's text, control bytes and quotes as \xNN.
-func quoted(_ text: String) -> String {
+package func quoted(_ text: String) -> String {
   var out: [UInt8] = []
   var count = 0
   let hex: Literal = "0123456789abcdef"
@@ -35,7 +36,7 @@ func quoted(_ text: String) -> String {
     if byte < 0x20 || byte == 0x7F || byte == 0x22 || byte == 0x5C {
       out.append(contentsOf: [0x5C, 0x78, hex.start[Int(byte >> 4)], hex.start[Int(byte & 15)]])
     } else {
-      out.append(byte)
+      out.add(byte)
     }
     count += 1
   }
@@ -43,4 +44,4 @@ func quoted(_ text: String) -> String {
 }
 
 /// Seconds with microseconds, for JSON.
-func jsonSeconds(_ nanoseconds: Int64) -> String { sentence("\(seconds: nanoseconds)") }
+package func jsonSeconds(_ nanoseconds: Int64) -> String { sentence("\(seconds: nanoseconds)") }

@@ -16,7 +16,7 @@ package final class LoopHost: @unchecked Sendable {
   package let loop: EventLoop
   package let hasThread: Bool
   /// Where the driver reads into; only the driver uses it.
-  let readBuffer: UnsafeMutableRawBufferPointer
+  package let readBuffer: UnsafeMutableRawBufferPointer
   private let mark = ForkMark()
 
   /// Callers blocked on one client, behind a condition of their own.
@@ -70,7 +70,7 @@ package final class LoopHost: @unchecked Sendable {
   // MARK: Users
 
   /// Counts one more user; the first one starts the thread.
-  func addUser() throws(TransportError) {
+  package func addUser() throws(TransportError) {
     mutex.lock()
     defer { mutex.unlock() }
     if hasThread && thread == nil {
@@ -80,7 +80,7 @@ package final class LoopHost: @unchecked Sendable {
   }
 
   /// True when the last user is gone; then the caller ends the host with `shutDown`, holding no lock.
-  func removeUser() -> Bool {
+  package func removeUser() -> Bool {
     mutex.lock()
     defer { mutex.unlock() }
     users -= 1
@@ -88,7 +88,7 @@ package final class LoopHost: @unchecked Sendable {
   }
 
   /// Ends the thread; at once, or by itself as soon as the connections that linger are gone.
-  func shutDown() {
+  package func shutDown() {
     mutex.lock()
     stopping = true
     threadSignal.signal()
@@ -129,10 +129,10 @@ package final class LoopHost: @unchecked Sendable {
   // waits and then looks at the epoch. In the one order that all threads see, one of the two notices the other.
 
   /// What `wait` compares against; to be read while the client's lock is held, after its state was looked at.
-  func epoch(of waiter: Waiter) -> UInt64 { waiter.epoch.load(ordering: .sequentiallyConsistent) }
+  package func epoch(of waiter: Waiter) -> UInt64 { waiter.epoch.load(ordering: .sequentiallyConsistent) }
 
   /// Something changed for the callers behind `waiter`. The client's lock is held.
-  func notify(_ waiter: Waiter) {
+  package func notify(_ waiter: Waiter) {
     waiter.epoch.add(1, ordering: .sequentiallyConsistent)
     if waiter.sleepers.load(ordering: .sequentiallyConsistent) > 0 {
       mutex.lock()
@@ -150,7 +150,7 @@ package final class LoopHost: @unchecked Sendable {
 
   /// Returns when `notify` was called since `epoch` was read, or at `deadline` (monotonic ns). Drives the loop
   /// meanwhile if nobody else does. No lock is held.
-  func wait(_ waiter: Waiter, since epoch: UInt64, until deadline: Int64) {
+  package func wait(_ waiter: Waiter, since epoch: UInt64, until deadline: Int64) {
     mutex.lock()
     while true {
       if driver == .none {
@@ -226,7 +226,7 @@ package final class LoopHost: @unchecked Sendable {
   }
 
   /// One turn without waiting if nobody drives; for calls that must not block. No lock is held.
-  func driveBriefly() { _ = driveOnce(timeout: 0) }
+  package func driveBriefly() { _ = driveOnce(timeout: 0) }
 
   /// One turn, for an application that drives the loop. False when another thread drives it at this moment.
   package func driveOnce(timeout: Int64) -> Bool {
@@ -250,7 +250,7 @@ package final class LoopHost: @unchecked Sendable {
   }
 
   /// Work was posted to the loop: makes sure that it is not left lying until the thread looks again.
-  func hurry() {
+  package func hurry() {
     mutex.lock()
     if driver == .none {
       if let next = waiting.last { next.condition.signal() }

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseProcess
+import PulseText
+import PulseWire
+
+extension Client {
+  /// One line about this client; `text` is made only if the level is on.
+  @inline(__always)
+  func log(_ level: LogLevel, _ text: () -> Sentence) {
+    if Log.isOn(level) { logLine(level, text()) }
+  }
+
+  @inline(never)
+  private func logLine(_ level: LogLevel, _ line: Sentence) {
+    // The number that the metrics have as `id` tells clients of one URL apart.
+    let number: Sentence = options.name.hasNoBytes && serial > 0 ? " #\(serial)" : ""
+    let who = options.name.hasNoBytes ? url.redacted : options.name
+    Log.write(level, sentence("[\(who)\(number)] \(line)"))
+  }
+}
