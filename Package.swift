@@ -58,6 +58,8 @@ let layers: [Target] = [
   .target(name: "PulseFlow", dependencies: ["PulseText", "CPulseKernels"], swiftSettings: deferred),
   .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "CPulseKernels", "COpenSSL"], swiftSettings: deferred),
   .target(
+    name: "PulseServe", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport"], swiftSettings: deferred),
+  .target(
     name: "PulseProcess", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
     swiftSettings: deferred),
   .target(
@@ -80,6 +82,9 @@ let tests: [Target] = [
   .testTarget(name: "PulseTextTests", dependencies: ["PulseText"], swiftSettings: swift),
   .testTarget(name: "PulseWireTests", dependencies: ["PulseWire"], swiftSettings: swift),
   .testTarget(name: "PulseFlowTests", dependencies: ["PulseFlow"], swiftSettings: swift),
+  .testTarget(
+    name: "PulseServeTests", dependencies: ["PulseServe", "PulseText", "PulseWire", "PulseTransport", "COpenSSL"],
+    swiftSettings: swift),
   .testTarget(name: "PulseTransportTests", dependencies: ["PulseTransport"], swiftSettings: swift),
   .testTarget(
     name: "PulseClientTests", dependencies: ["PulseClient", "PulseProcess", "PulseTransport", "EchoServer", "CPulseSys"],
