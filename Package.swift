@@ -57,6 +57,7 @@ let layers: [Target] = [
   .target(name: "PulseWire", dependencies: ["PulseText", "CPulseKernels", "CZlib"], swiftSettings: deferred),
   .target(name: "PulseFlow", dependencies: ["PulseText", "CPulseKernels"], swiftSettings: deferred),
   .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "CPulseKernels", "COpenSSL"], swiftSettings: deferred),
+  .target(name: "PulseTopics", dependencies: ["PulseText", "PulseWire", "PulseFlow", "CPulseKernels"], swiftSettings: deferred),
   .target(
     name: "PulseServe", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport"], swiftSettings: deferred),
   .target(
@@ -69,7 +70,7 @@ let layers: [Target] = [
   .target(
     name: "PulseABI",
     dependencies: [
-      "CPulseWS", "CPulseSys", "PulseText", "PulseTransport", "PulseProcess", "PulseClient",
+      "CPulseWS", "CPulseSys", "PulseText", "PulseTransport", "PulseProcess", "PulseTopics", "PulseClient",
     ],
     exclude: ["exports.map"],
     swiftSettings: compact, linkerSettings: library),
@@ -85,6 +86,7 @@ let tests: [Target] = [
   .testTarget(
     name: "PulseServeTests", dependencies: ["PulseServe", "PulseText", "PulseWire", "PulseTransport", "COpenSSL"],
     swiftSettings: swift),
+  .testTarget(name: "PulseTopicsTests", dependencies: ["PulseTopics", "PulseWire", "PulseFlow"], swiftSettings: swift),
   .testTarget(name: "PulseTransportTests", dependencies: ["PulseTransport"], swiftSettings: swift),
   .testTarget(
     name: "PulseClientTests", dependencies: ["PulseClient", "PulseProcess", "PulseTransport", "EchoServer", "CPulseSys"],

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One peer's subscription to one topic. It belongs to the loop's thread, and to the `PeerQueue` that made it.
+package final class Subscription {
+  package let topic: TopicInfo
+  package let form: Form
+  /// The queue of the peer; nil when the subscription has ended.
+  package internal(set) unowned(unsafe) var queue: PeerQueue?
+  /// For the owner: where it stands in the loop's list of the topic's subscribers.
+  package var place = -1
+
+  /// Behind the last message that was offered.
+  package internal(set) var position: TopicPosition
+  /// The last item in the queue; -1 without one.
+  var lastItem: Int32 = -1
+  /// Its own place in the queue's list.
+  var slot: Int32 = 0
+  /// Messages that were dropped, of which the peer does not know; 0 without.
+  var gapFrom: UInt64 = 0
+  var gapTo: UInt64 = 0
+
+  init(_ topic: TopicInfo, _ form: Form, _ position: TopicPosition) {
+    self.topic = topic
+    self.form = form
+    self.position = position
+  }
+}
