@@ -160,7 +160,7 @@ def test_the_header_declares_no_other_functions(contract, header):
 def copy(tmp_path_factory):
     """What the generator reads and writes, to be spoilt."""
     folder = tmp_path_factory.mktemp("contract") / "copy"
-    for name in ("contract", "tools", "include", "docs", "bindings", "Sources", "Tests/PulseClientTests"):
+    for name in ("contract", "tools", "include", "docs", "bindings", "Sources", "Tests/PulseClientTests", "Tests/PulseHubTests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so*"))
     return folder
 
@@ -203,6 +203,32 @@ def test_a_part_that_differs_is_named(copy):
     ("presets/kraken.toml", 'stale_action = "reconnect"', 'stale_action = "panic"', "kraken: stale_action takes event or reconnect"),
     ("presets/kraken.toml", "stale_action", "stale_acton", "kraken: there is no option stale_acton"),
     ("presets/binance-spot.toml", "_binance", "_finance", "there is no _finance.toml"),
+    ("hub/options.toml", 'of = "route"', 'of = "path"', "hub/options.toml: kind: of is one of hub, route, topic"),
+    ("hub/options.toml", 'of = "hub"', 'of = "topic"', "loops: the sets stand in the order hub, route, topic"),
+    ("hub/options.toml", 'name = "loops"', 'name = "name"', "hub/options.toml: option name stands twice"),
+    ("hub/options.toml", 'kind = "duration"', 'kind = "header"', "header_timeout: kind 'header' is none of "),
+    ("hub/options.toml", 'default = "4096"', 'default = "4096000"', "backlog: the default 4096000 is not allowed"),
+    ("hub/options.toml", 'default = "64KiB"', 'default = "64 kilo"', "max_message_size: size has no unit 'kilo'"),
+    ("hub/options.toml", 'form = "origin"', 'form = "own"', "origin: form of a list is one of word, token, topic, origin"),
+    ("hub/options.toml", '"word"\nwords_of = "events"', '"word"\nwords_of = "presets"', "events: words_of is one of events"),
+    ("hub/options.toml", 'default = "drop_oldest"', 'default = "drop"', "slow_policy: the default is none of the words"),
+    ("hub/options.toml", 'swift = ": SlowPolicy"\n', "", 'slow_policy: a choice needs swift = "name: Type"'),
+    ("hub/options.toml", 'swift = "origins"', 'swift = "origins: List"', "origin: swift is a name"),
+    ("hub/options.toml", 'example = "prices-1"\n', "", "name: column example is missing"),
+    ("hub/options.toml", "length = 64\n", "length = 65\n", "name: allowed says 1 to 64 bytes, length says 65"),
+    ("hub/options.toml", "most = 256\n", "", "origin: a list needs most and length"),
+    ("hub/options.toml", "secret = true", "hidden = true", "there is no column 'hidden'"),
+    ("hub/statistics.toml", 'kind = "gauge"', 'kind = "gage"', "hub/statistics.toml: active_connections: kind is counter or gauge"),
+    ("hub/statistics.toml", 'unit = "requests"', 'unit = "calls"', "requests: unit is one of "),
+    ("hub/statistics.toml", 'unit = "requests"', 'unit = "requests"\nvalue = "1"', "there is no column 'value'"),
+    ("hub/events.toml", 'type = "bytes"', 'type = "byte"', "message: data: type is one of "),
+    ("hub/events.toml", 'name = "address"', 'name = "adress"', "connected: struct pulsews_hub_event has no adress for text"),
+    ("hub/events.toml", '"peer", type = "id"', '"peer", type = "text"', "connected: struct pulsews_hub_event has no peer for text"),
+    ("hub/events.toml", 'name = "topic_idle"', 'name = "topic-idle"', "topic-idle: a name has small letters and _"),
+    ("hub/functions.toml", '"pulsews_hub_set"', '"pulsews_set"', "pulsews_set: a name begins with pulsews_hub_"),
+    ("hub/functions.toml", 'since = "0.1"', 'since = "now"', "pulsews_hub_create: since is a version"),
+    ("hub/constants.toml", '"HUB_CONFLATE", value = 1', '"HUB_CONFLATE", value = 2', "slow policies: not the words of option slow_policy"),
+    ("hub/constants.toml", 'words_of = "slow_policy"', 'words_of = "policy"', "slow policies: no option policy has words"),
 ])
 def test_a_bad_row_is_one_sentence(copy, file, old, new, sentence):
     path = copy / "contract" / file

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 
 from .rows import Row, camel, fail
@@ -36,10 +37,10 @@ def number(kind: str, text: str, where: str, is_limit: bool = False) -> int:
     return int(value)
 
 
-def complete(row: Row, presets: list[Row]) -> None:
+def complete(row: Row, words_of: dict[str, list[str]], file: str = "options.toml") -> None:
     """Adds the names, ranges and words that follow."""
     name, kind = row["name"], row["kind"]
-    where = f"options.toml: {name}"
+    where = f"{file}: {name}"
     if kind not in KINDS:
         fail(f"{where}: kind {kind!r} is none of {', '.join(KINDS)}")
     row.setdefault("form", "")
@@ -51,8 +52,10 @@ def complete(row: Row, presets: list[Row]) -> None:
         complete_number(row, where)
     if kind == "boolean":
         row["allowed"] = "true or false"
-    if row.get("words_of") == "presets":
-        row["words"] = [preset["name"] for preset in presets]
+    if "words_of" in row:
+        if row["words_of"] not in words_of:
+            fail(f"{where}: words_of is one of {', '.join(words_of)}")
+        row["words"] = words_of[row["words_of"]]
     if "words" in row:
         *most, last = row["words"]
         row["allowed"] = f"{', '.join(most)} or {last}" if most else last
@@ -84,19 +87,24 @@ def complete_number(row: Row, where: str) -> None:
 def check(row: Row) -> None:
     name, kind = row["name"], row["kind"]
     where = f"options.toml: {name}"
-    forms = FORMS.get(kind, ())
-    if row["form"] not in (forms or ("",)):
-        fail(f"{where}: form of a {kind} is one of {', '.join(forms) or 'none'}")
-    if "allowed" not in row:
-        fail(f"{where}: column allowed is missing")
-    if kind == "boolean" and row["default"] not in ("true", "false"):
-        fail(f"{where}: the default is true or false")
+    check_forms(row, where, FORMS)
     if kind in ("text", "choice", "integer", "number", "list") and "param" not in row:
         fail(f"{where}: column param, the name in Go, is missing")
     if "most" in row and (kind, row["form"]) != ("list", "json_path"):
         fail(f"{where}: most is for lists of JSON paths; an own form counts by itself")
     check_words(row, where)
     check_text(row, where)
+
+
+def check_forms(row: Row, where: str, forms_of: Mapping[str, tuple[str, ...]]) -> None:
+    kind = row["kind"]
+    forms = forms_of.get(kind, ())
+    if row["form"] not in (forms or ("",)):
+        fail(f"{where}: form of a {kind} is one of {', '.join(forms) or 'none'}")
+    if "allowed" not in row:
+        fail(f"{where}: column allowed is missing")
+    if kind == "boolean" and row["default"] not in ("true", "false"):
+        fail(f"{where}: the default is true or false")
 
 
 def check_words(row: Row, where: str) -> None:
@@ -114,11 +122,15 @@ def check_text(row: Row, where: str) -> None:
         fail(f"{where}: column example is missing")
     if row["form"] == "own" and row["name"] != "preset" and not re.fullmatch(r"\w+: .+ = .+", row.get("swift", "")):
         fail(f'{where}: an own form needs swift = "name: Type = default"')
-    bound = re.search(r"at most (\d+) bytes", row["allowed"])
-    if bound and int(bound[1]) != row.get("length"):
-        fail(f"{where}: allowed says {bound[0]}, length says {row.get('length', 'nothing')}")
+    check_length(row, where)
     if "length" in row and row["kind"] != "text":
         fail(f"{where}: length is for texts")
+
+
+def check_length(row: Row, where: str) -> None:
+    bound = re.search(r"(?:at most|1 to) (\d+) bytes", row["allowed"])
+    if bound and int(bound[1]) != row.get("length"):
+        fail(f"{where}: allowed says {bound[0]}, length says {row.get('length', 'nothing')}")
 
 
 def check_value(row: Row, value: str, where: str) -> None:

@@ -84,15 +84,16 @@ def ctype(text: str) -> str:
     raise SystemExit(f"functions.toml: ctypes has nothing for {text!r}")
 
 
-def functions(contract: Contract) -> str:
+def function_rows(rows: list[Row]) -> str:
     text = ""
-    for row in contract.functions:
+    for row in rows:
         arguments = [ctype(one) for one in row["arguments"]]
         joined = "".join(f"{one}, " for one in arguments)
         joined = joined if len(arguments) == 1 else joined.rstrip(", ")
         line = f'    "{row["name"]}": ({ctype(row["result"])}, ({joined.rstrip() if len(arguments) == 1 else joined})),\n'
         if len(line) > 121:
-            line = f'    "{row["name"]}": (\n        {ctype(row["result"])}, ({joined})\n    ),\n'
+            body = textwrap.fill(f"{ctype(row['result'])}, ({joined})", 130, initial_indent=" " * 8, subsequent_indent=" " * 12)
+            line = f'    "{row["name"]}": (\n{body}\n    ),\n'
         text += line
     return text
 
@@ -141,6 +142,6 @@ def files(contract: Contract) -> Files:
     yield f"{PACKAGE}/_options.py#options", options(contract)
     yield f"{PACKAGE}/_status.py#states", states(contract)
     yield f"{PACKAGE}/_status.py#statistics", statistics(contract)
-    yield f"{PACKAGE}/_native.py#functions", functions(contract)
+    yield f"{PACKAGE}/_native.py#functions", function_rows(contract.functions)
     yield f"{PACKAGE}/_errors.py#classes", classes(contract)
     yield "bindings/python/pyproject.toml#version", project(contract)

@@ -7,6 +7,7 @@ from .contract import Contract, Row, camel
 from .text import Files, cases, swift_head, swift_table
 
 CLIENT = "Sources/PulseClient/Generated"
+PROCESS = "Sources/PulseProcess/Generated"
 FLOW = "Sources/PulseFlow/Generated"
 
 
@@ -152,32 +153,46 @@ def version(contract: Contract) -> str:
             f"  package static var number: UInt32 {{ 0x{major:02x}{minor:02x}{patch:02x} }}\n}}\n")
 
 
-def constants(contract: Contract) -> str:
-    """Numbers, the members of option sets, and the levels of the log; `swift` says which."""
+def codes(contract: Contract) -> str:
+    """What all of the library speaks: kinds and flags of messages, levels of the log."""
     text = swift_head("PulseText") + "/// Kinds and flags of messages as the ABI has them.\npackage enum MessageCode {\n"
-    sets, levels = "", ""
-    for group in contract.groups:
-        target, rows = group.get("swift", ""), group["constants"]
-        names = [row.get("swift") or camel(row["name"].lower()) for row in rows]
-        if target == "MessageCode":
+    levels = ""
+    for group, names in swift_groups(contract):
+        rows = group["constants"]
+        if group["swift"] == "MessageCode":
             text += "".join(f"  package static var {name}: UInt32 {{ {row['value']} }}\n" for name, row in zip(names, rows))
-        elif target == "LogLevel":
+        elif group["swift"] == "LogLevel":
             levels += f"\n/// {group['comment']}\npackage enum LogLevel: Int32, Sendable {{\n"
             levels += "".join(f"  case {name} = {row['value']}\n" for name, row in zip(names, rows))
-            levels += "\n  var name: Literal {\n    switch self {\n"
+            levels += "\n  package var name: Literal {\n    switch self {\n"
             levels += "".join(f'    case .{name}: "{name.upper()}"\n' for name in names) + "    }\n  }\n}\n"
-        elif target:
-            sets += f"\nextension {target} {{\n"
-            sets += "".join(f"  package static var {name}: Self {{ Self(rawValue: {row['value']}) }}\n" for name, row in zip(names, rows))
-            sets += f"\n  package static var known: Self {{ Self(rawValue: {sum(row['value'] for row in rows)}) }}\n}}\n"
-    return text + "}\n" + levels + sets
+    return text + "}\n" + levels
+
+
+def flags(contract: Contract) -> str:
+    """The members of option sets of the client."""
+    parts = []
+    for group, names in swift_groups(contract):
+        rows, target = group["constants"], group["swift"]
+        if target not in ("MessageCode", "LogLevel"):
+            text = f"extension {target} {{\n"
+            text += "".join(f"  package static var {name}: Self {{ Self(rawValue: {row['value']}) }}\n" for name, row in zip(names, rows))
+            parts.append(text + f"\n  package static var known: Self {{ Self(rawValue: {sum(row['value'] for row in rows)}) }}\n}}\n")
+    return swift_head() + "\n".join(parts)
+
+
+def swift_groups(contract: Contract) -> list[tuple[Row, list[str]]]:
+    """The groups of constants that Swift has too (`swift` says where), with the names of their members."""
+    return [(group, [row.get("swift") or camel(row["name"].lower()) for row in group["constants"]])
+            for group in contract.groups if group.get("swift")]
 
 
 def files(contract: Contract) -> Files:
-    yield f"{CLIENT}/StatusCode.swift", errors(contract)
+    yield f"{PROCESS}/StatusCode.swift", errors(contract)
     yield f"{CLIENT}/Statistics.swift", statistics(contract)
     yield f"{CLIENT}/Event.swift", events(contract)
     yield f"{CLIENT}/PresetTable.swift", presets(contract)
-    yield f"{CLIENT}/Version.swift", version(contract)
-    yield f"{CLIENT}/Constants.swift", constants(contract)
+    yield f"{PROCESS}/Version.swift", version(contract)
+    yield f"{CLIENT}/Flags.swift", flags(contract)
+    yield f"{PROCESS}/Codes.swift", codes(contract)
     yield f"{FLOW}/Transitions.swift", states(contract)

@@ -45,7 +45,7 @@ def field(row: Row) -> tuple[str, str, str]:
 
 def keys(contract: Contract) -> str:
     options = contract.options
-    lines = [swift_head("PulseText"), "/// The options, by their place in the table.\n",
+    lines = [swift_head("PulseProcess", "PulseText"), "/// The options, by their place in the table.\n",
              "package enum OptionKey: UInt8, Sendable {\n"]
     lines += [f"  case {row['key']}\n" for row in options]
     lines.append("}\n\nextension OptionKey {\n")

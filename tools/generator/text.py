@@ -24,7 +24,12 @@ def swift_table(rows: Iterable[Iterable[str]], indent: str) -> str:
         for text in row:
             escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"').replace("\n", "\\n")
             lines.append(f"{indent}{escaped}\\0\\")
-    lines[-1] = lines[-1].removesuffix("\\0\\")  # the compiler ends the literal with NUL
+    # The compiler ends the literal with NUL, which an empty text needs no line for.
+    if lines[-1].strip() == "\\0\\":
+        lines.pop()
+        lines[-1] = lines[-1].removesuffix("\\")
+    else:
+        lines[-1] = lines[-1].removesuffix("\\0\\")
     return '"""\n' + "\n".join(lines) + f'\n{indent}"""'
 
 
