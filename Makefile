@@ -89,7 +89,7 @@ debug: setup ## the library unoptimised with symbols, to step through with gdb o
 	@.ci/debug.sh
 
 # Without `setup`, so that an installation as root needs nothing but what was built before.
-install: ## install library, header and pulsews.pc: PREFIX=/usr/local DESTDIR=
+install: ## install library, headers and pulsews.pc: PREFIX=/usr/local DESTDIR=
 	@if ! [ -e $(LIBRARY) ]; then $(MAKE) library; fi
 	@.ci/install.sh install
 

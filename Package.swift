@@ -68,9 +68,15 @@ let layers: [Target] = [
     dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "PulseProcess", "CPulseSys", "CPulseKernels"],
     swiftSettings: deferred),
   .target(
+    name: "PulseHub",
+    dependencies: [
+      "PulseText", "PulseWire", "PulseFlow", "PulseTransport", "PulseProcess", "PulseServe", "PulseTopics", "CPulseSys",
+    ],
+    swiftSettings: deferred),
+  .target(
     name: "PulseABI",
     dependencies: [
-      "CPulseWS", "CPulseSys", "PulseText", "PulseTransport", "PulseProcess", "PulseTopics", "PulseClient",
+      "CPulseWS", "CPulseSys", "PulseText", "PulseTransport", "PulseProcess", "PulseTopics", "PulseClient", "PulseHub",
     ],
     exclude: ["exports.map"],
     swiftSettings: compact, linkerSettings: library),
@@ -90,6 +96,10 @@ let tests: [Target] = [
   .testTarget(name: "PulseTransportTests", dependencies: ["PulseTransport"], swiftSettings: swift),
   .testTarget(
     name: "PulseClientTests", dependencies: ["PulseClient", "PulseProcess", "PulseTransport", "EchoServer", "CPulseSys"],
+    swiftSettings: swift),
+  .testTarget(
+    name: "PulseHubTests",
+    dependencies: ["PulseHub", "PulseClient", "PulseProcess", "PulseText", "PulseTopics", "PulseTransport"],
     swiftSettings: swift),
 ]
 

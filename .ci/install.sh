@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# install.sh install|uninstall: the library, its header and its pkg-config file, under DESTDIR + PREFIX.
+# install.sh install|uninstall: the library, its headers and its pkg-config file, under DESTDIR + PREFIX.
 # Run by make, which passes DIST, VERSION, PREFIX, LIBDIR, INCLUDEDIR and DESTDIR.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,26 +25,26 @@ install)
   mv -f "$root$libdir/.$file.new" "$root$libdir/$file" # in place at once: programs may be running with the old one
   ln -sfn "$file" "$root$libdir/libpulsews.so.0"
   ln -sfn libpulsews.so.0 "$root$libdir/libpulsews.so"
-  install -m 644 include/pulsews.h "$root$includedir/pulsews.h"
+  install -m 644 include/pulsews.h include/pulsews_hub.h "$root$includedir"
   cat >"$root$libdir/pkgconfig/pulsews.pc" <<EOF
 prefix=$prefix
 libdir=$(under_prefix "$libdir")
 includedir=$(under_prefix "$includedir")
 
 Name: pulsews
-Description: WebSocket connection engine for trading services
+Description: WebSocket clients and hubs for trading services
 Version: $version
 Cflags: -I\${includedir}
 Libs: -L\${libdir} -lpulsews
 EOF
   chmod 644 "$root$libdir/pkgconfig/pulsews.pc"
   refresh
-  echo "installed: $root$libdir/$file, $root$includedir/pulsews.h, $root$libdir/pkgconfig/pulsews.pc"
+  echo "installed: $root$libdir/$file, $root$includedir/pulsews.h, $root$includedir/pulsews_hub.h, $root$libdir/pkgconfig/pulsews.pc"
   ;;
 uninstall)
   removed=0
   for path in "$libdir/$file" "$libdir/libpulsews.so.0" "$libdir/libpulsews.so" "$libdir/pkgconfig/pulsews.pc" \
-    "$includedir/pulsews.h"; do
+    "$includedir/pulsews.h" "$includedir/pulsews_hub.h"; do
     if [ -e "$root$path" ] || [ -L "$root$path" ]; then # a link may have lost its file
       rm -f "$root$path"
       removed=$((removed + 1))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseWS
 import PulseClient
+import PulseProcess
 
 @c @implementation
 public func pulsews_batch_create() -> OpaquePointer? { makeHandle(Batch()) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseWS
 import PulseClient
+import PulseProcess
 import PulseText
 
 // The life of a client: create, open, send, receive, close, free.

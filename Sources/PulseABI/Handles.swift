@@ -2,6 +2,7 @@
 import CPulseSys
 import CPulseWS
 import PulseClient
+import PulseProcess
 
 /// What stands behind the opaque handles. Each holds one reference until its free function.
 

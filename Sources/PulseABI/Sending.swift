@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseWS
 import PulseClient
+import PulseProcess
 
 // Sending with flags and a time to live, many messages at once, and waiting for all.
 

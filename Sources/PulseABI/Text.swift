@@ -2,6 +2,7 @@
 import CPulseSys
 import CPulseWS
 import PulseClient
+import PulseProcess
 import PulseText
 
 /// Copies a sentence to the caller's buffer, cut at a whole character, and ends it with NUL.

@@ -13,6 +13,7 @@ from generator.contract import Contract  # noqa: E402
 
 HERE = ROOT / "Tests" / "ABI"
 HEADER = ROOT / "include" / "pulsews.h"
+HUB_HEADER = ROOT / "include" / "pulsews_hub.h"
 LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).resolve()
 FOLDER = LIBRARY.parent
 PROGRAM = pathlib.Path(os.environ["BUILD"]) / "abi" / "abi"
@@ -22,7 +23,7 @@ def build_tests():
     """The program of the C tests, built before pytest asks which tests it has."""
     PROGRAM.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}", f"-I{HERE}",
-                    *sorted(str(source) for source in HERE.glob("*.c") if source.name != "fuzz_abi.c"),
+                    *sorted(str(source) for source in HERE.glob("*.c") if not source.name.startswith("fuzz_")),
                     f"-L{FOLDER}", "-lpulsews", "-pthread", "-o", PROGRAM], check=True)
     return PROGRAM
 
@@ -45,10 +46,25 @@ def contract():
     return Contract()
 
 
+def without_comments(path):
+    return re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+
+
 @pytest.fixture(scope="session")
 def header():
     """The header's text without its comments."""
-    return re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
+    return without_comments(HEADER)
+
+
+@pytest.fixture(scope="session")
+def hub_header():
+    return without_comments(HUB_HEADER)
+
+
+@pytest.fixture(scope="session")
+def functions(header, hub_header):
+    """The functions that the library exports."""
+    return re.findall(r"\b(pulsews_\w+)\(", header + hub_header)
 
 
 def pytest_generate_tests(metafunc):

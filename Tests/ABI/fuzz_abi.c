@@ -7,11 +7,10 @@
  *     fuzz_abi --random SECONDS SEED    runs random inputs; a failure prints the input and leaves it in fuzz_abi.input
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <pulsews.h>
-#include <time.h>
 
 #include "fuzz_input.h"
+#include "fuzz_main.h"
 
 enum { CLIENTS = 4, LOOPS = 2, CONFIGS = 2, BATCHES = 2, MOST_CALLS = 200, PENDING = 1024 };
 
@@ -468,66 +467,10 @@ static void run(const uint8_t *bytes, size_t size) {
     alarm(0);
 }
 
-/* ---- Where the inputs come from ---- */
-
-static int entries(const char *folder) {
-    int count = 0;
-    DIR *all = opendir(folder);
-    while (all && readdir(all)) count++;
-    closedir(all);
-    return count;
-}
-
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-static int run_random(int seconds, uint64_t seed) {
-    uint8_t bytes[MOST_INPUT];
-    int64_t end = now_ns() + seconds * 1000000000LL;
-    long inputs = 0;
-    uint64_t state = seed * 2654435769u + 1;
-    for (; now_ns() < end; inputs++) {
-        size_t size = 0;
-        do {
-            state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-            bytes[size++] = (uint8_t)(state >> 32);
-        } while (size < MOST_INPUT && (size < 64 || (state & 255) != 0));
-        run(bytes, size);
-    }
-    printf("%ld inputs\n", inputs);
-    return 0;
-}
-
 int main(int argc, char **argv) {
-    static const int fatal[] = {SIGALRM, SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGFPE, SIGTRAP};
-    for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++) signal(fatal[i], crashed);
-    setvbuf(stderr, NULL, _IONBF, 0);
     int unused;
     echo_port = start_peer(), closed_port = bind_port(0, &unused);
     for (size_t i = 0; i < sizeof block; i++) block[i] = (unsigned char)('a' + i % 26);
     quick = make_config();
-    int descriptors = entries("/proc/self/fd"), threads = entries("/proc/self/task");
-    if (argc == 4 && strcmp(argv[1], "--random") == 0) {
-        if (run_random(atoi(argv[2]), strtoull(argv[3], NULL, 10)) != 0) return 1;
-    } else {
-        for (int i = 1; i < argc; i++) {
-            static uint8_t bytes[MOST_INPUT];
-            FILE *file = fopen(argv[i], "rb");
-            CHECK(file != NULL, "can't read %s", argv[i]);
-            size_t size = fread(bytes, 1, sizeof bytes, file);
-            fclose(file);
-            run(bytes, size);
-        }
-    }
-    /* Nothing stays behind: connections that say goodbye, and look-ups, end within seconds. */
-    for (int64_t end = now_ns() + 10000000000LL;;) {
-        /* The server's side of connections is counted too, and goes when it sees the end. */
-        if (entries("/proc/self/fd") <= descriptors && entries("/proc/self/task") <= threads) return 0;
-        CHECK(now_ns() < end, "%d descriptors, then %d; %d threads, then %d", descriptors, entries("/proc/self/fd"),
-              threads, entries("/proc/self/task"));
-        poll(NULL, 0, 10);
-    }
+    return fuzz(argc, argv, run);
 }

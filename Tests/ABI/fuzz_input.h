@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * For fuzz_abi.c: the input, what happens when a check fails, and arguments made of the input's bytes. */
+ * For the fuzzers of the C interface: the input, what happens when a check fails, and arguments made of the input's bytes. */
 #ifndef FUZZ_INPUT_H
 #define FUZZ_INPUT_H
 
@@ -14,6 +14,7 @@ enum { MOST_INPUT = 1024 };
 static const uint8_t *input;
 static size_t input_size, input_used;
 static int echo_port, closed_port;
+static char input_file[64];
 
 /* ---- Failures ---- */
 
@@ -23,7 +24,7 @@ static void show_input(void) {
     size_t size = input_size < MOST_INPUT ? input_size : MOST_INPUT;
     for (size_t i = 0; i < size; i++) line[2 * i] = digits[input[i] >> 4], line[2 * i + 1] = digits[input[i] & 15];
     line[2 * size] = '\n';
-    int file = open("fuzz_abi.input", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    int file = open(input_file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (write(2, "input: ", 7) < 0 || write(2, line, 2 * size + 1) < 0 || write(file, input, size) < 0) _exit(3);
 }
 
@@ -83,23 +84,25 @@ static const char *const texts[] = {
 /* clang-format on */
 
 /* Text from the list, or from the input, at times a mixture; NULL at times. Lives until the next call but three. */
-static const char *text(void) {
+static const char *text_of(const char *const *list, size_t count) {
     static char kept[4][300];
     static int next;
     char *out = kept[next++ & 3];
     unsigned how = byte();
     if (how == 255) return NULL;
-    if (how < 230) return texts[how % (sizeof texts / sizeof *texts)];
+    if (how < 230) return list[how % count];
     size_t size = pick(100), at = 0;
-    if (how < 240) at = (size_t)snprintf(out, 100, "%s", texts[pick(sizeof texts / sizeof *texts)]);
+    if (how < 240) snprintf(out, 100, "%s", list[pick((unsigned)count)]), at = strlen(out);
     for (size_t i = 0; i < size; i++) out[at++] = (char)byte();
     out[at] = 0;
     return out;
 }
 
+static inline const char *text(void) { return text_of(texts, sizeof texts / sizeof *texts); }
+
 static const char *const paths[] = {"/echo", "/close", "/reset", "/half", "/garbage", "/refuse", "/stall"};
 
-static const char *url(int *echoes) {
+static inline const char *url(int *echoes) {
     static char out[400];
     unsigned how = pick(16);
     *echoes = 0;

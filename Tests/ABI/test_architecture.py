@@ -18,7 +18,7 @@ def quoted(pattern):
 def words():
     """Every word of the sources, the header and the manifest."""
     files = [path for path in (ROOT / "Sources").rglob("*") if path.is_file()]
-    files += [ROOT / "include" / "pulsews.h", ROOT / "Package.swift"]
+    files += [ROOT / "include" / "pulsews.h", ROOT / "include" / "pulsews_hub.h", ROOT / "Package.swift"]
     return {word for path in files for word in re.findall(r"\w+", path.read_text())}
 
 
