@@ -27,6 +27,12 @@
     #if FUZZ_ServerFrames
       targets.append(("ServerFrames", fuzzServerFrames))
     #endif
+    #if FUZZ_Forwarded
+      targets.append(("Forwarded", fuzzForwarded))
+    #endif
+    #if FUZZ_Token
+      targets.append(("Token", fuzzToken))
+    #endif
     #if FUZZ_Pattern
       targets.append(("Pattern", fuzzPattern))
     #endif
@@ -36,8 +42,17 @@
     #if FUZZ_Location
       targets.append(("Location", fuzzLocation))
     #endif
+    #if FUZZ_PeerMessage
+      targets.append(("PeerMessage", fuzzPeerMessage))
+    #endif
+    #if FUZZ_PeerQueue
+      targets.append(("PeerQueue", fuzzPeerQueue))
+    #endif
     #if FUZZ_Proxy
       targets.append(("Proxy", fuzzProxy))
+    #endif
+    #if FUZZ_Request
+      targets.append(("Request", fuzzRequest))
     #endif
     return targets
   }
@@ -119,8 +134,18 @@
       fuzzJSON(bytes)
     #elseif FUZZ_Location
       fuzzLocation(bytes)
+    #elseif FUZZ_PeerMessage
+      fuzzPeerMessage(bytes)
+    #elseif FUZZ_PeerQueue
+      fuzzPeerQueue(bytes)
     #elseif FUZZ_Proxy
       fuzzProxy(bytes)
+    #elseif FUZZ_Request
+      fuzzRequest(bytes)
+    #elseif FUZZ_Forwarded
+      fuzzForwarded(bytes)
+    #elseif FUZZ_Token
+      fuzzToken(bytes)
     #endif
     return 0
   }

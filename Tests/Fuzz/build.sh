@@ -4,8 +4,8 @@
 # Builds a fuzz target, or the executable that replays the corpora:
 #   Tests/Fuzz/build.sh ClientHandshake OUTPUT     then: OUTPUT -max_total_time=120 FOLDER Tests/Fuzz/corpus/ClientHandshake
 #   Tests/Fuzz/build.sh replay OUTPUT              then: OUTPUT Tests/Fuzz/corpus/*
-# PulseWire, what PulseFlow has for JSON, what PulseTransport reads of a proxy, and the targets are compiled as one module,
-# so that no target of the package has to know of fuzzing.
+# PulseWire, PulseServe, PulseTopics, what PulseFlow has for JSON and keys, what PulseTransport has for proxies and tokens,
+# and the targets are compiled as one module, so that no target of the package has to know of fuzzing.
 # SANITIZE (default: address) names the sanitizers; empty for none.
 set -eu
 [ $# -eq 2 ] || { echo "usage: $0 NAME|replay OUTPUT" >&2; exit 2; }
@@ -48,14 +48,18 @@ fi
 mkdir "$work/modules"
 cat > "$work/modules/module.modulemap" <<END
 module CPulseKernels { header "$root/Sources/CPulseKernels/include/CPulseKernels.h" export * }
+module CPulseSys { header "$root/Sources/CPulseSys/include/CPulseSys.h" export * }
 module PulseText { header "empty.h" }
+module PulseWire { header "empty.h" }
+module PulseFlow { header "empty.h" }
+module PulseTransport { header "empty.h" }
 END
-# Its sources are compiled into the one module; the name only has to be there for their imports.
+# Their sources are compiled into the one module; the names only have to be there for the imports.
 : > "$work/modules/empty.h"
 objects=
-for source in "$root"/Sources/CPulseKernels/*.c; do
-  object=$work/$(basename "$source" .c).o
-  clang -O2 -g ${c_sanitize:+-fsanitize=$c_sanitize} -I "$root/Sources/CPulseKernels/include" -c "$source" -o "$object"
+for source in "$root"/Sources/CPulseKernels/*.c "$root/Sources/CPulseSys/token.c" "$root/Sources/CPulseSys/memory.c"; do
+  object=$work/$(basename "$(dirname "$source")")-$(basename "$source" .c).o
+  clang -O2 -g ${c_sanitize:+-fsanitize=$c_sanitize} -I "$(dirname "$source")/include" -c "$source" -o "$object"
   objects="$objects $object"
 done
 flow="$root/Sources/PulseFlow"
@@ -66,6 +70,7 @@ cd "$work"
 swiftc -O -g -wmo -parse-as-library -swift-version 6 -enable-experimental-feature Lifetimes \
   -module-name PulseFuzz -package-name pulsews $conditions ${swift_sanitize:+-sanitize=$swift_sanitize} \
   -I "$work/modules" -I "$root/Sources/CZlib" "$root"/Sources/PulseText/*.swift "$root"/Sources/PulseWire/*.swift \
-  "$flow"/JSON/*.swift "$flow"/Patterns/*.swift "$flow"/RFC3339.swift "$proxy"Text.swift "$proxy"Dialogue.swift \
-  $files $objects -lz -use-ld=lld -o "$work/out"
+  "$flow"/JSON/*.swift "$flow"/Patterns/*.swift "$flow"/RFC3339.swift "$flow"/Received/KeyTable.swift \
+  "$root"/Sources/PulseServe/*.swift "$root"/Sources/PulseTopics/*.swift "$proxy"Text.swift "$proxy"Dialogue.swift \
+  "$root"/Sources/PulseTransport/TokenKeys.swift $files $objects -lz -lcrypto -use-ld=lld -o "$work/out"
 mv "$work/out" "$output"
