@@ -2,20 +2,27 @@
 """summary.py FOLDER ROLE...: counts the verdicts of FOLDER/ROLE/index.json, by category and in all.
 
 A case has two verdicts, on what was said and on how the connection was closed; the worse one counts. Ends with an error if
-one is neither OK nor INFORMATIONAL.
+one is neither OK nor INFORMATIONAL, nor what is right for a hub.
 """
 import collections
 import json
 import pathlib
 import sys
 
+# A hub closes for a broken frame at once, and its application's echo of the message before comes too late; the suite takes
+# that as right, but not strict. It declines compression with a smaller window, which the suite calls unimplemented.
 GOOD = ("OK", "INFORMATIONAL")
+OF_SERVER = {"NON-STRICT": ("3.", "4.", "5."), "UNIMPLEMENTED": ("13.3.",)}
 ORDER = ("OK", "INFORMATIONAL", "UNIMPLEMENTED", "NON-STRICT", "WRONG CODE", "UNCLEAN", "FAILED BY CLIENT", "FAILED")
 
 
 def verdict(case):
     both = (case["behavior"], case["behaviorClose"])
     return max(both, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
+def is_right(role, number, name):
+    return name in GOOD or (role == "server" and number.startswith(OF_SERVER.get(name, ())))
 
 
 def counts(verdicts):
@@ -31,7 +38,7 @@ def main():
         categories = collections.defaultdict(list)
         for number, case in cases.items():
             categories[int(number.split(".")[0])].append(verdict(case))
-            if verdict(case) not in GOOD:
+            if not is_right(role, number, verdict(case)):
                 is_good = False
                 print(f"  {role} {number}: {case['behavior']}, close: {case['behaviorClose']}")
         for category in sorted(categories):
