@@ -9,7 +9,8 @@
             print(message)
 
 The same with ``async with`` and ``await`` is in :mod:`pulsews.aio`. :class:`pulsews.WebSocketManager` is an asyncio
-connection with callbacks, :class:`pulsews.BlockingManager` one for programs without asyncio. The library keeps the
+connection with callbacks, :class:`pulsews.BlockingManager` one for programs without asyncio. :class:`pulsews.Hub` is the
+other end: it serves browsers and services. The library keeps the
 connection alive, answers pings and comes back when it is lost, whatever the interpreter is busy with; what happens is
 told by ``events()`` and by the logger "pulsews".
 """
@@ -46,9 +47,36 @@ from .blocking import BlockingManager
 from .client import Client, connect
 
 if TYPE_CHECKING:
-    from . import aio
+    from . import aio, pulse
+    from ._hub_items import HubPeer, HubRequest, HubResponse, Publication
+    from ._hub_options import (
+        HubOption,
+        HubOptions,
+        RouteOptions,
+        TopicOptions,
+        hub_option_table,
+        hub_statistic_table,
+    )
+    from ._hub_tasks import HubTask
+    from .hub import Hub
     from .manager import WebSocketManager
 
+# What is imported when it is first used: asyncio comes with it, or the hub.
+_LATER = {
+    "Hub": "hub",
+    "HubOption": "_hub_options",
+    "HubOptions": "_hub_options",
+    "HubPeer": "_hub_items",
+    "HubRequest": "_hub_items",
+    "HubResponse": "_hub_items",
+    "HubTask": "_hub_tasks",
+    "Publication": "_hub_items",
+    "RouteOptions": "_hub_options",
+    "TopicOptions": "_hub_options",
+    "WebSocketManager": "manager",
+    "hub_option_table": "_hub_options",
+    "hub_statistic_table": "_hub_options",
+}
 
 __all__ = [
     "BlockingManager",
@@ -60,6 +88,13 @@ __all__ = [
     "Event",
     "HandshakeError",
     "Headers",
+    "Hub",
+    "HubOption",
+    "HubOptions",
+    "HubPeer",
+    "HubRequest",
+    "HubResponse",
+    "HubTask",
     "InvalidArgument",
     "LibraryError",
     "LoginError",
@@ -71,23 +106,29 @@ __all__ = [
     "Option",
     "Options",
     "Preset",
+    "Publication",
     "PulseError",
     "QueueFull",
     "RateLimited",
+    "RouteOptions",
     "Sendable",
     "Statistic",
     "Status",
     "SubscribeError",
+    "TopicOptions",
     "Transition",
     "WebSocketManager",
     "aio",
     "connect",
     "disable_logging",
     "enable_logging",
+    "hub_option_table",
+    "hub_statistic_table",
     "library_version",
     "option_table",
     "presets",
     "prometheus",
+    "pulse",
     "statistic_table",
     "transition_table",
 ]
@@ -99,13 +140,13 @@ def library_version() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    """What needs asyncio is imported when it is first used."""
-    if name == "aio":
-        return importlib.import_module(".aio", __name__)
-    if name == "WebSocketManager":
-        return importlib.import_module(".manager", __name__).WebSocketManager
+    """What needs asyncio is imported when it is first used, and so is the hub."""
+    if name in ("aio", "pulse"):
+        return importlib.import_module(f".{name}", __name__)
+    if name in _LATER:
+        return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), "WebSocketManager", "aio"})
+    return sorted({*globals(), *_LATER, "aio", "pulse"})

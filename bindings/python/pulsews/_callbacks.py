@@ -34,15 +34,14 @@ SLOW = 0.1
 _PAUSE = 10.0
 
 
-def _arguments(name: str, callback: Callback) -> int:
+def arguments_of(name: str, callback: Callback, least: int, most: int) -> int:
     """How many arguments the callback gets: those that it can't do without."""
-    least, most = CALLBACKS[name]
     if not callable(callback):
         raise TypeError(f"{name} must be a function, not {type(callback).__name__}")
     try:
         parameters = list(inspect.signature(callback).parameters.values())
     except (TypeError, ValueError):
-        return most if name == "on_message" else least
+        return least
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     needed = [one for one in positional if one.default is one.empty]
     if any(one.kind is one.VAR_POSITIONAL for one in parameters):
@@ -57,7 +56,7 @@ class Callbacks:
 
     def __init__(self, given: Mapping[str, Optional[Callback]], decode: Optional[Loads]) -> None:
         self._found = {
-            name: (callback, _arguments(name, callback)) for name, callback in given.items() if callback is not None
+            name: (callback, arguments_of(name, callback, *CALLBACKS[name])) for name, callback in given.items() if callback is not None
         }
         self._decode = decode
         # Whether the last callback of the two was on_connect.

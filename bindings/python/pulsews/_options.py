@@ -299,7 +299,7 @@ def _header_lines(value: Any) -> Iterator[str]:
         yield f"{name}: {text}"
 
 
-def _texts(option: Option, value: Any) -> Iterable[str]:
+def texts(option: Option, value: Any) -> Iterable[str]:
     """The texts to give to the library one after another for one option."""
     if option.type == "header":
         return _header_lines(value)
@@ -379,7 +379,7 @@ class Configuration:
                 if option is None:
                     raise _unknown(name)
                 if value is not None:
-                    for text in _texts(option, value):
+                    for text in texts(option, value):
                         self._set(name, text)
         except BaseException:
             self.__exit__()

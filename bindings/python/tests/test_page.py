@@ -16,7 +16,7 @@ def test_every_public_name_is_there():
     assert not [name for name in pulsews.__all__ if name not in WORDS]
 
 
-@pytest.mark.parametrize("kind", ["Client", "WebSocketManager", "BlockingManager"])
+@pytest.mark.parametrize("kind", ["Client", "WebSocketManager", "BlockingManager", "Hub", "HubPeer", "HubRequest"])
 def test_every_method_is_there(kind):
     members = [name for name in dir(getattr(pulsews, kind)) if not name.startswith("_")]
     rare = {"subprotocol", "close_code", "close_reason", "response_headers", "events_dropped", "get_status", "wait_closed", "connect"}
@@ -27,6 +27,12 @@ def test_every_callback_is_there():
     from pulsews._callbacks import CALLBACKS
 
     assert set(CALLBACKS) <= WORDS
+
+
+def test_every_handler_of_a_hub_is_there():
+    from pulsews._hub_events import HANDLERS
+
+    assert set(HANDLERS) <= WORDS
 
 
 def test_the_programs_are_programs():
