@@ -35,7 +35,8 @@ def outdated(target: Path, *sources: Path) -> bool:
 def compile_c(target: str, sources: list, flags: list = (), libraries: list = (), compiler: str = "gcc") -> Path:
     output = WORK / target
     files = [HERE / source for source in sources]
-    if outdated(output, *files, *HERE.glob("clients/c/*.h"), *HERE.glob("server/*.h"), ROOT / "include/pulsews.h"):
+    if outdated(output, *files, *HERE.glob("clients/c/*.h"), *HERE.glob("server/*.h"), *HERE.glob("fanout/*.h"),
+                *ROOT.glob("include/*.h")):
         run([compiler, "-O2", "-g", "-Wall", *flags, "-o", output, *files, *libraries])
     return output
 
@@ -107,7 +108,7 @@ def picows() -> list:
     return [python(), HERE / "clients/python/picows_client.py"]
 
 
-def go(name: str, needs: list) -> list:
+def go(name: str, needs: list, group: str = "bench") -> list:
     """Built in GOPATH mode: the sources stay where they are, and no module is looked for anywhere."""
     tool = shutil.which("go") or next(
         (str(p) for p in (BUILD / "venv/bin/go", BUILD / "venv-bench/bin/go") if p.exists()), None)
@@ -117,13 +118,13 @@ def go(name: str, needs: list) -> list:
         if not (GO_SOURCES / need).exists():
             raise Absent(f"no {GO_SOURCES / need}; benchmarks/setup installs it")
     path = WORK / "gopath"
-    for link, folder in (("bench", HERE / "clients/go"), ("pulsews.dev/go", ROOT / "bindings/go")):
+    for link, folder in (("bench", HERE / "clients/go"), ("fanout", HERE / "fanout/go"), ("pulsews.dev/go", ROOT / "bindings/go")):
         place = path / "src" / link
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.is_symlink():
             place.symlink_to(folder)
-    output = WORK / f"go-{name}"
-    run([tool, "build", "-o", output, f"bench/{name}"], cwd=path / "src",
+    output = WORK / f"go-{group}-{name}"
+    run([tool, "build", "-o", output, f"{group}/{name}"], cwd=path / "src",
         env={**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOPROXY": "off", "GOTOOLCHAIN": "local",
              "CGO_ENABLED": "1", "GOPATH": f"{path}:{GO_SOURCES.parent}", "GOCACHE": str(WORK / "gocache")})
     return [output]
@@ -138,4 +139,56 @@ CLIENTS = {
     "picows": picows,
     "PulseWS Go": lambda: go("pulsews", []),
     "gorilla": lambda: go("gorilla", ["github.com/gorilla/websocket"]),
+}
+
+
+# ---- The fan-out benchmark
+
+def fanout_load() -> Path:
+    return compile_c("fanout-load", ["fanout/fanout_load.c"], ["-Wextra"], ["-lssl", "-lcrypto", "-lz"])
+
+
+def fanout_raw() -> list:
+    return [compile_c("fanout-raw", ["fanout/raw.c"], ["-Wextra"], ["-lcrypto", "-lz"])]
+
+
+def fanout_hub() -> list:
+    folder = WORK / "lib"
+    return [compile_c("fanout-hub", ["fanout/hub.c"], ["-Wextra", f"-I{ROOT / 'include'}"],
+                      [f"-L{folder}", "-lpulsews", f"-Wl,-rpath,{folder}"])]
+
+
+def fanout_uwebsockets() -> list:
+    source = WORK / "uWebSockets"
+    if not (source / "src/App.h").exists():
+        raise Absent("no source; UWEBSOCKETS=FOLDER benchmarks/setup takes it from a checkout with its submodule uSockets")
+    sockets, flags = source / "uSockets/src", ["-O2", "-DLIBUS_USE_OPENSSL", "-w", f"-I{source / 'uSockets/src'}"]
+    output = WORK / "fanout-uwebsockets"
+    program = HERE / "fanout/uwebsockets.cpp"
+    if outdated(output, program, HERE / "fanout/fanout.h", source / "src/App.h"):
+        units = [*sockets.glob("*.c"), sockets / "eventing/epoll_kqueue.c", sockets / "crypto/openssl.c"]
+        objects = []
+        for unit in units:
+            objects.append(WORK / f"us-{unit.stem}.o")
+            run(["gcc", *flags, "-c", unit, "-o", objects[-1]])
+        run(["g++", "-std=c++20", *flags, f"-I{source / 'src'}", "-o", output, program, sockets / "crypto/sni_tree.cpp", *objects,
+             "-lssl", "-lcrypto", "-lz", "-lpthread"])
+    return [output]
+
+
+def websockets() -> list:
+    try:
+        run([python(), "-c", "import websockets.asyncio.server"])
+    except Broken:
+        raise Absent("no websockets; benchmarks/setup installs it") from None
+    return [python(), HERE / "fanout/broadcast.py"]
+
+
+SERVERS = {
+    "raw": fanout_raw,
+    "hub": fanout_hub,
+    "hub pulse.v1": fanout_hub,
+    "uWebSockets": fanout_uwebsockets,
+    "gorilla": lambda: go("gorilla", ["github.com/gorilla/websocket"], "fanout"),
+    "websockets": websockets,
 }
