@@ -8,6 +8,7 @@ import hashlib
 import os
 import pathlib
 import pwd
+import select
 import shutil
 import socket
 import ssl
@@ -257,6 +258,8 @@ class Script(Listener):
         target = socket.create_connection((self.names.get(host, host.strip("[]")), int(port)), timeout=PATIENCE)
         self.keep(target)
         connection.sendall(done)
+        if self.context:
+            return self.pass_on_both(connection, target)
         self.run(self.pass_on, target, connection)
         self.pass_on(connection, target)
 
@@ -267,6 +270,24 @@ class Script(Listener):
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
+            pass
+
+    @staticmethod
+    def pass_on_both(one, other):
+        """Both ways on one thread: OpenSSL's object behind a TLS socket is not for two."""
+        ways = {one: other, other: one}
+        try:
+            while ways:
+                held = [source for source in ways if isinstance(source, ssl.SSLSocket) and source.pending()]
+                ready = held or select.select(list(ways), [], [], PATIENCE)[0]
+                if not ready:
+                    return
+                for source in ready:
+                    if data := source.recv(65536):
+                        ways[source].sendall(data)
+                    else:
+                        ways.pop(source).shutdown(socket.SHUT_WR)
+        except (OSError, ValueError):  # closed by `drop`
             pass
 
 
