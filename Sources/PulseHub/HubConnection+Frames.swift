@@ -77,6 +77,8 @@ extension HubConnection {
   /// The peer has taken what it was given: what it asked for besides, and sent behind that.
   func takeHeldBack(_ peer: HubPeer) {
     peer.wasFlooding = false
+    // Replies may be all that comes of it.
+    owner.setDue(self)
     let wishes = peer.heldWishes
     peer.heldWishes = []
     subscribe(to: wishes, id: peer.heldID, peer)
@@ -87,13 +89,13 @@ extension HubConnection {
       var offset = 0
       if $0.count > 0 { receiveFrames($0, from: &offset) }
     }
-    if !peer.wasFlooding { resumeReading() }
-    owner.setDue(self)
+    resumeReading()
   }
 
   // MARK: Topics
 
-  private func subscribe(to wishes: [TopicWish], id: [UInt8], _ peer: HubPeer) {
+  /// As many as fit now; the rest when the peer has taken these.
+  func subscribe(to wishes: [TopicWish], id: [UInt8], _ peer: HubPeer) {
     for place in 0..<wishes.count {
       if peer.isFlooding {
         peer.heldWishes = Array(wishes[place...])

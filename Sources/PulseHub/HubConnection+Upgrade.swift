@@ -179,7 +179,7 @@ extension HubConnection {
   func subscribeAtOpening(_ peer: HubPeer) {
     let names = peer.firstTopics
     peer.firstTopics = []
-    for name in names { subscribe(to: TopicWish(name: name), id: []) }
+    subscribe(to: names.map { TopicWish(name: $0) }, id: [], peer)
   }
 
   // MARK: Refusals

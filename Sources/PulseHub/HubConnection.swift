@@ -248,9 +248,9 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
     owner.host.loop.post(self, tag: Post.read)
   }
 
-  /// Goes on after a pause.
+  /// Goes on after a pause, unless the peer has to take what it asked for first.
   func resumeReading() {
-    guard readingIsPaused, phase != .ended else { return }
+    guard readingIsPaused, phase != .ended, peer?.wasFlooding != true else { return }
     readingIsPaused = false
     readSoon()
   }

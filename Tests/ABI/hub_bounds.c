@@ -37,6 +37,56 @@ TEST(hub_memory_is_not_what_a_peer_asks_for) {
     pulsews_hub_free(hub);
 }
 
+/* Replies that are errors alone: more than twice what may wait for one peer. */
+TEST(hub_refusals_of_many_wishes_all_come) {
+    static char wishes[200 << 10];
+    pulsews_hub *hub = make_hub(OPTIONS("max_message_size=1MiB"));
+    start_hub(hub); /* without a topic that anybody may subscribe */
+    pulsews_client *peer = pulse_peer(hub);
+    size_t used = (size_t)snprintf(wishes, sizeof wishes, "{\"type\":\"subscribe\",\"topics\":[");
+    for (int i = 0; i < 256; i++) {
+        used += (size_t)snprintf(wishes + used, sizeof wishes - used, "%s{\"topic\":\"", i ? "," : "");
+        for (int quotes = 0; quotes < 250; quotes++)
+            used += (size_t)snprintf(wishes + used, sizeof wishes - used, "\\\"");
+        used += (size_t)snprintf(wishes + used, sizeof wishes - used, "\"}");
+    }
+    snprintf(wishes + used, sizeof wishes - used, "]}");
+    send_text(peer, wishes);
+    send_text(peer, "{\"type\":\"ping\",\"id\":9}");
+    for (int i = 0; i < 256; i++) GETS(peer, "\"type\":\"error\"");
+    GETS(peer, "\"type\":\"pong\"", "\"id\":9");
+    pulsews_client_free(peer);
+    pulsews_hub_free(hub);
+}
+
+TEST(hub_memory_is_not_what_a_url_asks_for) {
+    enum { TOPICS = 100, SIZE = 400 << 10 };
+    static char text[SIZE], path[1024], name[16];
+    pulsews_hub *hub = make_hub(NO_OPTIONS);
+    hub_topic(hub, "t.* latest=true");
+    start_hub(hub);
+    memset(text, 'x', sizeof text);
+    text[0] = text[sizeof text - 1] = '"';
+    size_t used = (size_t)snprintf(path, sizeof path, "/ws/stream?topics=");
+    for (int i = 0; i < TOPICS; i++) {
+        snprintf(name, sizeof name, "t.%d", i);
+        IS(pulsews_hub_publish(hub, name, "k", text, sizeof text, NULL), PULSEWS_OK);
+        used += (size_t)snprintf(path + used, sizeof path - used, "%s%s", i ? "," : "", name);
+    }
+    int64_t memory = peak_memory();
+    pulsews_client *peer = make_peer(hub, path, 1, OPTIONS("receive_queue_bytes=64KiB", "compression=false"));
+    await_hub_statistic(hub, "snapshots_sent", 1);
+    poll(NULL, 0, 300); /* long enough for all of them, were they made ahead: 40 MB */
+    CHECK(peak_memory() - memory < 20 << 20);
+    for (int i = 0; i < TOPICS; i++) {
+        GETS(peer, "\"type\":\"subscribed\"");
+        GETS(peer, "\"type\":\"snapshot\"");
+    }
+    pulsews_client_free(peer);
+    check_books(hub);
+    pulsews_hub_free(hub);
+}
+
 TEST(hub_wrong_tokens_for_publishing_count) {
     pulsews_hub *hub = open_hub(OPTIONS("publish_token=right", "address_failures=3"));
     static const char request

@@ -61,10 +61,10 @@ int hub_port(const pulsews_hub *hub) {
 }
 
 pulsews_client *make_peer(const pulsews_hub *hub, const char *path, int pulse, const char *const *options) {
-    char url[512];
+    char url[1024];
     const char *all[16];
     size_t count = 0;
-    snprintf(url, sizeof url, "ws://127.0.0.1:%d%s", hub_port(hub), path);
+    CHECK((size_t)snprintf(url, sizeof url, "ws://127.0.0.1:%d%s", hub_port(hub), path) < sizeof url);
     if (pulse) all[count++] = "subprotocols=pulse.v1";
     all[count++] = "reconnect=false";
     for (; *options; options++) {
