@@ -127,9 +127,14 @@ extension Hub {
   /// `{"topic": ..., "key": ..., "data": ...}` of a service that knows the token.
   func publish(_ request: Request) -> Result<UInt64, Refusal> {
     guard let bearer = request.bearer else { return .failure(.unauthenticated("publishing needs a bearer token")) }
-    let identity = isSecret(bearer) ? nil : try? identify(Array(bearer)).get()
-    guard identity != nil || isSecret(bearer) else {
-      return .failure(.unauthenticated("this is no token for publishing"))
+    var identity: HubIdentity?
+    if !isSecret(bearer) {
+      switch identify(Array(bearer)) {
+      case .success(let found): identity = found
+      // It may have been meant for `publish_token`.
+      case .failure(.malformed): return .failure(.unauthenticated("this is no token for publishing"))
+      case .failure(let problem): return .failure(.token(problem))
+      }
     }
     let fields = PublishRequest.read(request.body)
     guard let fields else {

@@ -28,12 +28,7 @@ extension HubConnection {
     case .success(let identity): return .success(identity)
     case .failure(let problem):
       owner.noteFailure(self)
-      let isExpired = problem == .expired
-      return .failure(
-        Refusal(
-          401, problem.code, "\(problem.sentence)",
-          headers: [(name: "WWW-Authenticate", value: "Bearer error=\"invalid_token\"")],
-          closeCode: isExpired ? CloseCode.tokenExpired : CloseCode.unauthenticated))
+      return .failure(.token(problem))
     }
   }
 

@@ -60,10 +60,10 @@ package final class Refusal: Error {
       closeCode: CloseCode.unauthenticated)
   }
 
-  @inline(never) package static func tokenExpired() -> Refusal {
+  @inline(never) package static func token(_ problem: TokenProblem) -> Refusal {
     Refusal(
-      401, "token_expired", "the token has expired",
-      headers: [(name: "WWW-Authenticate", value: "Bearer error=\"invalid_token\"")], closeCode: CloseCode.tokenExpired)
+      401, problem.code, "\(problem.sentence)", headers: [(name: "WWW-Authenticate", value: "Bearer error=\"invalid_token\"")],
+      closeCode: problem == .expired ? CloseCode.tokenExpired : CloseCode.unauthenticated)
   }
 
   @inline(never) package static func tooMany(_ message: Sentence, retryAfter seconds: Int) -> Refusal {

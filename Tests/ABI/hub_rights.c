@@ -190,18 +190,21 @@ TEST(hub_limits_of_an_address) {
 
 TEST(hub_publishing_with_a_token) {
     pulsews_hub *hub = guarded(OPTIONS("auth=none"));
-    static const char *const cases[][3] = {{ANN, "signal.a", "200 OK"},
-                                           {ANN, "price.SOL", "403 "},
-                                           {BOB, "signal.a", "403 "},
-                                           {FORGED, "signal.a", "401 "}};
-    for (int i = 0; i < 4; i++) {
+    static const char *const cases[][4] = {{ANN, "signal.a", "200 OK", ""},
+                                           {ANN, "price.SOL", "403 ", "forbidden"},
+                                           {BOB, "signal.a", "403 ", "forbidden"},
+                                           {FORGED, "signal.a", "401 ", "token_bad_signature"},
+                                           {EXPIRED, "signal.a", "401 ", "token_expired"},
+                                           {"of another kind", "signal.a", "401 ", "unauthenticated"}};
+    for (int i = 0; i < 6; i++) {
         char request[2048], body[100];
         snprintf(body, sizeof body, "{\"topic\":\"%s\",\"data\":{\"type\":\"signal\"}}", cases[i][1]);
         snprintf(
             request, sizeof request,
             "POST /ws/publish HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Length: %zu\r\n\r\n%s",
             cases[i][0], strlen(body), body);
-        CHECK(strstr(http_exchange(hub_port(hub), request), cases[i][2]) != NULL);
+        const char *answer = http_exchange(hub_port(hub), request);
+        CHECK(strstr(answer, cases[i][2]) != NULL && strstr(answer, cases[i][3]) != NULL);
     }
     CHECK(hub_statistic(hub, "messages_published") == 1);
     pulsews_hub_free(hub);

@@ -65,6 +65,7 @@ def test_every_error_is_there():
 def test_every_refusal_is_there():
     text = "".join(SOURCES.values())
     codes = set(re.findall(r'Refusal\(\s*\d+, "(\w+)"', text)) | set(re.findall(r'case \d+: "(\w+)"', SOURCES["Refusal.swift"]))
+    codes |= set(re.findall(r'case \.\w+: "(token_\w+)"', SOURCES["TokenClaims.swift"]))
     table = HUB.split("\n## Refusals", 1)[1].split("\n## ", 1)[0]
     named = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines() if row.startswith("| `"))))
     # The server's own headers are checked at its start.
