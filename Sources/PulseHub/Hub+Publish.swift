@@ -11,8 +11,6 @@ import Synchronization
 
 /// What the application and its services say to peers. Nothing here waits.
 extension Hub {
-  private static let mostLoops = 64
-
   /// The offset that the message got.
   package func publish(
     _ name: UnsafeRawBufferPointer, _ key: UnsafeRawBufferPointer?, _ payload: UnsafeRawBufferPointer, _ stamps: Stamps

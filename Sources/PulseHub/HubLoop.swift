@@ -110,7 +110,6 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
       inboxIsClosed = true
     }
     // Whatever refers to the loop again, so that it and its descriptors go.
-    listeners = []
     due = []
     paused = []
     mutex.unlock()
