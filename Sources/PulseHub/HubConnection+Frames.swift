@@ -132,9 +132,15 @@ extension HubConnection {
     tell(peer, id, "no_such_topic", "there is no topic of this name here", name)
   }
 
+  /// By the application, whatever the peer's rights are.
+  func give(_ topic: HubTopic) {
+    subscribe(to: topic, TopicWish(name: topic.info.name), id: [])
+    peer?.queue.subscription(to: topic.info)?.isGiven = true
+  }
+
   /// The end of the history and the place among the subscribers are taken in one step. Who is subscribed already and
   /// names a place to go on from begins anew.
-  func subscribe(to topic: HubTopic, _ wish: TopicWish, id: [UInt8]) {
+  private func subscribe(to topic: HubTopic, _ wish: TopicWish, id: [UInt8]) {
     guard let peer, phase == .open else { return }
     let entry = owner.loopTopic(topic)
     if wish.since != nil || wish.history > 0 { unsubscribe(from: topic) }
@@ -190,6 +196,19 @@ extension HubConnection {
     guard let peer, let subscription = peer.queue.subscription(to: topic.info) else { return }
     leave(subscription, peer)
     peer.queue.unsubscribe(subscription)
+  }
+
+  /// Ends what the peer asked for with a token that allowed more than its present one.
+  func leaveForbidden(_ peer: HubPeer) {
+    // Each that ends is replaced by the last, which was looked at.
+    for index in stride(from: peer.queue.subscriptionCount &- 1, through: 0, by: -1) {
+      guard let subscription = peer.queue.subscription(index), !subscription.isGiven,
+        let topic = owner.topics[Int(subscription.topic.number)]?.topic,
+        let why = topic.access?.refusal(peer.identity, topic.info.name)
+      else { continue }
+      unsubscribe(from: topic)
+      tell(peer, [], "topic_forbidden", why, topic.info.name)
+    }
   }
 
   /// Of a subscription that ends, or whose peer does.

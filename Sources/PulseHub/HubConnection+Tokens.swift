@@ -48,6 +48,7 @@ extension HubConnection {
       peer.awaitsToken = false
       peer.isWarned = false
       peer.reply(HubMessage.auth(id: id, user: identity.user, expires: identity.expires &* 1_000_000_000))
+      leaveForbidden(peer)
       scheduleHeartbeat(peer)
       subscribeAtOpening(peer)
     }

@@ -78,7 +78,7 @@ extension HubLoop {
       guard connection.phase == .open, let peer = connection.peer else { return noteGone(command) }
       give(frame, to: connection, peer)
     case .close(let code, let reason): connection.closeAfterMessages(code, reason)
-    case .subscribe(let topic): connection.subscribe(to: topic, TopicWish(name: topic.info.name), id: [])
+    case .subscribe(let topic): connection.give(topic)
     case .unsubscribe(let topic): connection.unsubscribe(from: topic)
     case .answer(let response): connection.answered(command.number, response)
     default: break

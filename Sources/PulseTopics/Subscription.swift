@@ -4,6 +4,8 @@
 package final class Subscription {
   package let topic: TopicInfo
   package let form: Form
+  /// For the owner: the application gave it to the peer, whatever the peer's rights are.
+  package var isGiven = false
   /// The queue of the peer; nil when the subscription has ended.
   package internal(set) unowned(unsafe) var queue: PeerQueue?
   /// For the owner: where it stands in the loop's list of the topic's subscribers.

@@ -13,6 +13,10 @@
 #define BOB                                                                                                            \
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJib2IiLCJleHAiOjQxMDI0NDQ4MDAsInRvcGljcyI6WyJwcml"                 \
     "jZS5TT0wiXX0.ObgavYas1dMaL2rAyg1q6iLIPAo0heGXCN9dZq6jAcQ"
+/* Ann's, for price.SOL alone. */
+#define ANN_LESS                                                                                                       \
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbm4iLCJleHAiOjQxMDI0NDQ4MDAsInRvcGljcyI6WyJwcml"                 \
+    "jZS5TT0wiXX0.MH9qAE-p-DomLi90jmjnhMzFHpD0idIMp_bxHcysohM"
 #define EXPIRED                                                                                                        \
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbm4iLCJleHAiOjEwMDAwMDAwMDB9.ZzQcse7qeR9hYXKv3-"                 \
     "Jqm_wC5erk-pl1_Bcusgkv2fU"
@@ -119,6 +123,30 @@ TEST(hub_tokens_that_do_not_hold) {
     hub = guarded(OPTIONS("auth=optional", "token_in_url=true", "heartbeat_timeout=400ms"));
     CHECK(strstr(upgrade(hub, "/ws/stream?token=x", ""), "401") != NULL);
     CHECK(strstr(upgrade(hub, "/ws/stream?token=" BOB, ""), "101 Switching") != NULL);
+    pulsews_hub_free(hub);
+}
+
+TEST(hub_a_renewed_token_takes_rights_away) {
+    pulsews_hub *hub = guarded(OPTIONS("auth=required", "events=connected"));
+    pulsews_client *peer = make_peer(hub, "/ws/stream", 1, OPTIONS("headers=Authorization: Bearer " ANN));
+    uint64_t number = hub_event(hub, PULSEWS_HUB_CONNECTED)->peer;
+    static const char *const topics[] = {"price.BTC", "price.ETH", "price.SOL", "news"};
+    for (int i = 0; i < 4; i++) subscribe_peer(peer, topics[i]);
+    /* By the application, as well as by the peer or alone. */
+    IS(pulsews_hub_subscribe(hub, number, "price.ETH"), PULSEWS_OK);
+    GETS(peer, "\"type\":\"subscribed\"", "price.ETH");
+    IS(pulsews_hub_subscribe(hub, number, "price.XRP"), PULSEWS_OK);
+    GETS(peer, "\"type\":\"subscribed\"", "price.XRP");
+    send_text(peer, "{\"type\":\"auth\",\"data\":{\"token\":\"" ANN_LESS "\"}}");
+    GETS(peer, "\"type\":\"auth\"", "\"user\":\"ann\"");
+    GETS(peer, "\"type\":\"error\"", "topic_forbidden", "price.BTC");
+    send_text(peer, "{\"type\":\"ping\",\"id\":1}");
+    GETS(peer, "\"type\":\"pong\"");
+    CHECK(hub_statistic(hub, "subscriptions") == 4);
+    for (int i = 0; i < 4; i++) publish(hub, topics[i], NULL, "1");
+    for (int i = 1; i < 4; i++) GETS(peer, topics[i], "\"data\":1}");
+    pulsews_client_free(peer);
+    check_books(hub);
     pulsews_hub_free(hub);
 }
 
