@@ -50,10 +50,11 @@ let deferred = compact + (embedded ? [.unsafeFlags(["-Xfrontend", "-emit-empty-o
 let layers: [Target] = [
   .target(name: "CPulseSys", cSettings: c + (embedded ? [.unsafeFlags(["-Os"])] : [])),
   .target(name: "CPulseKernels", cSettings: c),
+  .target(name: "CPulseTexts", dependencies: ["CPulseKernels", "CZlib"], cSettings: c + (embedded ? [.unsafeFlags(["-Os"])] : [])),
   .target(name: "CPulseWS", path: "include", publicHeadersPath: "."),
   .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
   .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-  .target(name: "PulseText", swiftSettings: deferred),
+  .target(name: "PulseText", dependencies: ["CPulseTexts"], swiftSettings: deferred),
   .target(name: "PulseWire", dependencies: ["PulseText", "CPulseKernels", "CZlib"], swiftSettings: deferred),
   .target(name: "PulseFlow", dependencies: ["PulseText", "CPulseKernels"], swiftSettings: deferred),
   .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "CPulseKernels", "COpenSSL"], swiftSettings: deferred),
@@ -65,12 +66,12 @@ let layers: [Target] = [
     swiftSettings: deferred),
   .target(
     name: "PulseClient",
-    dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "PulseProcess", "CPulseSys", "CPulseKernels"],
+    dependencies: ["CPulseTexts", "PulseText", "PulseWire", "PulseFlow", "PulseTransport", "PulseProcess", "CPulseSys", "CPulseKernels"],
     swiftSettings: deferred),
   .target(
     name: "PulseHub",
     dependencies: [
-      "PulseText", "PulseWire", "PulseFlow", "PulseTransport", "PulseProcess", "PulseServe", "PulseTopics", "CPulseSys",
+      "CPulseTexts", "PulseText", "PulseWire", "PulseFlow", "PulseTransport", "PulseProcess", "PulseServe", "PulseTopics", "CPulseSys",
     ],
     swiftSettings: deferred),
   .target(

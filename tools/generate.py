@@ -15,10 +15,10 @@ import pathlib
 import re
 import sys
 
-from generator import docs, go, header, hub_header, hub_swift, hub_tests, python, python_hub, swift, swift_options
+from generator import docs, go, header, hub_header, hub_swift, hub_tests, packed, python, python_hub, swift, swift_options
 from generator.contract import ROOT, Contract
 
-MAKERS = (swift, swift_options, header, python, go, docs, hub_swift, hub_header, hub_tests, python_hub)
+MAKERS = (swift, swift_options, header, python, go, docs, hub_swift, hub_header, hub_tests, python_hub, packed)
 
 
 def with_part(path: pathlib.Path, name: str, text: str) -> str:

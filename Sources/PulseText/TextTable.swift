@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseTexts
 
 /// Rows of texts in one literal: each text ends with NUL, each row has the same number of them. It costs its bytes and no
 /// code, where a switch over the rows takes instructions for every field.
@@ -9,6 +10,13 @@ package struct TextTable {
 
   package init(_ texts: Literal, rows: Int, columns: Int) {
     start = texts.start
+    self.columns = columns
+    count = rows
+  }
+
+  /// Of the table that CPulseTexts.h gives that number.
+  package init(packed table: Int, rows: Int, columns: Int) {
+    start = pulse_texts(Int32(truncatingIfNeeded: table))
     self.columns = columns
     count = rows
   }

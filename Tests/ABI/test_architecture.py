@@ -16,8 +16,8 @@ def quoted(pattern):
 
 @pytest.fixture(scope="module")
 def words():
-    """Every word of the sources, the header and the manifest."""
-    files = [path for path in (ROOT / "Sources").rglob("*") if path.is_file()]
+    """Every word of the sources, the contract, the header and the manifest."""
+    files = [path for folder in ("Sources", "contract") for path in (ROOT / folder).rglob("*") if path.is_file()]
     files += [ROOT / "include" / "pulsews.h", ROOT / "include" / "pulsews_hub.h", ROOT / "Package.swift"]
     return {word for path in files for word in re.findall(r"\w+", path.read_text())}
 

@@ -49,6 +49,7 @@ mkdir "$work/modules"
 cat > "$work/modules/module.modulemap" <<END
 module CPulseKernels { header "$root/Sources/CPulseKernels/include/CPulseKernels.h" export * }
 module CPulseSys { header "$root/Sources/CPulseSys/include/CPulseSys.h" export * }
+module CPulseTexts { header "$root/Sources/CPulseTexts/include/CPulseTexts.h" export * }
 module PulseText { header "empty.h" }
 module PulseWire { header "empty.h" }
 module PulseFlow { header "empty.h" }
@@ -57,9 +58,11 @@ END
 # Their sources are compiled into the one module; the names only have to be there for the imports.
 : > "$work/modules/empty.h"
 objects=
-for source in "$root"/Sources/CPulseKernels/*.c "$root/Sources/CPulseSys/token.c" "$root/Sources/CPulseSys/memory.c"; do
+for source in "$root"/Sources/CPulseKernels/*.c "$root"/Sources/CPulseTexts/*.c "$root/Sources/CPulseSys/token.c" \
+  "$root/Sources/CPulseSys/memory.c"; do
   object=$work/$(basename "$(dirname "$source")")-$(basename "$source" .c).o
-  clang -O2 -g ${c_sanitize:+-fsanitize=$c_sanitize} -I "$(dirname "$source")/include" -c "$source" -o "$object"
+  clang -O2 -g ${c_sanitize:+-fsanitize=$c_sanitize} -I "$(dirname "$source")/include" \
+    -I "$root/Sources/CPulseKernels/include" -c "$source" -o "$object"
   objects="$objects $object"
 done
 flow="$root/Sources/PulseFlow"

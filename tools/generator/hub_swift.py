@@ -9,7 +9,7 @@ from .contract import Contract
 from .hub import SETS
 from .rows import Row, camel, pascal
 from .swift_options import case_of, digits
-from .text import Files, swift_head, swift_table
+from .text import Files, swift_head
 
 PLACE = "Sources/PulseHub/Generated"
 FORMS = {"path": "p", "text": "t", "line": "l", "json_path": "j", "word": "w", "token": "k", "topic": "n", "origin": "o", "": ""}
@@ -98,7 +98,7 @@ def options(rows: list[Row], of: str) -> str:
     kind = f"{pascal(of)}Options"
     lists = any(map(is_list, rows))
     paths = any(map(is_path, rows))
-    text = swift_head("PulseFlow", "PulseProcess", "PulseText")
+    text = swift_head("CPulseTexts", "PulseFlow", "PulseProcess", "PulseText")
     for row in rows:
         if row["kind"] == "choice":
             words = ", ".join(declared(word) for word in row["words"])
@@ -135,22 +135,24 @@ def options(rows: list[Row], of: str) -> str:
         text += switch(rows, is_list, lambda row: f"{variable(row)}.count", "0") + "  }\n\n"
         text += "  private mutating func clear(_ row: Int) {\n"
         text += switch(rows, is_list, lambda row: f"{variable(row)} = {initial(row)}", "break") + "  }\n\n"
-    text += f"  package static var sheet: OptionSheet {{ OptionSheet(sheetText, rows: {len(rows)}) }}\n\n"
-    text += "  @inline(never) private static var sheetText: Literal {\n    "
-    return text + swift_table(map(cells, rows), "    ") + "\n  }\n}\n"
+    made = f"OptionSheet(packed: PULSE_TEXTS_{of.upper()}_OPTIONS, rows: {len(rows)})"
+    return text + f"  package static var sheet: OptionSheet {{ {made} }}\n}}\n"
 
 
 def statistics(contract: Contract) -> str:
     rows = contract.hub.statistics
-    text = swift_head("PulseText")
+    text = swift_head("CPulseTexts", "PulseText")
     text += "/// The statistics of a hub, or the part of one loop; the table says what they mean.\n"
     text += "package struct HubStatistics: Sendable {\n"
     text += "".join(f"  package var {camel(row['name'])}: UInt64 = 0\n" for row in rows)
     text += "\n  @inline(never) package init() {}\n}\n\nextension HubStatistics {\n"
     text += f"  package static var count: Int {{ {len(rows)} }}\n\n"
-    text += f"  /// Name, type, unit, meaning.\n  static var texts: TextTable {{ TextTable(tableText, rows: {len(rows)}, columns: 4) }}\n\n"
-    text += "  @inline(never) private static var tableText: Literal {\n    "
-    return text + swift_table(([row["name"], row["kind"], row["unit"], row["meaning"]] for row in rows), "    ") + "\n  }\n}\n"
+    text += "  /// Name, type, unit, meaning.\n  static var texts: TextTable {\n"
+    return text + f"    TextTable(packed: PULSE_TEXTS_HUB_STATISTICS, rows: {len(rows)}, columns: 4)\n  }}\n}}\n"
+
+
+def statistic_cells(row: Row) -> list[str]:
+    return [row["name"], row["kind"], row["unit"], row["meaning"]]
 
 
 def events(contract: Contract) -> str:

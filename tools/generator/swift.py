@@ -40,7 +40,7 @@ def is_kept(row: Row) -> bool:
 
 def statistics(contract: Contract) -> str:
     rows = contract.statistics
-    text = swift_head("PulseFlow", "PulseText", "PulseTransport", "PulseWire")
+    text = swift_head("CPulseTexts", "PulseFlow", "PulseText", "PulseTransport", "PulseWire")
     text += "/// Counters of a client that are kept nowhere else; the table says what they mean.\nstruct ClientStatistics {\n"
     text += "".join(f"  var {camel(row['name'])}: UInt64 = 0\n" for row in rows if is_kept(row))
     text += "}\n\nextension StatisticTable {\n"
@@ -48,9 +48,8 @@ def statistics(contract: Contract) -> str:
     text += "  /// Else it is a gauge.\n  package static func isCounter(_ index: Int) -> Bool {\n    switch index {\n"
     text += f"    case {', '.join(ranges([index for index, row in enumerate(rows) if row['kind'] == 'counter']))}: true\n"
     text += "    default: false\n    }\n  }\n\n"
-    text += f"  /// Name, unit, meaning.\n  static var texts: TextTable {{ TextTable(tableText, rows: {len(rows)}, columns: 3) }}\n\n"
-    text += "  @inline(never) private static var tableText: Literal {\n    "
-    text += swift_table(([row["name"], row["unit"], row["meaning"]] for row in rows), "    ") + "\n  }\n}\n\n"
+    made = f"TextTable(packed: PULSE_TEXTS_STATISTICS, rows: {len(rows)}, columns: 3)"
+    text += f"  /// Name, unit, meaning.\n  static var texts: TextTable {{ {made} }}\n}}\n\n"
     text += "extension Client {\n  /// The value of a statistic; NaN if it is not known. `mutex` is held.\n"
     text += "  func value(_ index: Int, now: Int64) -> Double {\n    switch index {\n"
     for index, row in enumerate(rows):
@@ -137,13 +136,18 @@ def states(contract: Contract) -> str:
 
 def presets(contract: Contract) -> str:
     rows = contract.presets
-    text = swift_head("PulseText")
+    text = swift_head("CPulseTexts", "PulseText")
     text += f"extension PresetTable {{\n  package static var count: Int {{ {len(rows)} }}\n\n"
-    text += f"  /// Name, text, options.\n  static var texts: TextTable {{ TextTable(tableText, rows: {len(rows)}, columns: 3) }}\n\n"
-    text += "  @inline(never) private static var tableText: Literal {\n    "
-    text += swift_table(([row["name"], row["text"], "".join(f"{name}={value}\n" for name, value in row["options"])]
-                         for row in rows), "    ") + "\n  }\n}\n"
-    return text
+    made = f"TextTable(packed: PULSE_TEXTS_PRESETS, rows: {len(rows)}, columns: 3)"
+    return text + f"  /// Name, text, options.\n  static var texts: TextTable {{ {made} }}\n}}\n"
+
+
+def preset_cells(row: Row) -> list[str]:
+    return [row["name"], row["text"], "".join(f"{name}={value}\n" for name, value in row["options"])]
+
+
+def statistic_cells(row: Row) -> list[str]:
+    return [row["name"], row["unit"], row["meaning"]]
 
 
 def version(contract: Contract) -> str:

@@ -45,7 +45,7 @@ def field(row: Row) -> tuple[str, str, str]:
 
 def keys(contract: Contract) -> str:
     options = contract.options
-    lines = [swift_head("PulseProcess", "PulseText"), "/// The options, by their place in the table.\n",
+    lines = [swift_head("CPulseTexts", "PulseProcess", "PulseText"), "/// The options, by their place in the table.\n",
              "package enum OptionKey: UInt8, Sendable {\n"]
     lines += [f"  case {row['key']}\n" for row in options]
     lines.append("}\n\nextension OptionKey {\n")
@@ -80,18 +80,17 @@ def keys(contract: Contract) -> str:
     lines[-1] = lines[-1].rstrip("\n") + "\n"
     lines.append("}\n\nextension OptionTable {\n")
     lines.append(f"  package static var count: Int {{ {len(options)} }}\n\n")
-    lines.append("  static var names: TextTable { TextTable(namesText, rows: count, columns: 1) }\n\n")
-    lines.append("  /// Default, what is allowed, the words of a choice, meaning.\n")
-    lines.append("  static var details: TextTable { TextTable(detailsText, rows: count, columns: 4) }\n\n")
-    names = swift_table(([row["name"]] for row in options), "    ")
-    lines.append(f"  @inline(never) private static var namesText: Literal {{\n    {names}\n  }}\n\n")
-    details = swift_table(map(detail, options), "    ")
-    lines.append(f"  @inline(never) private static var detailsText: Literal {{\n    {details}\n  }}\n}}\n")
+    lines.append("  /// Name, the words of a choice.\n")
+    lines.append("  static var names: TextTable { TextTable(namesText, rows: count, columns: 2) }\n\n")
+    lines.append("  /// Default, what is allowed, meaning.\n")
+    lines.append("  static var details: TextTable { TextTable(packed: PULSE_TEXTS_OPTIONS, rows: count, columns: 3) }\n\n")
+    names = swift_table(([row["name"], " ".join(row["words"]) if row["kind"] == "choice" else ""] for row in options), "    ")
+    lines.append(f"  @inline(never) private static var namesText: Literal {{\n    {names}\n  }}\n}}\n")
     return "".join(lines)
 
 
 def detail(row: Row) -> list[str]:
-    return [row["default"], row["allowed"], " ".join(row["words"]) if row["kind"] == "choice" else "", row["meaning"]]
+    return [row["default"], row["allowed"], row["meaning"]]
 
 
 def values(contract: Contract) -> str:

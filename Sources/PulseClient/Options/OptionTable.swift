@@ -40,7 +40,7 @@ extension OptionKey {
   package var name: Literal { OptionTable.names[index, 0] }
   package var defaultValue: Literal { OptionTable.details[index, 0] }
   package var allowed: Literal { OptionTable.details[index, 1] }
-  package var meaning: Literal { OptionTable.details[index, 3] }
+  package var meaning: Literal { OptionTable.details[index, 2] }
 
   func takes(_ number: Int64) -> Bool { (number >= minimum && number <= maximum) || (number == 0 && mayBeZero) }
 
@@ -50,7 +50,7 @@ extension OptionKey {
     var place = 0
     var isSame = true
     var length = 0
-    for byte in OptionTable.details[index, 2].bytes {
+    for byte in OptionTable.names[index, 1].bytes {
       if byte == 0x20 {
         if isSame && length == wanted.count { return place }
         place &+= 1

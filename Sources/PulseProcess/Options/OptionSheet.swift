@@ -31,8 +31,8 @@ package struct OptionSheet {
   package let count: Int
   private let texts: TextTable
 
-  package init(_ texts: Literal, rows: Int) {
-    self.texts = TextTable(texts, rows: rows, columns: 9)
+  package init(packed table: Int, rows: Int) {
+    texts = TextTable(packed: table, rows: rows, columns: 9)
     count = rows
   }
 
