@@ -62,7 +62,7 @@ let layers: [Target] = [
   .target(
     name: "PulseServe", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport"], swiftSettings: deferred),
   .target(
-    name: "PulseProcess", dependencies: ["PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
+    name: "PulseProcess", dependencies: ["CPulseTexts", "PulseText", "PulseWire", "PulseFlow", "PulseTransport", "CPulseSys"],
     swiftSettings: deferred),
   .target(
     name: "PulseClient",

@@ -19,6 +19,7 @@ def packed_names(contract: Contract) -> list[tuple[str, Iterable[Iterable[str]]]
     """Each table with its rows, by the names that CPulseTexts.h gives them."""
     hub = contract.hub
     return [
+        ("errors", map(swift.error_cells, contract.errors)),
         ("options", map(swift_options.detail, contract.options)),
         ("presets", map(swift.preset_cells, contract.presets)),
         ("statistics", map(swift.statistic_cells, contract.statistics)),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from .contract import Contract, Row, camel
-from .text import Files, cases, swift_head, swift_table
+from .text import Files, cases, swift_head
 
 CLIENT = "Sources/PulseClient/Generated"
 PROCESS = "Sources/PulseProcess/Generated"
@@ -13,7 +13,7 @@ FLOW = "Sources/PulseFlow/Generated"
 
 def errors(contract: Contract) -> str:
     rows = contract.errors
-    text = swift_head("PulseText")
+    text = swift_head("CPulseTexts", "PulseText")
     text += "/// The status codes of the ABI. Values are pinned: they never change and are never used again.\n"
     text += "package enum StatusCode: Int32, Sendable {\n  case ok = 0\n"
     text += "".join(f"  case {row['swift']} = {row['code']}\n" for row in rows)
@@ -27,10 +27,12 @@ def errors(contract: Contract) -> str:
         text += f"  /// {doc}\n  package var {name}: Bool {{\n    switch self {{\n"
         text += f"    case {cases([row['swift'] for row in rows if row.get(column)], '      ')}: true\n"
         text += "    default: false\n    }\n  }\n\n"
-    text += f"  /// Name and text of each.\n  static var texts: TextTable {{ TextTable(tableText, rows: {len(rows)}, columns: 2) }}\n\n"
-    text += "  @inline(never) private static var tableText: Literal {\n    "
-    text += swift_table(([f"PULSEWS_{row['name']}", row["text"]] for row in rows), "    ") + "\n  }\n}\n"
-    return text
+    made = f"TextTable(packed: PULSE_TEXTS_ERRORS, rows: {len(rows)}, columns: 2)"
+    return text + f"  /// Name and text of each.\n  static var texts: TextTable {{ {made} }}\n}}\n"
+
+
+def error_cells(row: Row) -> list[str]:
+    return [f"PULSEWS_{row['name']}", row["text"]]
 
 
 def is_kept(row: Row) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from .contract import Contract, Row, camel, pascal
-from .text import Files, cases, swift_head, swift_table
+from .text import Files, cases, swift_head
 
 PLACE = "Sources/PulseClient/Generated"
 TYPES = {"duration": "Int64", "size": "Int", "integer": "Int", "number": "Int", "boolean": "Bool"}
@@ -80,17 +80,13 @@ def keys(contract: Contract) -> str:
     lines[-1] = lines[-1].rstrip("\n") + "\n"
     lines.append("}\n\nextension OptionTable {\n")
     lines.append(f"  package static var count: Int {{ {len(options)} }}\n\n")
-    lines.append("  /// Name, the words of a choice.\n")
-    lines.append("  static var names: TextTable { TextTable(namesText, rows: count, columns: 2) }\n\n")
-    lines.append("  /// Default, what is allowed, meaning.\n")
-    lines.append("  static var details: TextTable { TextTable(packed: PULSE_TEXTS_OPTIONS, rows: count, columns: 3) }\n\n")
-    names = swift_table(([row["name"], " ".join(row["words"]) if row["kind"] == "choice" else ""] for row in options), "    ")
-    lines.append(f"  @inline(never) private static var namesText: Literal {{\n    {names}\n  }}\n}}\n")
+    made = f"TextTable(packed: PULSE_TEXTS_OPTIONS, rows: {len(options)}, columns: 5)"
+    lines.append(f"  /// Name, default, what is allowed, meaning, the words of a choice.\n  static var texts: TextTable {{ {made} }}\n}}\n")
     return "".join(lines)
 
 
 def detail(row: Row) -> list[str]:
-    return [row["default"], row["allowed"], row["meaning"]]
+    return [row["name"], row["default"], row["allowed"], row["meaning"], " ".join(row["words"]) if row["kind"] == "choice" else ""]
 
 
 def values(contract: Contract) -> str:

@@ -16,23 +16,6 @@ def swift_head(*imports: str) -> str:
     return f"// {LICENSE}\n// {MADE}\n" + "".join(f"import {name}\n" for name in imports) + "\n"
 
 
-def swift_table(rows: Iterable[Iterable[str]], indent: str) -> str:
-    """A literal of texts that each end with NUL, one line each, for TextTable. What returns it must not be inlined: each
-    place would bring its own copy, since the linker merges only texts without NUL inside."""
-    lines = []
-    for row in rows:
-        for text in row:
-            escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"').replace("\n", "\\n")
-            lines.append(f"{indent}{escaped}\\0\\")
-    # The compiler ends the literal with NUL, which an empty text needs no line for.
-    if lines[-1].strip() == "\\0\\":
-        lines.pop()
-        lines[-1] = lines[-1].removesuffix("\\")
-    else:
-        lines[-1] = lines[-1].removesuffix("\\0\\")
-    return '"""\n' + "\n".join(lines) + f'\n{indent}"""'
-
-
 def cases(names: Iterable[str], indent: str, width: int = 118) -> str:
     """.a, .b, .c over as many lines as they need."""
     return textwrap.fill(", ".join(f".{name}" for name in names), width, initial_indent="", subsequent_indent=indent,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 enum {
+    PULSE_TEXTS_ERRORS,
     PULSE_TEXTS_OPTIONS,
     PULSE_TEXTS_PRESETS,
     PULSE_TEXTS_STATISTICS,

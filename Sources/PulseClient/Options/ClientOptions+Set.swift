@@ -122,7 +122,7 @@ extension ClientOptions {
   private func suggestion(for name: String) -> String {
     var best = ""
     var bestDistance = 4
-    var rows = OptionTable.names.rows
+    var rows = OptionTable.texts.rows
     while rows.next() != nil {
       let known = text(rows.text(0))
       let distance = editDistance(known.bytes, name.bytes, limit: bestDistance)

@@ -26,7 +26,7 @@ package enum OptionTable {
   }
 
   static func find(_ name: String) -> OptionKey? {
-    var rows = names.rows
+    var rows = texts.rows
     while let index = rows.next() {
       if equal(rows.text(0), name) { return entry(index) }
     }
@@ -37,10 +37,10 @@ package enum OptionTable {
 extension OptionKey {
   var index: Int { Int(rawValue) }
 
-  package var name: Literal { OptionTable.names[index, 0] }
-  package var defaultValue: Literal { OptionTable.details[index, 0] }
-  package var allowed: Literal { OptionTable.details[index, 1] }
-  package var meaning: Literal { OptionTable.details[index, 2] }
+  package var name: Literal { OptionTable.texts[index, 0] }
+  package var defaultValue: Literal { OptionTable.texts[index, 1] }
+  package var allowed: Literal { OptionTable.texts[index, 2] }
+  package var meaning: Literal { OptionTable.texts[index, 3] }
 
   func takes(_ number: Int64) -> Bool { (number >= minimum && number <= maximum) || (number == 0 && mayBeZero) }
 
@@ -50,7 +50,7 @@ extension OptionKey {
     var place = 0
     var isSame = true
     var length = 0
-    for byte in OptionTable.names[index, 1].bytes {
+    for byte in OptionTable.texts[index, 4].bytes {
       if byte == 0x20 {
         if isSame && length == wanted.count { return place }
         place &+= 1
