@@ -93,7 +93,7 @@ let tests: [Target] = [
   .testTarget(
     name: "PulseServeTests", dependencies: ["PulseServe", "PulseText", "PulseWire", "PulseTransport", "COpenSSL"],
     swiftSettings: swift),
-  .testTarget(name: "PulseTopicsTests", dependencies: ["PulseTopics", "PulseWire", "PulseFlow"], swiftSettings: swift),
+  .testTarget(name: "PulseTopicsTests", dependencies: ["PulseTopics", "PulseText", "PulseWire", "PulseFlow"], swiftSettings: swift),
   .testTarget(name: "PulseTransportTests", dependencies: ["PulseTransport"], swiftSettings: swift),
   .testTarget(
     name: "PulseClientTests", dependencies: ["PulseClient", "PulseProcess", "PulseTransport", "EchoServer", "CPulseSys"],

@@ -31,7 +31,7 @@ func hub(_ handle: OpaquePointer?) -> HubLookup {
   return .hub(found)
 }
 
-@inline(never) private func noHub(_ code: Int32, _ error: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int32 {
+@inline(never) func noHub(_ code: Int32, _ error: UnsafeMutablePointer<CChar>?, _ size: Int) -> Int32 {
   copySentence(code == StatusCode.forked.rawValue ? "the hub was made before fork()" : "hub is NULL", error, size)
   return code
 }

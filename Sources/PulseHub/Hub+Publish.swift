@@ -25,7 +25,7 @@ extension Hub {
     return .failure(problem)
   }
 
-  private func publish(
+  func publish(
     _ topic: HubTopic, _ key: UnsafeRawBufferPointer?, _ payload: UnsafeRawBufferPointer, _ stamps: Stamps
   ) -> Result<UInt64, Failure> {
     if unread.load(ordering: .relaxed) &+ payload.count > options.publishQueueBytes {

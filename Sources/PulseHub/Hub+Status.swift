@@ -16,6 +16,10 @@ extension Hub {
     sum.messagesPublished = published.messages.load(ordering: .relaxed)
     sum.bytesPublished = published.bytes.load(ordering: .relaxed)
     sum.publishesRefused = published.refused.load(ordering: .relaxed)
+    sum.feedMessages = fed.messages.load(ordering: .relaxed)
+    sum.feedUnmatched = fed.unmatched.load(ordering: .relaxed)
+    sum.feedIncomplete = fed.incomplete.load(ordering: .relaxed)
+    sum.feedRefused = fed.refused.load(ordering: .relaxed)
     sum.topics = UInt64(topics.count)
     sum.applicationEventsQueued = UInt64(events.count)
     return sum

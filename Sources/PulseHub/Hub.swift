@@ -11,13 +11,13 @@ import Synchronization
 /// A hub: it takes connections, hands out topics, and tells the application what it asked to hear of.
 ///
 /// Locks, from the outside inwards: `mutex` (set-up, start, end), a loop's, the topic table's, a topic's. Leaves: those of
-/// the event queue, of a loop's inbox, and `inner`.
+/// the event queue, of a loop's inbox, and `inner`. A feed holds its client's lock around them all but the first.
 package final class Hub: @unchecked Sendable {  // guarded by `mutex`, or constant once it runs
   enum State: UInt8 { case made, running, draining, ended }
 
   private let mutex = Mutex()
-  /// For what loops look at: the certificate, and the end of a drain.
-  private let inner = Mutex()
+  /// For what loops look at: the certificate, and the end of a drain; and for the list of feeds.
+  let inner = Mutex()
   private let drained = Condition()
   private let mark = ForkMark()
   private let given: LoopHost?
@@ -47,9 +47,12 @@ package final class Hub: @unchecked Sendable {  // guarded by `mutex`, or consta
   private(set) var trusted = TrustedProxies()
   /// Peers that a drain has closed.
   let drainedPeers = Atomic<Int>(0)
-  /// Guarded by `inner`, as is the next.
+  /// Guarded by `inner`, as are the next two.
   private var tls: TLSContext?
   private var isDrained = false
+  /// The first of a list.
+  var feeds: HubFeed?
+  let fed = HubFed()
 
   /// `host` nil: loops of its own.
   package init(host: LoopHost?) throws(TransportError) {
@@ -287,6 +290,7 @@ package final class Hub: @unchecked Sendable {  // guarded by `mutex`, or consta
 
   /// Ends everything at once. Nobody else uses it any more.
   package func finish() {
+    leaveFeeds()
     mutex.lock()
     defer { mutex.unlock() }
     let hasStopped = state == .ended

@@ -87,3 +87,14 @@ extension String {
 
   @inline(never) package init(bytes: ArraySlice<UInt8>) { self = bytes.withUnsafeBufferPointer { String(bytes: $0) } }
 }
+
+extension UnsafeRawBufferPointer {
+  /// The bytes from one place up to another, as a call; none if they are not inside.
+  @inline(never) package func piece(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
+    if start < 0 || end > count || start >= end { return UnsafeRawBufferPointer(start: nil, count: 0) }
+    return UnsafeRawBufferPointer(start: baseAddress.map { $0 + start }, count: end &- start)
+  }
+
+  /// What is between quotation marks.
+  package var unquoted: UnsafeRawBufferPointer { piece(1, count &- 1) }
+}

@@ -48,6 +48,9 @@
     #if FUZZ_PeerQueue
       targets.append(("PeerQueue", fuzzPeerQueue))
     #endif
+    #if FUZZ_FeedMap
+      targets.append(("FeedMap", fuzzFeedMap))
+    #endif
     #if FUZZ_Proxy
       targets.append(("Proxy", fuzzProxy))
     #endif
@@ -138,6 +141,8 @@
       fuzzPeerMessage(bytes)
     #elseif FUZZ_PeerQueue
       fuzzPeerQueue(bytes)
+    #elseif FUZZ_FeedMap
+      fuzzFeedMap(bytes)
     #elseif FUZZ_Proxy
       fuzzProxy(bytes)
     #elseif FUZZ_Request

@@ -73,7 +73,8 @@ cd "$work"
 swiftc -O -g -wmo -parse-as-library -swift-version 6 -enable-experimental-feature Lifetimes \
   -module-name PulseFuzz -package-name pulsews $conditions ${swift_sanitize:+-sanitize=$swift_sanitize} \
   -I "$work/modules" -I "$root/Sources/CZlib" "$root"/Sources/PulseText/*.swift "$root"/Sources/PulseWire/*.swift \
-  "$flow"/JSON/*.swift "$flow"/Patterns/*.swift "$flow"/RFC3339.swift "$flow"/Received/KeyTable.swift \
-  "$root"/Sources/PulseServe/*.swift "$root"/Sources/PulseTopics/*.swift "$proxy"Text.swift "$proxy"Dialogue.swift \
+  "$flow"/JSON/*.swift "$flow"/Patterns/*.swift "$flow"/RFC3339*.swift "$flow"/Decimal.swift "$flow"/Received/KeyTable.swift \
+  "$root"/Sources/PulseServe/*.swift "$root"/Sources/PulseTopics/*.swift "$root"/Sources/PulseTopics/Feeds/*.swift \
+  "$proxy"Text.swift "$proxy"Dialogue.swift \
   "$root"/Sources/PulseTransport/TokenKeys.swift $files $objects -lz -lcrypto -use-ld=lld -o "$work/out"
 mv "$work/out" "$output"

@@ -55,7 +55,7 @@ private func expectSame(_ all: [String], _ reader: FieldReader, _ message: [UInt
       #expect(text(reader.key(.key)) == "/")
       #expect(text(reader.key(.sequenceKey)) == "")
     }
-    #expect(FieldReader(keys: paths([String](repeating: "a", count: 13)), sequenceKeys: [], numbers: []) == nil)
+    #expect(FieldReader(keys: paths([String](repeating: "a", count: FieldReader.maxPaths + 1)), sequenceKeys: [], numbers: []) == nil)
   }
 
   @Test func numbers() {

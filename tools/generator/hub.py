@@ -7,7 +7,7 @@ import re
 
 from . import option_rows
 from .rows import Row, fail
-from .tables import ROOT, check_row, read
+from .tables import FOLDER, ROOT, check_row, read, toml
 
 HEADER = "include/pulsews_hub.h"
 SETS = ("hub", "route", "topic")
@@ -27,6 +27,23 @@ def event_fields() -> dict[str, str]:
     return {name: kind.strip() for kind, name in re.findall(r"^ +([\w ]+?[ *]+)(\w+);", body[1], re.M)}
 
 
+def feed_maps() -> list[Row]:
+    """The maps of known feeds: name, text, and the map as the library reads it. What a line may say, the library knows."""
+    found = []
+    for path in sorted((FOLDER / "feeds").glob("*.toml"), key=lambda path: path.stem):
+        row = toml.loads(path.read_text())
+        where = f"feeds/{path.name}"
+        check_row("feed map", row, where)
+        lines = []
+        for rule in row["rule"]:
+            check_row("feed rule", rule, where)
+            lines += [f"rule={rule['name']}", *rule["lines"]]
+        if any(re.search(r"[\x00-\x1f]", line) for line in lines):
+            fail(f"{where}: a line has a control character")
+        found.append({"name": path.stem, "text": row["text"], "map": "\n".join(lines) + "\n"})
+    return found
+
+
 class HubContract:
     """All tables of the hub, each a list of rows."""
 
@@ -41,6 +58,7 @@ class HubContract:
         self._check_functions()
         self.groups, = read("hub/constants.toml", "group", prefix="hub ")
         self._check_groups()
+        self.maps = feed_maps()
 
     def of(self, name: str) -> list[Row]:
         """The options of a hub, a route or a topic."""

@@ -31,6 +31,10 @@ def statistics(contract: Contract) -> str:
     return text
 
 
+def maps(contract: Contract) -> str:
+    return "".join(f"## {row['name']}\n\n{row['text']}\n\n```ini\n{row['map']}```\n\n" for row in contract.hub.maps)
+
+
 def files(contract: Contract) -> Files:
     named = [("HUB_" + row["name"].upper(), number, row["meaning"].rstrip(".")) for number, row in enumerate(contract.hub.events, 1)]
     yield f"{HEADER}#hub events", block("Events of a hub.", named)
@@ -38,6 +42,7 @@ def files(contract: Contract) -> Files:
         rows = [(row["name"], row["value"], row["meaning"]) for row in group["constants"]]
         yield f"{HEADER}#{group['name']}", block(group["comment"], rows)
     pages = [("HUB_OPTIONS", f"{of} options", options(contract, of)) for of in SETS]
-    pages += [("HUB_EVENTS", "events", events(contract)), ("HUB_STATISTICS", "statistics", statistics(contract))]
+    pages += [("HUB_EVENTS", "events", events(contract)), ("HUB_STATISTICS", "statistics", statistics(contract)),
+              ("HUB_FEEDS", "maps", maps(contract))]
     for page, name, text in pages:
         yield f"docs/{page}.md#{name}", "\n" + text.rstrip("\n") + "\n\n"

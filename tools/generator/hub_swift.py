@@ -155,6 +155,17 @@ def statistic_cells(row: Row) -> list[str]:
     return [row["name"], row["kind"], row["unit"], row["meaning"]]
 
 
+def map_cells(row: Row) -> list[str]:
+    return [row["name"], row["text"], row["map"]]
+
+
+def maps(contract: Contract) -> str:
+    text = swift_head("CPulseTexts", "PulseText") + "extension FeedMapTable {\n"
+    text += f"  package static var count: Int {{ {len(contract.hub.maps)} }}\n\n  /// Name, text, map.\n"
+    made = f"TextTable(packed: PULSE_TEXTS_FEED_MAPS, rows: {len(contract.hub.maps)}, columns: 3)"
+    return text + f"  static var texts: TextTable {{ {made} }}\n}}\n"
+
+
 def events(contract: Contract) -> str:
     rows = contract.hub.events
     text = swift_head("PulseText")
@@ -184,3 +195,4 @@ def files(contract: Contract) -> Files:
     yield f"{PLACE}/HubOptionTable.swift", sets()
     yield f"{PLACE}/HubStatistics.swift", statistics(contract)
     yield f"{PLACE}/HubEventKind.swift", events(contract)
+    yield f"{PLACE}/FeedMaps.swift", maps(contract)

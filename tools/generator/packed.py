@@ -27,6 +27,7 @@ def packed_names(contract: Contract) -> list[tuple[str, Iterable[Iterable[str]]]
         ("route_options", map(hub_swift.cells, hub.of("route"))),
         ("topic_options", map(hub_swift.cells, hub.of("topic"))),
         ("hub_statistics", map(hub_swift.statistic_cells, hub.statistics)),
+        ("feed_maps", map(hub_swift.map_cells, hub.maps)),
     ]
 
 

@@ -46,6 +46,8 @@ COLUMNS: dict[str, tuple[dict[str, type], str]] = {
     "hub function": (dict(name=str, since=str, result=str, arguments=list, quick=bool), "name since result arguments"),
     "hub group": (dict(name=str, comment=str, words_of=str, constants=list), "name comment constants"),
     "hub constant": (dict(name=str, value=int, meaning=str), "name value meaning"),
+    "feed map": (dict(text=str, rule=list), "text rule"),
+    "feed rule": (dict(name=str, lines=list), "name lines"),
 }
 
 

@@ -12,7 +12,7 @@ extension Client {
   static let lookAgainPause: Int64 = 1_000_000
 
   /// Something other than a copy to the queue has to be done with messages.
-  var handlesMessages: Bool { feed != nil || primary != nil || boundsQueue }
+  var handlesMessages: Bool { feed != nil || primary != nil || boundsQueue || tap != nil }
 
   /// The queue discards messages when it is full.
   var boundsQueue: Bool { options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate }
@@ -95,6 +95,10 @@ extension Client {
     }
     statistics.messagesReceived &+= 1
     statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: payload.count)
+    if let tap {
+      tap.take(payload, receivedAt: receivedAt)
+      return
+    }
     if options.receiveQueuePolicy == .conflate {
       inbox.append(
         kind: kind, flags: flags, payload: payload, receivedAt: receivedAt, expected: payload.count, key: key)
@@ -111,6 +115,27 @@ extension Client {
       "the numbers of the new connection are still behind those of the one before it, so that its messages were discarded as "
         + "copies; if the server counts per connection, set sequence_scope to connection"
     }
+  }
+
+  // MARK: In the queue's place
+
+  /// From now on `tap` takes what would be queued.
+  package func setTap(_ tap: MessageTap) -> StatusCode {
+    mutex.lock()
+    defer { mutex.unlock() }
+    if isClosedForGood { return .closed }
+    if self.tap != nil { return .busy }
+    self.tap = tap
+    handles = handlesMessages
+    return .ok
+  }
+
+  /// The queue takes messages again, if it was that tap that did.
+  package func removeTap(_ tap: MessageTap) {
+    mutex.lock()
+    if self.tap === tap { self.tap = nil }
+    handles = handlesMessages
+    mutex.unlock()
   }
 
   // MARK: A full queue
@@ -189,6 +214,7 @@ extension Client {
     case .gap(let expected, let missing):
       statistics.sequenceGaps &+= 1
       if missing > 0 { statistics.sequenceMissing &+= UInt64(missing) }
+      tap?.missed(missing)
       text = Event.gap(
         key: key, expected: Int(expected), received: Int(number.first), missing: missing < 0 ? nil : Int(missing))
     case .repeated:

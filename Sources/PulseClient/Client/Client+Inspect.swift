@@ -209,6 +209,7 @@ extension Client {
         Failure(.stale, "\(url.redacted): no data within stale_timeout (\(seconds: options.staleTimeout) s)"))
     } else {
       isStale = true
+      tap?.silenced(sentence("no data for \(seconds: silence) s"))
       wake()
     }
   }

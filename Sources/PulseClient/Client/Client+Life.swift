@@ -218,6 +218,8 @@ extension Client {
     cancel(&flowTimer)
     cancel(&keysTimer)
     if let twin { cancel(&twin.timer) }
+    tap?.ended()
+    tap = nil
     releaseJournal()
     wake()
     while blockedCalls > 0 {

@@ -92,6 +92,7 @@ extension Client {
   }
 
   func emitState(_ event: SessionEvent, from previous: SessionState, cause: String, code: StatusCode) {
+    if previous == .connected, shownState != .connected { tap?.silenced(cause) }
     guard emitsEvents else { return }
     emit(
       Event.state(

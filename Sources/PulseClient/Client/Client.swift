@@ -101,6 +101,8 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // Receiving
   var feed: Feed?
+  /// Takes messages in the queue's place.
+  var tap: MessageTap?
   /// About when what is being delivered came (monotonic ns). The loop's own time is its driver's, and an application's
   /// call may make a successor take over.
   var arrivedAt: Int64 = 0

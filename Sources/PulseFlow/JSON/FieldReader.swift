@@ -10,7 +10,7 @@ package final class FieldReader {
     case number = 2
   }
 
-  package static let maxPaths = 12
+  package static let maxPaths = 32
   package static let maxKeySize = 256
 
   private struct Step {
@@ -61,11 +61,11 @@ package final class FieldReader {
     text = UnsafeMutableRawPointer.allocate(byteCount: size &+ 1, alignment: 1)
     steps = UnsafeMutablePointer<Step>.allocate(capacity: stepTotal &+ 1)
     frames = UnsafeMutablePointer<Frame>.allocate(capacity: JSONScanner.maxDepth)
-    values = UnsafeMutablePointer<UnsafeRawBufferPointer>.allocate(capacity: FieldReader.maxPaths)
-    values.initialize(repeating: UnsafeRawBufferPointer(start: nil, count: 0), count: FieldReader.maxPaths)
+    values = UnsafeMutablePointer<UnsafeRawBufferPointer>.allocate(capacity: paths.count &+ 1)
+    values.initialize(repeating: UnsafeRawBufferPointer(start: nil, count: 0), count: paths.count &+ 1)
     scratch = UnsafeMutableRawPointer.allocate(byteCount: 2 &* FieldReader.maxKeySize, alignment: 8)
-    firstStep = UnsafeMutablePointer<Int>.allocate(capacity: FieldReader.maxPaths)
-    stepCount = UnsafeMutablePointer<Int>.allocate(capacity: FieldReader.maxPaths)
+    firstStep = UnsafeMutablePointer<Int>.allocate(capacity: paths.count &+ 1)
+    stepCount = UnsafeMutablePointer<Int>.allocate(capacity: paths.count &+ 1)
     let keyMask = (UInt32(1) << UInt32(keys.count)) &- 1
     let bothMask = (UInt32(1) << UInt32(keys.count &+ sequenceKeys.count)) &- 1
     let all = (UInt32(1) << UInt32(paths.count)) &- 1

@@ -31,6 +31,13 @@ package struct JSONPath: Sendable {
     text.withUnsafeBytes { JSONPath.value($0, message) }
   }
 
+  package func isSame(as other: JSONPath) -> Bool {
+    text.withUnsafeBytes { text in other.text.withUnsafeBytes { equalBytes(text, $0) } }
+  }
+
+  /// `$` alone: what it is looked for in.
+  package var isWhole: Bool { text.count == 1 && text[0] == UInt8(ascii: "$") }
+
   var size: Int { text.count }
 
   var stepCount: Int {

@@ -47,15 +47,19 @@ package struct HubStatistics: Sendable {
   package var acceptFailures: UInt64 = 0
   package var tokensRefused: UInt64 = 0
   package var rateExceeded: UInt64 = 0
+  package var feedMessages: UInt64 = 0
+  package var feedUnmatched: UInt64 = 0
+  package var feedIncomplete: UInt64 = 0
+  package var feedRefused: UInt64 = 0
 
   @inline(never) package init() {}
 }
 
 extension HubStatistics {
-  package static var count: Int { 42 }
+  package static var count: Int { 46 }
 
   /// Name, type, unit, meaning.
   static var texts: TextTable {
-    TextTable(packed: PULSE_TEXTS_HUB_STATISTICS, rows: 42, columns: 4)
+    TextTable(packed: PULSE_TEXTS_HUB_STATISTICS, rows: 46, columns: 4)
   }
 }

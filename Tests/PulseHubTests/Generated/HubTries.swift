@@ -475,6 +475,10 @@ var statisticPaths: [WritableKeyPath<HubStatistics, UInt64>] {
     \.acceptFailures,
     \.tokensRefused,
     \.rateExceeded,
+    \.feedMessages,
+    \.feedUnmatched,
+    \.feedIncomplete,
+    \.feedRefused,
   ]
 }
 

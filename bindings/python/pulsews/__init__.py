@@ -48,6 +48,7 @@ from .client import Client, connect
 
 if TYPE_CHECKING:
     from . import aio, pulse
+    from ._hub_core import FeedMap, feed_maps
     from ._hub_items import HubPeer, HubRequest, HubResponse, Publication
     from ._hub_options import (
         HubOption,
@@ -66,6 +67,7 @@ _LATER = {
     "Hub": "hub",
     "HubOption": "_hub_options",
     "HubOptions": "_hub_options",
+    "FeedMap": "_hub_core",
     "HubPeer": "_hub_items",
     "HubRequest": "_hub_items",
     "HubResponse": "_hub_items",
@@ -74,6 +76,7 @@ _LATER = {
     "RouteOptions": "_hub_options",
     "TopicOptions": "_hub_options",
     "WebSocketManager": "manager",
+    "feed_maps": "_hub_core",
     "hub_option_table": "_hub_options",
     "hub_statistic_table": "_hub_options",
 }
@@ -88,6 +91,7 @@ __all__ = [
     "Event",
     "HandshakeError",
     "Headers",
+    "FeedMap",
     "Hub",
     "HubOption",
     "HubOptions",
@@ -122,6 +126,7 @@ __all__ = [
     "connect",
     "disable_logging",
     "enable_logging",
+    "feed_maps",
     "hub_option_table",
     "hub_statistic_table",
     "library_version",

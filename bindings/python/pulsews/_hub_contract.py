@@ -54,4 +54,5 @@ QUICK = (
     "pulsews_hub_publish", "pulsews_hub_publish_batch", "pulsews_hub_send", "pulsews_hub_close_peer",
     "pulsews_hub_subscribe", "pulsews_hub_unsubscribe", "pulsews_hub_answer", "pulsews_hub_wake_fd",
     "pulsews_hub_topic_state", "pulsews_hub_option_at", "pulsews_hub_statistic_at", "pulsews_hub_statistics",
+    "pulsews_hub_feed",
 )

@@ -12,9 +12,10 @@ import warnings
 import weakref
 from array import array
 from ctypes import byref, c_uint64
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Literal, Mapping, NoReturn, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Literal, Mapping, NoReturn, Optional, Tuple, TypedDict, Union
 
 from . import _contract, _hub_contract, _hub_native, _native
+from ._core import Core
 from ._errors import InvalidArgument, PulseError, class_of
 from ._hub_items import HubPeer, Publication
 from ._hub_options import STATISTICS, pairs
@@ -271,6 +272,17 @@ class HubCore:
         self._check(status, "the connection was not taken over")
         sock.detach()
 
+    def feed(self, client: Core, map: str) -> None:
+        """Publishes what a client receives as a map says: the name of one of :func:`feed_maps`, or lines of one
+        (docs/HUB_FEEDS.md). It happens inside the library: the client gives no messages any more, but events. The feed ends
+        with the client or the hub."""
+        if not isinstance(client, Core):
+            raise TypeError(f"a feed needs a client, not {type(client).__name__}")
+        why = ctypes.create_string_buffer(_native.ERROR_SIZE)
+        lines = c_text(map, "map")
+        # With the interpreter lock, so that nobody frees the client meanwhile.
+        self._done(_quick.pulsews_hub_feed(self._handle, client._handle, lines, why, _native.ERROR_SIZE), why)
+
     # ---- looking
 
     @property
@@ -359,6 +371,25 @@ class HubCore:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "started" if self._started else "made"
         return f"<pulsews.Hub {self._name} {state}>"
+
+
+class FeedMap(TypedDict):
+    """One of :func:`feed_maps`."""
+
+    text: str
+    """Which feed it is for."""
+    map: str
+    """Its lines."""
+
+
+def feed_maps() -> Dict[str, FeedMap]:
+    """The maps of known feeds, by the name that :meth:`Hub.feed` takes; each is for the client's preset of that name."""
+    found: Dict[str, FeedMap] = {}
+    fields = [ctypes.c_char_p() for _ in range(3)]
+    while _lib.pulsews_hub_map_at(len(found), *map(byref, fields)) == _contract.OK:
+        name, text, lines = ((field.value or b"").decode() for field in fields)
+        found[name] = {"text": text, "map": lines}
+    return found
 
 
 def peer_number(peer: Peer) -> int:

@@ -88,6 +88,8 @@ _FUNCTIONS = {
     "pulsews_hub_prometheus": (c_int64, (c_void_p, c_char_p, c_size_t)),
     "pulsews_hub_peers_json": (c_int64, (c_void_p, c_char_p, c_size_t)),
     "pulsews_hub_statistics": (c_int32, (c_void_p, POINTER(c_double), c_size_t)),
+    "pulsews_hub_feed": (c_int32, (c_void_p, c_void_p, c_char_p, c_char_p, c_size_t)),
+    "pulsews_hub_map_at": (c_int32, (c_size_t, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_char_p))),
     # end of hub functions
 }
 
