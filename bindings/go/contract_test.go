@@ -69,6 +69,7 @@ var optionFunctions = map[string]Option{
 	"WithHoldConnect":                WithHoldConnect(true),
 	"WithSubscribeMessage":           WithSubscribeMessage(`{"params":[${keys}]}`),
 	"WithUnsubscribeMessage":         WithUnsubscribeMessage(`{"params":[${keys}]}`),
+	"WithResume":                     WithResume(true),
 	"WithSubscribeBatch":             WithSubscribeBatch(1),
 	"WithSubscribeInterval":          WithSubscribeInterval(3600000000000),
 	"WithSubscribeConfirm":           WithSubscribeConfirm(`{"op":"pong"}`),

@@ -457,6 +457,13 @@ func WithUnsubscribeMessage(text string) Option {
 	return WithOption("unsubscribe_message", text)
 }
 
+// WithResume sets option resume. Speaks pulse.v1 with a hub: offers that subprotocol, subscribes to the keys as topics,
+// and goes on after each reconnect where every topic had come to; a gap that the hub tells of is an event. Without
+// WithSubscribeMessage; turns events on. Default: false.
+func WithResume(on bool) Option {
+	return withBoolean("resume", on)
+}
+
 // WithSubscribeBatch sets option subscribe_batch. The most keys in one WithSubscribeMessage. Allowed: 1 to 10000.
 // Default: 100.
 func WithSubscribeBatch(keys int) Option {

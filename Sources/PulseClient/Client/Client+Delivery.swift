@@ -12,13 +12,14 @@ extension Client {
   static let lookAgainPause: Int64 = 1_000_000
 
   /// Something other than a copy to the queue has to be done with messages.
-  var handlesMessages: Bool { feed != nil || primary != nil || boundsQueue || tap != nil }
+  var handlesMessages: Bool { feed != nil || primary != nil || boundsQueue || tap != nil || points != nil }
 
   /// The queue discards messages when it is full.
   var boundsQueue: Bool { options.receiveQueuePolicy == .dropOldest || options.receiveQueuePolicy == .conflate }
 
   func prepareDelivery() {
     feed = Feed.make(options, seed: (random.next64(), random.next64()))
+    if options.resume { points = ResumePoints(seed: random.next64()) }
     if boundsQueue { inbox.bound(to: options.receiveQueueBytes) }
     handles = handlesMessages
   }
@@ -92,6 +93,15 @@ extension Client {
       }
       key = feed.key
       if key >= 0 && feed.staleness != nil { touch(key) }
+    }
+    if let points, kind == MessageCode.text {
+      switch points.take(payload) {
+      case .none: break
+      case .repeated:
+        statistics.duplicatesDiscarded &+= 1
+        return
+      case .gap(let topic, let from, let to): emitGap(topic, from, to)
+      }
     }
     statistics.messagesReceived &+= 1
     statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: payload.count)
@@ -225,6 +235,19 @@ extension Client {
       text = Event.stepBack(key: key, received: Int(number.first), last: Int(last))
     }
     if emitsEvents { emit(text) }
+    log(.debug) { text }
+  }
+
+  /// What the hub has told; the message that tells it follows.
+  @inline(never)
+  private func emitGap(_ topic: [UInt8], _ from: Int64?, _ to: Int64) {
+    let missing = from.map { max(to &- $0 &+ 1, 0) }
+    statistics.sequenceGaps &+= 1
+    if let missing { statistics.sequenceMissing &+= UInt64(missing) }
+    tap?.missed(missing ?? -1)
+    let text = Event.gap(
+      key: String(bytes: topic), expected: Int(from ?? 0), received: Int(to &+ 1), missing: missing.map { Int($0) })
+    emit(text)
     log(.debug) { text }
   }
 

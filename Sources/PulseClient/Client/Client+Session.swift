@@ -225,7 +225,12 @@ extension Client {
       switch work {
       case .subscribe(let keys):
         subscribed = keys
-        if let template = options.subscribeMessage { text = render(template, keys: keys) }
+        if let template = options.subscribeMessage {
+          text = render(template, keys: keys)
+        } else if let points {
+          messageCounter &+= 1
+          points.appendSubscribe(keys, id: messageCounter, to: &text)
+        }
       case .unsubscribe(let keys):
         if let template = options.unsubscribeMessage { text = render(template, keys: keys) }
       case .text(let own, let key, let isUnsubscribe):
@@ -256,7 +261,7 @@ extension Client {
   }
 
   private func subscribeHere(key: [UInt8], message: [UInt8]?, unsubscribe: [UInt8]?) -> Failure? {
-    if message == nil && options.subscribeMessage == nil {
+    if message == nil && options.subscribeMessage == nil && !options.resume {
       return Failure(.invalidArgument, "message is NULL, and option subscribe_message, of which it would be made, is not set")
     }
     mutex.lock()
@@ -294,6 +299,7 @@ extension Client {
     defer { mutex.unlock() }
     _ = successor?.session.subscriptions?.remove(key: key)
     guard let subscriptions, subscriptions.remove(key: key) else { return .ok }
+    points?.forget(key)
     subscriptionsChanged()
     return .ok
   }

@@ -54,8 +54,8 @@ extension Client {
     if options.sequencePath.isEmpty || options.sequenceScope == .connection {
       return Failure(.badValue, "option twin needs sequence_path, with numbers that go on from one connection to the next")
     }
-    if options.holdLogin || options.holdConnect {
-      return Failure(.badValue, "option twin does not go with hold_login and hold_connect")
+    if options.holdLogin || options.holdConnect || options.resume {
+      return Failure(.badValue, "option twin does not go with hold_login, hold_connect and resume")
     }
     return nil
   }

@@ -101,6 +101,8 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // Receiving
   var feed: Feed?
+  /// With option `resume`.
+  var points: ResumePoints?
   /// Takes messages in the queue's place.
   var tap: MessageTap?
   /// About when what is being delivered came (monotonic ns). The loop's own time is its driver's, and an application's
@@ -206,7 +208,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// The endpoint of the present or the next attempt.
   var url: WebSocketURL { urls[chosenEndpoint < urls.count ? chosenEndpoint : 0] }
 
-  var emitsEvents: Bool { options.events || options.holdLogin || options.holdConnect }
+  var emitsEvents: Bool { options.events || options.holdLogin || options.holdConnect || options.resume }
 
   // MARK: Entries of the loop
 

@@ -17,6 +17,7 @@ package enum ClientFactory {
     }
     var options = options
     options.addUsualReply()
+    if options.resume { options.prepareResume() }
     let urls = [url] + options.endpoints
     let isSecure = url.isSecure
     // Failing over to an endpoint without TLS would give away what TLS protects.
@@ -109,6 +110,26 @@ extension Client {
 }
 
 extension ClientOptions {
+  /// What a hub needs that speaks pulse.v1, beside what was set.
+  @inline(never) fileprivate mutating func prepareResume() {
+    var isOffered = false
+    for name in subprotocols where equal("pulse.v1", name) { isOffered = true }
+    if !isOffered { subprotocols.append(text("pulse.v1")) }
+    subscribeConfirm.add("{\"type\":\"subscribed\",\"topic\":\"${key}\",\"id\":${id}}")
+    subscribeReject.add("{\"type\":\"error\",\"topic\":\"${key}\",\"id\":${id}}")
+    if unsubscribeMessage == nil,
+      case .success(let template) = Template.parse(
+        Array(("{\"type\":\"unsubscribe\",\"topics\":[${keys}]}" as Literal).bytes))
+    {
+      unsubscribeMessage = template
+    }
+    subscribeBatch = min(subscribeBatch, 100)
+    fatalCloseCodes.append(4003)
+    fatalCloseCodes.append(4040)
+    // With a hold the application has the chance to set another token.
+    if !holdConnect { fatalCloseCodes.append(4009) }
+  }
+
   /// The two heartbeats with a usual answer have it without being told.
   @inline(never) fileprivate mutating func addUsualReply() {
     guard let heartbeatMessage, heartbeatReply.isEmpty else { return }
@@ -118,6 +139,13 @@ extension ClientOptions {
     var reply: Literal = ""
     if equal("ping", sent) { reply = "pong" }
     if equal("{\"type\":\"ping\"}", sent) { reply = "{\"type\":\"pong\"}" }
-    if !reply.isEmpty, case .success(let pattern) = Pattern.parse(Array(reply.bytes)) { heartbeatReply.append(pattern) }
+    if !reply.isEmpty { heartbeatReply.add(reply) }
+  }
+}
+
+extension PatternList {
+  /// One of the library's own.
+  @inline(never) fileprivate mutating func add(_ text: Literal) {
+    if case .success(let pattern) = Pattern.parse(Array(text.bytes)) { append(pattern) }
   }
 }

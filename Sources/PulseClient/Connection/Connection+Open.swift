@@ -103,6 +103,9 @@ extension Connection {
     case .needMoreBytes:
       if parser.isReadingBody { limitBody() }
     case .accepted(let acceptance):
+      if client.options.resume, !equal("pulse.v1", acceptance.subprotocol ?? "") {
+        return end(Failure(.handshake, "\(url.redacted): the server does not speak pulse.v1 here (option resume)"))
+      }
       becomeOpen(acceptance)
       if acceptance.consumed < bytes.count {
         let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[acceptance.consumed...])

@@ -95,6 +95,7 @@ package struct ClientOptions: Sendable {
   package var holdConnect: Bool = false
   package var subscribeMessage: Template? = nil
   package var unsubscribeMessage: Template? = nil
+  package var resume: Bool = false
   package var subscribeBatch: Int = 100
   package var subscribeInterval: Int64 = 0
   package var subscribeConfirm: PatternList = PatternList()
@@ -147,6 +148,7 @@ extension ClientOptions {
     case .rateLimitControl: rateLimitControl = value
     case .holdLogin: holdLogin = value
     case .holdConnect: holdConnect = value
+    case .resume: resume = value
     case .compression: compression = value
     case .compressionContextTakeover: compressionContextTakeover = value
     case .verify: verify = value

@@ -69,6 +69,7 @@ package enum OptionKey: UInt8, Sendable {
   case holdConnect
   case subscribeMessage
   case unsubscribeMessage
+  case resume
   case subscribeBatch
   case subscribeInterval
   case subscribeConfirm
@@ -111,7 +112,7 @@ extension OptionKey {
     case .maxMessageSize, .messageQueueBytes, .journalSize, .receiveQueueBytes, .compressionThreshold: .size
     case .maxRedirects, .maxReconnectAttempts, .breakerFailures, .hostConnects, .messageQueueSize, .subscribeBatch,
       .compressionWindowBits: .integer
-    case .reconnect, .retryFatal, .deliverHeartbeats, .rateLimitControl, .holdLogin, .holdConnect, .compression,
+    case .reconnect, .retryFatal, .deliverHeartbeats, .rateLimitControl, .holdLogin, .holdConnect, .resume, .compression,
       .compressionContextTakeover, .verify, .tlsResumption, .events: .boolean
     case .jitter: .number
     case .staleAction, .sequenceRule, .sequenceScope, .messageQueuePolicy, .loginRejectAction, .subscribeRejectAction,
@@ -220,8 +221,8 @@ extension OptionKey {
 }
 
 extension OptionTable {
-  package static var count: Int { 88 }
+  package static var count: Int { 89 }
 
   /// Name, default, what is allowed, meaning, the words of a choice.
-  static var texts: TextTable { TextTable(packed: PULSE_TEXTS_OPTIONS, rows: 88, columns: 5) }
+  static var texts: TextTable { TextTable(packed: PULSE_TEXTS_OPTIONS, rows: 89, columns: 5) }
 }

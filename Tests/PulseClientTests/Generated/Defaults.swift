@@ -47,6 +47,7 @@ func expectSameDefaults(_ set: ClientOptions, _ plain: ClientOptions) {
   #expect(set.loginTimeout == plain.loginTimeout)
   #expect(set.holdLogin == plain.holdLogin)
   #expect(set.holdConnect == plain.holdConnect)
+  #expect(set.resume == plain.resume)
   #expect(set.subscribeBatch == plain.subscribeBatch)
   #expect(set.subscribeInterval == plain.subscribeInterval)
   #expect(set.subscribeRejectAction == plain.subscribeRejectAction)

@@ -159,6 +159,7 @@ class Options(TypedDict, total=False):
     hold_connect: bool
     subscribe_message: Text
     unsubscribe_message: Text
+    resume: bool
     subscribe_batch: int
     subscribe_interval: Duration
     subscribe_confirm: Union[Text, Iterable[Text]]

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Feeds: what a client receives goes to topics."""
 
+import asyncio
+import json
+
 import pulsews
 import pytest
 from hubs import Peer, make_hub, url
@@ -35,6 +38,23 @@ async def peer_state(hub):
     """What a newcomer hears of the topic."""
     async with Peer(hub) as peer:
         return (await peer.subscribe("price.SOL"))["state"]
+
+
+def test_a_client_that_resumes(arun):
+    async def main():
+        async with make_hub() as hub:
+            async with pulsews.aio.connect(url(hub), resume=True, reconnect_base_delay=0.01, restart_delay=0.01) as client:
+                client.subscribe("t")
+                answers = [json.loads(await asyncio.wait_for(client.recv(), 20)) for _ in range(2)]
+                assert [answer["type"] for answer in answers] == ["welcome", "subscribed"]
+                hub.publish("t", 1)
+                assert json.loads(await asyncio.wait_for(client.recv(), 20))["data"] == 1
+                hub.close_peer(hub.peers()[0]["peer"], 1012)
+                hub.publish("t", 2)
+                answers = [json.loads(await asyncio.wait_for(client.recv(), 20)) for _ in range(3)]
+                assert answers[1]["recovered"] and answers[2]["data"] == 2
+
+    arun(main())
 
 
 def test_what_is_refused(arun):
