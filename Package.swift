@@ -42,7 +42,10 @@ if embedded {
   library += [.unsafeFlags(["-use-ld=lld", unicode] + shared), .linkedLibrary("m")]
 }
 /// For size; the functions that run for each message are marked @_optimize(speed) where that is worth an instruction.
-let compact = swift + (embedded ? [.unsafeFlags(["-Osize"])] : [])
+/// The passes that are off copy loops, and functions for each closure that they are given: 1 % of the library, and no
+/// instruction fewer for a message.
+let copying = "loop-rotate,loop-unroll,closure-specialize,capture-prop,array-property-opt"
+let compact = swift + (embedded ? [.unsafeFlags(["-Osize", "-Xllvm", "-sil-disable-pass=\(copying)"])] : [])
 /// The topmost layer emits the code of the layers below, whose own object files are empty: the linker would keep every
 /// module's copy of the class metadata, and take one module's constants for another's (.ci/weak_constants.py).
 let deferred = compact + (embedded ? [.unsafeFlags(["-Xfrontend", "-emit-empty-object-file"])] : [])
