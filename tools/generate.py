@@ -15,10 +15,23 @@ import pathlib
 import re
 import sys
 
-from generator import docs, go, header, hub_header, hub_swift, hub_tests, packed, python, python_hub, swift, swift_options
+from generator import (
+    docs,
+    go,
+    go_hub,
+    header,
+    hub_header,
+    hub_swift,
+    hub_tests,
+    packed,
+    python,
+    python_hub,
+    swift,
+    swift_options,
+)
 from generator.contract import ROOT, Contract
 
-MAKERS = (swift, swift_options, header, python, go, docs, hub_swift, hub_header, hub_tests, python_hub, packed)
+MAKERS = (swift, swift_options, header, python, go, docs, hub_swift, hub_header, hub_tests, python_hub, packed, go_hub)
 
 
 def with_part(path: pathlib.Path, name: str, text: str) -> str:
@@ -49,12 +62,13 @@ def main() -> None:
             if not check:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
-    # The Go module brings a copy along.
-    header, copy = ROOT / "include" / "pulsews.h", ROOT / "bindings" / "go" / "pulsews.h"
-    if copy.read_bytes() != header.read_bytes():
-        stale.append("bindings/go/pulsews.h")
-        if not check:
-            copy.write_bytes(header.read_bytes())
+    # The Go module brings copies along.
+    for name in ("pulsews.h", "pulsews_hub.h"):
+        header, copy = ROOT / "include" / name, ROOT / "bindings" / "go" / name
+        if not copy.exists() or copy.read_bytes() != header.read_bytes():
+            stale.append(f"bindings/go/{name}")
+            if not check:
+                copy.write_bytes(header.read_bytes())
     # A file that nothing makes any more would be compiled for ever.
     for path in sorted((*ROOT.glob("Sources/*/Generated/*.swift"), *ROOT.glob("Tests/*/Generated/*.swift"))):
         if str(path.relative_to(ROOT)) not in made:

@@ -82,14 +82,16 @@ func checkRuns(t *testing.T, folder string, variables ...string) {
 	}
 }
 
-func TestHeaderIsThatOfTheLibrary(t *testing.T) {
-	original, err := os.ReadFile(filepath.Join("..", "..", "include", "pulsews.h"))
-	if os.IsNotExist(err) {
-		t.Skip("this is a copy of the module without the library's source")
-	}
-	copied, _ := os.ReadFile("pulsews.h")
-	if !bytes.Equal(original, copied) {
-		t.Error("bindings/go/pulsews.h differs from include/pulsews.h: run go generate in bindings/go")
+func TestHeadersAreThoseOfTheLibrary(t *testing.T) {
+	for _, name := range []string{"pulsews.h", "pulsews_hub.h"} {
+		original, err := os.ReadFile(filepath.Join("..", "..", "include", name))
+		if os.IsNotExist(err) {
+			t.Skip("this is a copy of the module without the library's source")
+		}
+		copied, _ := os.ReadFile(name)
+		if !bytes.Equal(original, copied) {
+			t.Errorf("bindings/go/%s differs from include/%s: run go generate in bindings/go", name, name)
+		}
 	}
 }
 

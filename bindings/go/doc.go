@@ -77,4 +77,4 @@
 // has no loader.
 package pulsews
 
-//go:generate cp ../../include/pulsews.h pulsews.h
+//go:generate cp ../../include/pulsews.h ../../include/pulsews_hub.h .

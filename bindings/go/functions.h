@@ -65,7 +65,36 @@
     X(loop_create) \
     X(loop_fd) \
     X(loop_run_once) \
-    X(loop_free)
+    X(loop_free) \
+    X(hub_create) \
+    X(hub_set) \
+    X(hub_listen) \
+    X(hub_address) \
+    X(hub_route) \
+    X(hub_topic) \
+    X(hub_key) \
+    X(hub_start) \
+    X(hub_reload) \
+    X(hub_drain) \
+    X(hub_free) \
+    X(hub_publish) \
+    X(hub_publish_batch) \
+    X(hub_send) \
+    X(hub_close_peer) \
+    X(hub_subscribe) \
+    X(hub_unsubscribe) \
+    X(hub_answer) \
+    X(hub_next) \
+    X(hub_wake_fd) \
+    X(hub_topic_state) \
+    X(hub_load) \
+    X(hub_adopt) \
+    X(hub_option_at) \
+    X(hub_statistic_at) \
+    X(hub_status_json) \
+    X(hub_prometheus) \
+    X(hub_peers_json) \
+    X(hub_statistics)
 
 /* The types come from the header's declarations, so that a changed signature does not compile. */
 #define PULSEGO_POINTER(name) __typeof__(&pulsews_##name) name;

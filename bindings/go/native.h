@@ -7,6 +7,7 @@
 #define PULSEGO_NATIVE_H
 
 #include "pulsews.h"
+#include "pulsews_hub.h"
 
 /* The native half of one connection, in C memory, so that a call passes no pointer into Go's heap. */
 typedef struct pulsego_conn {
@@ -18,6 +19,7 @@ typedef struct pulsego_conn {
 } pulsego_conn;
 
 #include "functions.h"
+#include "hub_functions.h"
 
 enum { PULSEGO_ERROR_SIZE = 2048 };
 
@@ -53,5 +55,29 @@ enum {
     PULSEGO_PROMETHEUS /* conn NULL: of all clients */
 };
 int64_t pulsego_text(pulsego_conn *conn, int which, char *buffer, size_t size);
+
+/* ---- A hub */
+
+/* One of many publications. Their texts and data lie in a block, one behind another: topic and NUL, key and NUL, data. */
+typedef struct pulsego_publication {
+    size_t topic_length, key_length, length; /* key_length 0: no key */
+    uint64_t offset;
+    int64_t exchange_ns, received_ns, published_ns;
+} pulsego_publication;
+
+enum { PULSEGO_EVENTS = 128 };
+
+/* Makes the hub, room for PULSEGO_EVENTS events, and a duplicate of the wake descriptor, to be closed by the caller. */
+int32_t pulsego_hub_create(pulsews_hub **hub, pulsews_hub_event **events, int *descriptor, char *error,
+                           size_t error_size);
+void pulsego_hub_free_events(pulsews_hub_event *events);
+/* The offset, or a negative code. The names end where their lengths say, so that Go need not copy them. */
+int64_t pulsego_hub_publish(pulsews_hub *hub, const char *topic, size_t topic_length, const char *key,
+                            size_t key_length, const char *data, size_t length);
+/* Publishes in order, or with a topic loads its history. */
+int32_t pulsego_hub_publish_batch(pulsews_hub *hub, const char *load, const char *block,
+                                  const pulsego_publication *publications, size_t count);
+/* Up to PULSEGO_EVENTS events; does not wait. */
+int32_t pulsego_hub_next(pulsews_hub *hub, pulsews_hub_event *events);
 
 #endif

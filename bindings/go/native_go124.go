@@ -11,6 +11,8 @@ package pulsews
 #cgo nocallback pulsego_send_with
 #cgo noescape pulsego_receive
 #cgo nocallback pulsego_receive
+#cgo noescape pulsego_hub_publish
+#cgo nocallback pulsego_hub_publish
 #include "native.h"
 */
 import "C"

@@ -108,19 +108,26 @@ func (w *waker) lead(ctx context.Context, generation uint64) error {
 var longAgo = time.Unix(1, 0)
 
 func (w *waker) read(ctx context.Context) error {
-	if ctx.Done() == nil {
+	return underDeadline(ctx, w.file, func() error {
 		_, err := w.file.Read(w.buffer[:])
 		return err
+	})
+}
+
+// underDeadline waits for file in wait, until ctx ends. One goroutine at a time waits for a file.
+func underDeadline(ctx context.Context, file *os.File, wait func() error) error {
+	if ctx.Done() == nil {
+		return wait()
 	}
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		w.file.SetReadDeadline(longAgo)
+		file.SetReadDeadline(longAgo)
 		close(fired)
 	})
-	_, err := w.file.Read(w.buffer[:])
+	err := wait()
 	if !stop() {
 		<-fired // else a late deadline would end the next reader's wait
-		w.file.SetReadDeadline(time.Time{})
+		file.SetReadDeadline(time.Time{})
 	}
 	return err
 }

@@ -185,7 +185,7 @@ def shim(row: Row) -> str:
 
 
 def functions(contract: Contract) -> str:
-    names = [row["name"].removeprefix("pulsews_") for row in contract.functions]
+    names = [row["name"].removeprefix("pulsews_") for row in (*contract.functions, *contract.hub.functions)]
     text = f"/* {LICENSE}\n *\n * {MADE}\n */\n"
     text += "#ifndef PULSEGO_FUNCTIONS_H\n#define PULSEGO_FUNCTIONS_H\n\n"
     lines = [f"    X({name})" for name in names]
