@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The README's examples are programs: they run, and come back when the exchange was killed, as they say. So does the
-example of the manager; the screens show what is latest, over connections that are replaced."""
+example of the manager; the screens show what is latest, over connections that are replaced; the hubs serve, and say
+goodbye."""
 import json
 import os
 import pathlib
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
 
 import pytest
 from conftest import ROOT
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 README = (ROOT / "README.md").read_text()
 LIBRARY = pathlib.Path(os.environ["PULSEWS_LIBRARY"]).parent
@@ -81,6 +85,7 @@ class Program:
     def wait_for(self, text):
         while text not in (line := self.lines.get(timeout=PATIENCE)):
             assert line, f"it has ended, with {self.process.wait()}"
+        return line
 
     def stop(self):
         self.process.kill()
@@ -156,6 +161,42 @@ def test_the_screen_shows_the_latest(build, tmp_path, running):
     for symbol in ("BTCUSDT", "ETHUSDT"):
         numbers = [each["u"] for each in shown if each["s"] == symbol]
         assert numbers == sorted(set(numbers))
+
+
+def hub_c(folder):
+    subprocess.run(["gcc", ROOT / "examples" / "c" / "hub.c", f"-I{ROOT / 'include'}", f"-L{LIBRARY}", "-lpulsews",
+                    "-o", folder / "hub"], check=True)
+    return [folder / "hub"]
+
+
+def hub_python(folder):
+    return [sys.executable, ROOT / "examples" / "python" / "hub.py"]
+
+
+def hub_go(folder):
+    subprocess.run(["go", "build", "-o", folder / "hub", "./hub"], cwd=ROOT / "examples" / "go", check=True)
+    return [folder / "hub"]
+
+
+@pytest.mark.parametrize("build, answers", [(hub_c, False), (hub_python, True), (hub_go, True)], ids=["C", "Python", "Go"])
+def test_the_hub_serves(build, answers, tmp_path, running):
+    program = Program([*build(tmp_path), "127.0.0.1:0"])
+    running.append(program)
+    with connect(program.wait_for("ws://").strip(), proxy=None) as peer:
+        received = [json.loads(peer.recv(PATIENCE)) for _ in range(3)]
+        assert [one["type"] for one in received] == ["welcome", "price_update", "price_update"]
+        assert all(re.fullmatch(r"\d+\.\d\d", one["price"]) for one in received[1:])
+        if answers:
+            peer.send("buy")
+            while "order" not in (last := json.loads(peer.recv(PATIENCE))):
+                pass
+            assert last == {"type": "order_received", "order": "buy"}
+        program.process.send_signal(signal.SIGINT)
+        with pytest.raises(ConnectionClosed) as end:
+            while True:
+                peer.recv(PATIENCE)
+        assert end.value.rcvd and end.value.rcvd.code == 1012
+    assert program.process.wait(PATIENCE) == 0
 
 
 def test_its_links_lead_somewhere():

@@ -95,6 +95,50 @@ func TestHeadersAreThoseOfTheLibrary(t *testing.T) {
 	}
 }
 
+// The program of docs/HUB.md runs, and what README.md shows of hubs compiles.
+func TestProgramsOfThePages(t *testing.T) {
+	folder := application(t, replaced(t))
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "HUB.md"))
+	if os.IsNotExist(err) {
+		t.Skip("this is a copy of the module without the pages")
+	}
+	must(t, err)
+	write := func(code string) {
+		must(t, os.WriteFile(filepath.Join(folder, "main.go"), []byte(code), 0o600))
+		mustRun(t, folder, nil, "go", "vet", ".")
+	}
+	programs := goBlocks(string(page))
+	if len(programs) != 1 {
+		t.Fatalf("docs/HUB.md has %d programs in Go", len(programs))
+	}
+	write(strings.Replace(programs[0], "127.0.0.1:8080", "127.0.0.1:0", 1))
+	mustRun(t, folder, nil, "go", "run", ".") // its input is at its end, so it goes at once
+	readme, err := os.ReadFile("README.md")
+	must(t, err)
+	mustRun(t, folder, nil, "go", "mod", "edit", "-go=1.23") // for ranging over events
+	parts := 0
+	for _, part := range goBlocks(string(readme)) {
+		if !strings.Contains(part, "NewHub") {
+			continue
+		}
+		parts++
+		write("package main\n\nimport (\n\"context\"\n\"errors\"\n\"log\"\n\n\"pulsews.dev/go\"\n)\n\n" +
+			"func part(ctx context.Context, feed func(*pulsews.Hub), answer func([]byte) []byte) error {\n" + part + "}\n\n" +
+			"func main() { log.Print(part(context.Background(), nil, nil)) }\n")
+	}
+	if parts != 1 {
+		t.Errorf("README.md has %d parts about hubs", parts)
+	}
+}
+
+func goBlocks(page string) (blocks []string) {
+	for _, block := range strings.Split(page, "```go\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		blocks = append(blocks, block)
+	}
+	return blocks
+}
+
 func TestVendoredCopy(t *testing.T) {
 	folder := application(t, replaced(t))
 	mustRun(t, folder, nil, "go", "mod", "vendor")

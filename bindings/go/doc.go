@@ -68,13 +68,20 @@
 // [Prometheus] a page for all connections, and [SetLogger] sends the library's log to slog, which never holds
 // credentials.
 //
+// # Hubs
+//
+// [Hub] is the other end of the wire: a server that holds WebSocket peers, and gives them what is published to topics
+// ([Hub.Publish]), with history, resume, and the latest of each key for slow ones. It listens itself, or shares the
+// port of a server of net/http ([Hub.Handler]). What happens is told as a [HubEvent] ([Hub.Events]). The package pulse
+// has the messages that its peers get.
+//
 // # The library
 //
-// Dial loads libpulsews.so.0 when it is first called: from the path in the environment variable PULSEWS_LIBRARY if it
-// is set, else from the folder of the program, the folder of this package's source, or the system. With the build tag
-// pulsews_link the program is linked with the library instead, through pkg-config. A library that is missing, or of
-// a version that does not fit, is an error of Dial ([*LibraryError]), and so is a program that is linked statically: it
-// has no loader.
+// Dial or NewHub loads libpulsews.so.0 when it is first called: from the path in the environment variable
+// PULSEWS_LIBRARY if it is set, else from the folder of the program, the folder of this package's source, or the
+// system. With the build tag pulsews_link the program is linked with the library instead, through pkg-config. A library
+// that is missing, or of a version that does not fit, is an error of both ([*LibraryError]), and so is a program that
+// is linked statically: it has no loader.
 package pulsews
 
 //go:generate cp ../../include/pulsews.h ../../include/pulsews_hub.h .
