@@ -78,6 +78,8 @@ MEASURES = {
     "patterns": Measure("Receive 128-byte texts, each of which is looked at: heartbeat_reply and stale_timeout are set",
                         "patterns", FLOOD, (RATE, CPU, RATE_TO_PLAIN, CPU_TO_PLAIN), ("PulseWS C", "PulseWS Python"),
                         against="flood"),
+    "publish": Measure("Publish ready JSON of 128 bytes to a hub of the process that has no peer, one call each", "publish", "/idle",
+                       (RATE, CPU), ("PulseWS C", "PulseWS Python", "PulseWS Go"), baseline="PulseWS C"),
     "idle": Measure("1,000 idle connections", "idle", "/idle", (MEMORY,), count=1000),
 }
 
@@ -104,6 +106,8 @@ GOALS = (
     Goal("echo p50, to raw C's", "echo", "PulseWS C", get("p50_us"), 1.1, False, "raw C"),
     Goal("echo p99, to raw C's", "echo", "PulseWS C", get("p99_us"), 1.1, False, "raw C"),
     Goal("echo CPU, to raw C's", "echo", "PulseWS C", cpu_ns, 1.1, False, "raw C"),
+    Goal("Python hub.publish, CPU ns per message", "publish", "PulseWS Python", cpu_ns, 2000),
+    Goal("Go Hub.Publish, CPU ns per message", "publish", "PulseWS Go", cpu_ns, 1000),
     Goal("write calls for 64 messages that are ready together", "burst", "PulseWS C", writes, 8),
     Goal("allocations in 900,000 messages, recv_batch", "allocations", "PulseWS C", get("allocations"), 0),
     Goal("allocations in 900,000 messages, recv", "allocations-one", "PulseWS C", get("allocations"), 0),

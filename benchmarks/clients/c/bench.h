@@ -14,6 +14,7 @@
  *   queue      accept COUNT messages of SIZE bytes before connecting, connect, and wait for the server's confirmation
  *   journal    sink with a journal, a file in /tmp
  *   patterns   flood with heartbeat_reply and stale_timeout set, so that every message is looked at
+ *   publish    publish COUNT JSON texts of SIZE bytes to a hub of this process that has no peer, one call each
  *
  * One line of JSON: messages, seconds and cpu (seconds of this process) for all but idle; p50_us and p99_us of what is
  * repeated; kib_each for idle; for queue the seconds and cpu of accepting, and drain_seconds and drain_cpu of the rest;

@@ -2,7 +2,7 @@
  * PulseWS through its C interface. See bench.h. */
 #include "bench.h"
 
-#include <pulsews.h>
+#include <pulsews_hub.h>
 
 enum { BATCH = 1024, COUNTED_FROM = 100000, COUNTED_TO = 1000000 };
 
@@ -156,6 +156,21 @@ static void bursts(pulsews_client *client, const char *text, int64_t *times, lon
     pulsews_batch_free(batch);
 }
 
+static void publish(const char *text, long n) {
+    char why[PULSEWS_ERROR_SIZE];
+    pulsews_hub *hub = NULL;
+    if (pulsews_hub_create(NULL, &hub, why, sizeof why) != PULSEWS_OK ||
+        pulsews_hub_topic(hub, "price.*", NULL, NULL, why, sizeof why) != PULSEWS_OK ||
+        pulsews_hub_start(hub, why, sizeof why) != PULSEWS_OK)
+        bench_fail(why);
+    bench_clock start = bench_start();
+    for (long i = 0; i < n; i++)
+        if (pulsews_hub_publish(hub, "price.SOL", "SOL", text, task->size, NULL) != PULSEWS_OK)
+            bench_fail("publish failed");
+    bench_print(task, start, n, "");
+    pulsews_hub_free(hub);
+}
+
 static void measure_one(pulsews_client *client, const char *text, int64_t *times, long n) {
     if (bench_is(task, "flood") || bench_is(task, "patterns")) {
         flood(client, 1);
@@ -205,6 +220,9 @@ int main(int count, char **arguments) {
         idle(n);
     } else if (bench_is(task, "connect")) {
         connect_again(times, n);
+    } else if (bench_is(task, "publish")) {
+        text[0] = text[given.size - 1] = '"';
+        publish(text, n);
     } else if (bench_is(task, "queue")) {
         pulsews_client *client = create_client();
         queue(client, text, n);

@@ -98,6 +98,17 @@ def burst(task: Task, client: pulsews.Client) -> None:
     task.done(task.count, times)
 
 
+async def publish(task: Task) -> None:
+    text, hub = b'"%s"' % (b"a" * (task.size - 2)), pulsews.Hub()
+    hub.topic("price.*")
+    await hub.start()
+    call = hub.publish
+    task.start()
+    for _ in range(task.count):
+        call("price.SOL", text, "SOL")
+    task.done(task.count)
+
+
 def blocking(task: Task) -> None:
     options = options_of(task)
     if task.measure == "idle":
@@ -105,6 +116,8 @@ def blocking(task: Task) -> None:
     if task.measure == "connect":
         connect(task, options)
     measures = {"flood": flood, "patterns": flood, "flood-one": flood_one, "echo": echo, "sink": sink, "burst": burst}
+    if task.measure == "publish":
+        asyncio.run(publish(task))
     if task.measure in measures:
         client = pulsews.connect(task.url, **options)
         task.start()

@@ -54,6 +54,17 @@ func (t *task) done(messages int, times []time.Duration) {
 	print(fields)
 }
 
+// Publish is the program for measure publish: call publishes the text once.
+func Publish(call func(text []byte) error) {
+	t, text := arguments()
+	text[0], text[t.size-1] = '"', '"'
+	t.start()
+	for i := 0; i < t.count; i++ {
+		must(call(text))
+	}
+	t.done(t.count, nil)
+}
+
 func print(fields map[string]any) {
 	line, _ := json.Marshal(fields)
 	fmt.Println(string(line))
@@ -74,8 +85,8 @@ func residentKiB() int {
 	return resident * (os.Getpagesize() / 1024)
 }
 
-// Run is the program. hold keeps a connection that nobody uses alive, if that needs something.
-func Run(open func(url, ca string) (Client, error), hold func(Client)) {
+// arguments gives the task, and a text of its size.
+func arguments() (*task, []byte) {
 	if len(os.Args) != 6 {
 		must(fmt.Errorf("usage: CLIENT MEASURE URL COUNT SIZE CA"))
 	}
@@ -86,6 +97,18 @@ func Run(open func(url, ca string) (Client, error), hold func(Client)) {
 	for i := range text {
 		text[i] = 'a'
 	}
+	return t, text
+}
+
+// Measure is the one that is asked for.
+func Measure() string {
+	t, _ := arguments()
+	return t.measure
+}
+
+// Run is the program for all other measures. hold keeps a connection that nobody uses alive, if that needs something.
+func Run(open func(url, ca string) (Client, error), hold func(Client)) {
+	t, text := arguments()
 	connect := func() Client {
 		client, err := open(t.url, t.ca)
 		must(err)

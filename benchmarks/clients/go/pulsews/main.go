@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"log"
 	"strings"
 
 	"bench/harness"
@@ -45,7 +46,31 @@ func (c client) Receive() error {
 
 func (c client) Close() { c.Conn.Close() }
 
+func publish() error {
+	hub, err := pulsews.NewHub()
+	if err != nil {
+		return err
+	}
+	if err := hub.Topic("price.*"); err != nil {
+		return err
+	}
+	if err := hub.Start(); err != nil {
+		return err
+	}
+	harness.Publish(func(text []byte) error {
+		_, err := hub.Publish(background, "price.SOL", "SOL", text)
+		return err
+	})
+	return hub.Close()
+}
+
 func main() {
+	if harness.Measure() == "publish" {
+		if err := publish(); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	harness.Run(func(url, ca string) (harness.Client, error) {
 		// One connection, no pacing, and a send that waits for room: what the other clients do, too.
 		options := []pulsews.Option{pulsews.WithCompression(false), pulsews.WithReconnect(false),
