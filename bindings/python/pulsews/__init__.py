@@ -49,6 +49,7 @@ from .client import Client, connect
 if TYPE_CHECKING:
     from . import aio, pulse
     from ._hub_core import FeedMap, feed_maps
+    from . import aio, asgi, pulse
     from ._hub_items import HubPeer, HubRequest, HubResponse, Publication
     from ._hub_options import (
         HubOption,
@@ -123,6 +124,7 @@ __all__ = [
     "Transition",
     "WebSocketManager",
     "aio",
+    "asgi",
     "connect",
     "disable_logging",
     "enable_logging",
@@ -146,7 +148,7 @@ def library_version() -> str:
 
 def __getattr__(name: str) -> Any:
     """What needs asyncio is imported when it is first used, and so is the hub."""
-    if name in ("aio", "pulse"):
+    if name in ("aio", "asgi", "pulse"):
         return importlib.import_module(f".{name}", __name__)
     if name in _LATER:
         return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
@@ -154,4 +156,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), *_LATER, "aio", "pulse"})
+    return sorted({*globals(), *_LATER, "aio", "asgi", "pulse"})

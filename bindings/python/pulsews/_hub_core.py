@@ -62,6 +62,8 @@ class HubCore:
         # What was set, for a process that forks before the start.
         self._steps: List[Step] = []
         self._pid = os.getpid()
+        # Where it stands in applications of ASGI: pulsews.asgi.
+        self._mounts: List[Any] = []
         name = options.get("name")
         self._name = name if isinstance(name, str) else "hub"
         self._create()
@@ -306,8 +308,11 @@ class HubCore:
         return dict(zip(STATISTICS, map(int, values)))
 
     def status(self) -> Dict[str, Any]:
-        """State and statistics as a dict."""
-        return json.loads(self._text(_lib.pulsews_hub_status_json))  # type: ignore[no-any-return]
+        """State and statistics as a dict; beside an application (:mod:`pulsews.asgi`) also by which way its peers come."""
+        status: Dict[str, Any] = json.loads(self._text(_lib.pulsews_hub_status_json))
+        if self._mounts:
+            status["asgi"] = [mount.status() for mount in self._mounts]
+        return status
 
     def peers(self) -> List[Dict[str, Any]]:
         """A dict for each peer: its number (``peer``), address, route, and what was sent to it."""
