@@ -4,8 +4,9 @@
     app = FastAPI()
     app.add_middleware(pulsews.asgi.HubMiddleware, hub=hub, path="/ws")
 
-The middleware pumps the messages between the server and the hub. What is below the path and no WebSocket, such as
-``/ws/status``, the hub answers through the middleware, too.
+Under uvicorn with ``--ws pulsews.asgi:HubProtocol`` the hub takes the connections over from the server: they cost Python nothing
+any more. Under any other server, or without that, the middleware pumps the messages between the server and the hub. What is below
+the path and no WebSocket, such as ``/ws/status``, the hub answers through the middleware.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Optional, Union
 
 from ._asgi_mount import KEY, Mount, Scope, nearest, path_of
+from ._asgi_protocol import HubProtocol
 from ._asgi_pump import Receive, Send, serve_request, serve_websocket
 from ._log import logger
 
 if TYPE_CHECKING:
     from .hub import Hub
 
-__all__ = ["HubMiddleware"]
+__all__ = ["HubMiddleware", "HubProtocol"]
 
 
 class HubMiddleware:

@@ -105,6 +105,10 @@ class Hub(HubEvents):
         if not await self._handlers_end(None if end is None else max(0.0, end - time.monotonic())):
             raise CallTimeout(f"not all handlers had ended within {span(timeout)}", _contract.ETIMEOUT)
 
+    def _begin_drain(self) -> int:
+        with self._gate:
+            return int(_lib.pulsews_hub_drain(self._handle, -1, 0))
+
     async def _handlers_end(self, timeout: Optional[float]) -> bool:
         """Whether all that are at work end in that time, but for the one that calls this."""
         end = None if timeout is None else time.monotonic() + timeout
@@ -163,9 +167,7 @@ class Hub(HubEvents):
         if self._closed:
             return
         try:
-            with self._gate:
-                status = _lib.pulsews_hub_drain(self._handle, -1, 0)
-            if status in (_contract.OK, _contract.ETIMEOUT):
+            if self._begin_drain() in (_contract.OK, _contract.ETIMEOUT):
                 await self._ended.wait()
             if not await self._handlers_end(_GRACE):
                 logger.warning("[%s] handlers were still at work %g s after the last peer was gone", self._name, _GRACE)

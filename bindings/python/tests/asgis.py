@@ -13,6 +13,8 @@ from conftest import until
 from fastapi import FastAPI, WebSocket
 from pulsews.asgi import HubMiddleware
 
+HUB_PROTOCOL = "pulsews.asgi:HubProtocol"
+
 
 def make_application(hub, path="/ws", **options):
     """Routes of FastAPI with a hub beside them."""
@@ -49,7 +51,7 @@ def make_hub(**options):
 class Serving:
     """uvicorn with an application, at a free port or a Unix socket."""
 
-    def __init__(self, app, http="httptools", ws="auto", uds=None, **options):
+    def __init__(self, app, http="httptools", ws=HUB_PROTOCOL, uds=None, **options):
         self._config = uvicorn.Config(app, http=http, ws=ws, log_config=None, lifespan=options.pop("lifespan", "on"), **options)
         self.server = uvicorn.Server(self._config)
         if uds is None:
