@@ -94,7 +94,9 @@
     X(hub_status_json) \
     X(hub_prometheus) \
     X(hub_peers_json) \
-    X(hub_statistics)
+    X(hub_statistics) \
+    X(hub_feed) \
+    X(hub_map_at)
 
 /* The types come from the header's declarations, so that a changed signature does not compile. */
 #define PULSEGO_POINTER(name) __typeof__(&pulsews_##name) name;

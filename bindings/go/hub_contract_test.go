@@ -137,4 +137,8 @@ var hubStatisticNames = []string{
 	"accept_failures",
 	"tokens_refused",
 	"rate_exceeded",
+	"feed_messages",
+	"feed_unmatched",
+	"feed_incomplete",
+	"feed_refused",
 }

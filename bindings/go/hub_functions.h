@@ -75,5 +75,11 @@ static inline int64_t pulsego_hub_peers_json(const pulsews_hub *hub, char *buffe
 static inline int32_t pulsego_hub_statistics(const pulsews_hub *hub, double *values, size_t count) {
     return pulsego_api.hub_statistics(hub, values, count);
 }
+static inline int32_t pulsego_hub_feed(pulsews_hub *hub, pulsews_client *client, const char *map, char *error, size_t error_size) {
+    return pulsego_api.hub_feed(hub, client, map, error, error_size);
+}
+static inline int32_t pulsego_hub_map_at(size_t index, const char **name, const char **text, const char **map) {
+    return pulsego_api.hub_map_at(index, name, text, map);
+}
 
 #endif

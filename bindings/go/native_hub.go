@@ -43,6 +43,17 @@ func nativeHubStatistics() []Statistic {
 	}
 }
 
+func nativeFeedMaps() []FeedMap {
+	var entries []FeedMap
+	for i := 0; ; i++ {
+		var name, text, lines *C.char
+		if C.pulsego_hub_map_at(C.size_t(i), &name, &text, &lines) != 0 {
+			return entries
+		}
+		entries = append(entries, FeedMap{C.GoString(name), C.GoString(text), C.GoString(lines)})
+	}
+}
+
 // hubLayout gives the sizes of the structs of events and publications, and where some of their fields are.
 func hubLayout() []uintptr {
 	var e C.pulsews_hub_event
@@ -114,6 +125,12 @@ func (n nativeHub) topic(pattern string, name, value *string) error {
 func (n nativeHub) key(name, algorithm string, material []byte) error {
 	return told(func(why *C.char, size C.size_t) C.int32_t {
 		return C.pulsego_hub_key(n.hub, cString(name), cString(algorithm), bytesOf(material), C.size_t(len(material)), why, size)
+	})
+}
+
+func (n nativeHub) feed(from native, lines string) error {
+	return told(func(why *C.char, size C.size_t) C.int32_t {
+		return C.pulsego_hub_feed(n.hub, from.conn.client, cString(lines), why, size)
 	})
 }
 

@@ -218,6 +218,19 @@ int32_t pulsews_hub_answer(pulsews_hub *hub, uint64_t request, int32_t status, c
  * On success the descriptor is the hub's. PULSEWS_EINVAL for another kind, PULSEWS_ENOTCONNECTED if the hub does not run. */
 int32_t pulsews_hub_adopt(pulsews_hub *hub, int32_t descriptor, const void *first, size_t length);
 
+/* ---- Feeds ----------------------------------------------------------------------------------------------------- */
+
+/* Publishes what `client` receives, as `map` says: the name of one of pulsews_hub_map_at, or the lines of a map
+ * (docs/HUB_FEEDS.md). It happens on the client's loop, in the place of the client's queue: pulsews_recv gives no messages
+ * any more, but events. Make hub and client with one loop, and a message reaches its peers without changing threads. While the client
+ * is not connected, and when its feed is stale or has a gap, the state of the topics says so. The feed ends with the
+ * client or the hub; either may be freed first. PULSEWS_EVALUE with a sentence for a map that can't be read, PULSEWS_EBUSY
+ * if the client is that of a feed, PULSEWS_ECLOSED if it was closed. */
+int32_t pulsews_hub_feed(pulsews_hub *hub, pulsews_client *client, const char *map, char *error, size_t error_size);
+/* The maps of known feeds. Entry `index` from 0 on: its name, which is that of the preset for the client, what it is for,
+ * and its lines. PULSEWS_EINVAL behind the last. */
+int32_t pulsews_hub_map_at(size_t index, const char **name, const char **text, const char **map);
+
 /* ---- Events ---------------------------------------------------------------------------------------------------- */
 
 /* What has happened; docs/HUB_EVENTS.md says which members an event fills, the others are 0 or empty. Texts end with NUL

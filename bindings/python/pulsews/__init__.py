@@ -47,9 +47,8 @@ from .blocking import BlockingManager
 from .client import Client, connect
 
 if TYPE_CHECKING:
-    from . import aio, pulse
-    from ._hub_core import FeedMap, feed_maps
     from . import aio, asgi, pulse
+    from ._hub_core import FeedMap, feed_maps
     from ._hub_items import HubPeer, HubRequest, HubResponse, Publication
     from ._hub_options import (
         HubOption,
