@@ -45,15 +45,16 @@ if embedded {
 /// The passes that are off copy loops, and functions for each closure that they are given: 1 % of the library, and no
 /// instruction fewer for a message.
 let copying = "loop-rotate,loop-unroll,closure-specialize,capture-prop,array-property-opt"
-let compact = swift + (embedded ? [.unsafeFlags(["-Osize", "-Xllvm", "-sil-disable-pass=\(copying)"])] : [])
+let compact =
+  swift + (embedded ? [.unsafeFlags(["-Osize", "-Xllvm", "-inline-threshold=8", "-Xllvm", "-sil-disable-pass=\(copying)"])] : [])
 /// The topmost layer emits the code of the layers below, whose own object files are empty: the linker would keep every
 /// module's copy of the class metadata, and take one module's constants for another's (.ci/weak_constants.py).
 let deferred = compact + (embedded ? [.unsafeFlags(["-Xfrontend", "-emit-empty-object-file"])] : [])
 
 let layers: [Target] = [
-  .target(name: "CPulseSys", cSettings: c + (embedded ? [.unsafeFlags(["-Os"])] : [])),
+  .target(name: "CPulseSys", cSettings: c + (embedded ? [.unsafeFlags(["-Oz"])] : [])),
   .target(name: "CPulseKernels", cSettings: c),
-  .target(name: "CPulseTexts", dependencies: ["CPulseKernels", "CZlib"], cSettings: c + (embedded ? [.unsafeFlags(["-Os"])] : [])),
+  .target(name: "CPulseTexts", dependencies: ["CPulseKernels", "CZlib"], cSettings: c + (embedded ? [.unsafeFlags(["-Oz"])] : [])),
   .target(name: "CPulseWS", path: "include", publicHeadersPath: "."),
   .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
   .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
