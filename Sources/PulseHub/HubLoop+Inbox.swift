@@ -79,7 +79,7 @@ extension HubLoop {
       give(frame, to: connection, peer)
     case .close(let code, let reason): connection.closeAfterMessages(code, reason)
     case .subscribe(let topic): connection.give(topic)
-    case .unsubscribe(let topic): connection.unsubscribe(from: topic)
+    case .unsubscribe(let topic): connection.unsubscribe(from: topic.info.name, id: [])
     case .answer(let response): connection.answered(command.number, response)
     default: break
     }

@@ -428,3 +428,17 @@ TEST(hub_on_the_loop_of_a_client) {
     pulsews_hub_free(hub);
     pulsews_loop_free(loop);
 }
+
+/* As if the peer had asked for it: it is answered, too. */
+TEST(hub_application_subscribes_and_unsubscribes) {
+    pulsews_hub *hub = open_hub(OPTIONS("events=connected"));
+    pulsews_client *peer = pulse_peer(hub);
+    uint64_t number = hub_event(hub, PULSEWS_HUB_CONNECTED)->peer;
+    IS(pulsews_hub_subscribe(hub, number, "t"), PULSEWS_OK);
+    GETS(peer, "\"type\":\"subscribed\"", "\"topic\":\"t\"");
+    IS(pulsews_hub_unsubscribe(hub, number, "t"), PULSEWS_OK);
+    GETS(peer, "\"type\":\"unsubscribed\"", "\"topic\":\"t\"");
+    CHECK(hub_statistic(hub, "subscriptions") == 0);
+    pulsews_client_free(peer);
+    pulsews_hub_free(hub);
+}

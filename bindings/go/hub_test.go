@@ -322,6 +322,9 @@ func TestWhatAHubSaysToOnePeer(t *testing.T) {
 		t.Error("another topic")
 	}
 	must(t, h.Unsubscribe(first, "t"))
+	if got[pulse.Unsubscribed](t, one).Topic != "t" {
+		t.Error("another topic")
+	}
 	publish(t, h, "t", "", "1") // not to it: what it gets next is below
 	for _, test := range []struct{ err, is error }{
 		{h.Send(0, Text, []byte("x")), ErrInvalid}, {h.Send(first, Text, []byte{0xff}), ErrUTF8}, {h.Send(first, Ping, nil), ErrInvalid},
