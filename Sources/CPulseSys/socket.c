@@ -220,6 +220,11 @@ int64_t psys_recv(int32_t descriptor, void *bytes, size_t count) {
     }
 }
 
+int64_t psys_peek(int32_t descriptor, void *bytes, size_t count) {
+    long got = syscall(SYS_recvfrom, descriptor, bytes, count, MSG_PEEK | MSG_DONTWAIT, NULL, NULL);
+    return got >= 0 ? got : -errno;
+}
+
 int64_t psys_send(int32_t descriptor, const void *bytes, size_t count) {
     for (;;) {
         long sent = syscall(SYS_sendto, descriptor, bytes, count, MSG_NOSIGNAL, NULL, 0);

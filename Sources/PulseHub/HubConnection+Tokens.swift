@@ -44,6 +44,9 @@ extension HubConnection {
       if let present = peer.identity, present.user != identity.user {
         return tell(peer, id, "another_user", "a token is renewed by one of the same user", [])
       }
+      if peer.userKey == nil, !countUser(identity, &peer.userKey) {
+        return close(code: CloseCode.rate, HubConnection.text("this user has too many connections"))
+      }
       peer.identity = identity
       peer.awaitsToken = false
       peer.isWarned = false
@@ -52,6 +55,14 @@ extension HubConnection {
       scheduleHeartbeat(peer)
       subscribeAtOpening(peer)
     }
+  }
+
+  /// False if the user has as many peers as he may have. Who has no name is not counted.
+  func countUser(_ identity: HubIdentity?, _ key: inout AddressKey?) -> Bool {
+    guard hub.addresses.limitsUsers, let identity, !identity.user.isEmpty else { return true }
+    key = hub.addresses.join(identity.user, owner.host.loop.turnTime)
+    if key == nil { owner.statistics.connectionsRefused &+= 1 }
+    return key != nil
   }
 
   /// Finds out whom a proxy speaks for; why that one is refused, or nil.

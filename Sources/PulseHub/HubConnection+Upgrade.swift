@@ -83,10 +83,15 @@ extension HubConnection {
     switch UpgradeVerdict.decide(offer, route.terms) {
     case .refused(let refusal): refuseUpgrade(refusal, request, offer)
     case .accepted(let answer):
+      var userKey: AddressKey?
+      if !countUser(upgrade.identity, &userKey) {
+        return refuseUpgrade(.tooMany("this user has too many connections", retryAfter: 5), request, offer)
+      }
       let isPulse = answer.subprotocol == 0 && route.options.wireProtocol != .plain
       become(route, answer, isPulse: isPulse)
       guard let peer else { return }
       peer.identity = upgrade.identity
+      peer.userKey = userKey
       tellConnected(request, route, answer)
       greet(peer)
       peer.firstTopics = firstTopics(request, route)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CPulseSys
 import PulseProcess
 import PulseServe
 import PulseText
@@ -8,11 +9,11 @@ import PulseWire
 
 /// One connection to a hub from accept to its end: TLS, requests, and after an upgrade a peer.
 ///
-///     securing -> requests -> open -> closing -> ended
+///     introducing -> securing -> requests -> open -> closing -> ended
 ///
 /// Everything here runs on the thread that drives the loop, under the loop's mutex.
 final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `owner.mutex`
-  enum Phase: UInt8 { case securing, requests, open, closing, ended }
+  enum Phase: UInt8 { case introducing, securing, requests, open, closing, ended }
 
   /// One timer at a time.
   enum Timer: Int { case head, idle, answer, heartbeat, auth, close, drain }
@@ -23,8 +24,9 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
 
   let owner: HubLoop
   let stream: ByteStream
-  /// nil: from a Unix socket.
-  let from: SocketAddress?
+  /// nil: from a Unix socket. Behind a proxy that introduces its clients (PROXY protocol) it is the client.
+  var from: SocketAddress?
+  private let isSecure: Bool
   /// What limits of its address go by; nil where there are none.
   var key: AddressKey?
   /// Whom a proxy speaks for.
@@ -59,12 +61,14 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
   /// The state of an upgrade that the application has not yet answered, or of a request.
   var request: UInt64 = 0
 
-  init(_ stream: ByteStream, from: SocketAddress?, isSecure: Bool, number: UInt64, owner: HubLoop) {
+  /// `isIntroduced`: a proxy tells first whom it speaks for.
+  init(_ stream: ByteStream, from: SocketAddress?, isIntroduced: Bool, isSecure: Bool, number: UInt64, owner: HubLoop) {
     self.stream = stream
     self.from = from
     self.number = number
     self.owner = owner
-    phase = isSecure ? .securing : .requests
+    self.isSecure = isSecure
+    phase = isIntroduced ? .introducing : isSecure ? .securing : .requests
     heardAt = owner.host.loop.turnTime
     conversation = Conversation(limits: owner.hub.requestLimits)
     super.init()
@@ -99,6 +103,7 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
     defer { owner.mutex.unlock() }
     guard phase != .ended else { return }
     if ready.contains(.hangup) { sawHangup = true }
+    if phase == .introducing && !introduce() { return }
     if phase == .securing && !secure() { return }
     if ready.contains(.writable) || stream.needsReadable { writeIsBlocked = false }
     read()
@@ -141,6 +146,32 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
     finishTurn()
   }
 
+  /// Reads the PROXY header, which comes before TLS, and nothing behind it. False if it is not there yet, or was the end.
+  private func introduce() -> Bool {
+    var bytes = [UInt8](repeating: 0, count: ProxyProtocol.maxSize)
+    let descriptor = stream.descriptor
+    let count = bytes.withUnsafeMutableBytes { $0.baseAddress.map { psys_peek(descriptor, $0, ProxyProtocol.maxSize) } ?? 0 }
+    if count == -Int64(psys_EAGAIN) { return false }
+    let isOver = count <= 0 || sawHangup
+    let size: Int
+    switch bytes.withUnsafeBytes({ ProxyProtocol.parse($0.piece(0, Int(max(count, 0)))) }) {
+    case .needsMore:
+      if isOver { end(.lost) }
+      return false
+    case .failed(let why):
+      owner.logProblem("\(why), from the proxy \(address)")
+      end(.lost)
+      return false
+    case .local(let used): size = used
+    case .address(let client, let port, let used):
+      size = used
+      from = client.socketAddress(port: port)
+    }
+    bytes.withUnsafeMutableBytes { if let start = $0.baseAddress { _ = psys_recv(descriptor, start, size) } }
+    phase = isSecure ? .securing : .requests
+    return owner.admit(self)
+  }
+
   private func secure() -> Bool {
     switch stream.handshake() {
     case .bytes:
@@ -178,7 +209,7 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
   }
 
   private func headIsLate() {
-    if phase == .securing { return end(.lost) }
+    if phase == .securing || phase == .introducing { return end(.lost) }
     refuse(.requestTimeout(), to: nil)
   }
 
@@ -278,7 +309,7 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
     case .open, .closing:
       var offset = 0
       receiveFrames(bytes, from: &offset)
-    case .securing, .ended: break
+    case .introducing, .securing, .ended: break
     }
   }
 

@@ -12,6 +12,7 @@ extension HubLoop {
   func peerEnded(_ connection: HubConnection, _ how: HubConnection.End) {
     guard let peer = connection.peer else { return }
     connection.leaveAll(peer)
+    if let key = peer.userKey { hub.addresses.leave(key) }
     peer.queue.end()
     statistics.activeConnections &-= 1
     statistics.peersClosed &+= 1

@@ -177,9 +177,10 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   /// Takes a connection over from a listener.
   func take(_ stream: TCPStream, from: SocketAddress?, listener: HubListener?, first: [UInt8] = []) {
     statistics.connectionsAccepted &+= 1
-    // Whom a trusted proxy speaks for is known with the request.
-    let isOwn = hub.limitsAddresses && !hub.trusted.trusts(from.map { IPAddress($0) })
-    let key = isOwn ? HubLoop.key(from) : nil
+    // Whom a trusted proxy speaks for is known with its header, or with the request.
+    let isProxy = hub.trusted.trusts(from.map { IPAddress($0) })
+    let isIntroduced = isProxy && hub.options.proxyProtocol && listener != nil
+    let key = hub.limitsAddresses && !isProxy ? HubLoop.key(from) : nil
     if let key, case .tooMany(_, let seconds) = hub.addresses.connect(key, host.loop.turnTime) {
       statistics.connectionsRefused &+= 1
       if listener?.isSecure != true { say(.tooMany("this address has or opens too many connections", retryAfter: seconds), stream) }
@@ -206,11 +207,25 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
       }
       whole = secured
     }
-    let connection = HubConnection(whole, from: from, isSecure: listener?.isSecure == true, number: number, owner: self)
+    let connection = HubConnection(
+      whole, from: from, isIntroduced: isIntroduced, isSecure: listener?.isSecure == true, number: number, owner: self)
     connection.key = key
     connections[slot] = connection
     statistics.httpConnections &+= 1
     if !connection.start(first) { connection.end(.unwatched) }
+  }
+
+  /// Whom a proxy has introduced, within the limits of its address; else it is at its end.
+  func admit(_ connection: HubConnection) -> Bool {
+    if !hub.limitsAddresses || hub.trusted.trusts(connection.from.map { IPAddress($0) }) { return true }
+    let key = HubLoop.key(connection.from)
+    guard case .allowed = hub.addresses.connect(key, host.loop.turnTime) else {
+      statistics.connectionsRefused &+= 1
+      connection.end(.lost)
+      return false
+    }
+    connection.key = key
+    return true
   }
 
   /// Without reading what was asked for, and without waiting: it may get lost.

@@ -19,6 +19,8 @@ final class HubPeer {
   var pingAt = Int64.max
   /// nil: nobody in particular.
   var identity: HubIdentity?
+  /// By which its user's connections are counted.
+  var userKey: AddressKey?
   /// It has to say who it is; until then it may do nothing else.
   var awaitsToken = false
   /// What it is subscribed to once it is known who it is.

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseText
 
-/// What limits go by: an IPv4 address, the /64 of an IPv6 address, or all Unix sockets together.
+/// What limits go by: an IPv4 address, the /64 of an IPv6 address, all Unix sockets together, or a user.
 package struct AddressKey: Equatable, Sendable {
   package let bits: UInt64
-  /// 4, 6, or 0 for a Unix socket.
+  /// 4, 6, 0 for a Unix socket, or 1 for a user.
   package let kind: UInt8
 
   package init(_ address: IPAddress) {
     kind = address.isIPv4 ? 4 : 6
     bits = address.isIPv4 ? address.low & 0xFFFF_FFFF : address.high
+  }
+
+  /// By a digest: of two users with the same one both count for both.
+  package init(user: [UInt8], seed: UInt64) {
+    kind = 1
+    var digest = seed ^ 0xCBF2_9CE4_8422_2325
+    for byte in user { digest = (digest ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+    bits = digest ^ digest >> 29
   }
 
   private init() {

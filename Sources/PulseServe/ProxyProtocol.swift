@@ -86,22 +86,25 @@ package enum ProxyProtocol {
 
   /// "PROXY TCP4 client server port port"
   private static func line(_ line: [UInt8], size: Int) -> Progress {
-    var words: [ArraySlice<UInt8>] = []
-    for word in Pieces(line[...], separator: UInt8(ascii: " ")) { words.append(word) }
-    if words.count >= 2, HTTPText.same(words[1], Literal("UNKNOWN")) { return .local(size: size) }
-    guard words.count == 6, let client = IPAddress.parse(words[2]), IPAddress.parse(words[3]) != nil,
-      let from = port(words[4]), port(words[5]) != nil
-    else { return .failed("the PROXY line has no two addresses and ports") }
+    var words = Pieces(line[...], separator: UInt8(ascii: " "))
+    _ = words.next()
+    let family = words.next() ?? []
+    if HTTPText.same(family, Literal("UNKNOWN")) { return .local(size: size) }
     // By its text: an IPv6 address may hold an IPv4 one.
-    let isIPv6 = words[2].contains(UInt8(ascii: ":"))
-    if isIPv6 != words[3].contains(UInt8(ascii: ":")) || !HTTPText.same(words[1], isIPv6 ? Literal("TCP6") : Literal("TCP4")) {
-      return .failed("the PROXY line's addresses are not of its family")
-    }
+    let isIPv6 = HTTPText.same(family, Literal("TCP6"))
+    guard isIPv6 || HTTPText.same(family, Literal("TCP4")), let client = address(words.next(), isIPv6),
+      address(words.next(), isIPv6) != nil, let from = port(words.next()), port(words.next()) != nil, words.next() == nil
+    else { return .failed("the PROXY line has no two addresses and ports of its family") }
     return .address(client, port: from, size: size)
   }
 
-  private static func port(_ text: ArraySlice<UInt8>) -> UInt16? {
-    if text.count > 1, text.first == UInt8(ascii: "0") { return nil }
+  @inline(never) private static func address(_ word: ArraySlice<UInt8>?, _ isIPv6: Bool) -> IPAddress? {
+    guard let word, word.contains(UInt8(ascii: ":")) == isIPv6 else { return nil }
+    return IPAddress.parse(word)
+  }
+
+  @inline(never) private static func port(_ text: ArraySlice<UInt8>?) -> UInt16? {
+    guard let text, text.count == 1 || text.first != UInt8(ascii: "0") else { return nil }
     return HTTPText.decimal(text, limit: 65_535).map { UInt16(truncatingIfNeeded: $0) }
   }
 }

@@ -318,6 +318,19 @@ func WithHubTrustedProxy(values ...string) HubOption {
 	return HubOption(withList("trusted_proxy", values))
 }
 
+// WithHubProxyProtocol sets option proxy_protocol of a hub. Connections from a WithHubTrustedProxy begin with a PROXY
+// header, version 1 or 2, before TLS; it says who the client is. Default: false.
+func WithHubProxyProtocol(on bool) HubOption {
+	return HubOption(withBoolean("proxy_protocol", on))
+}
+
+// WithHubUserConnections sets option user_connections of a hub. The most peers of one user at a time, as tokens name
+// them (sub); one more is closed with 4029. With WithHubPeerMessages and WithHubPeerBytes it bounds what a user sends.
+// Allowed: 0 (as many as there are), or 1 to 1000000. Default: 0.
+func WithHubUserConnections(n int) HubOption {
+	return HubOption(withInteger("user_connections", int64(n)))
+}
+
 // WithHubPeerMessages sets option peer_messages of a hub. Messages a second that a peer may send, and as many at once;
 // beyond, it is closed with 4029. Allowed: 0 (as many as come), or 1 to 1000000. Default: 0.
 func WithHubPeerMessages(n int) HubOption {

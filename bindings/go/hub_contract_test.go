@@ -45,6 +45,8 @@ var hubOptionFunctions = map[string]HubOption{
 	"WithHubAddressConnects":      WithHubAddressConnects(1),
 	"WithHubAddressFailures":      WithHubAddressFailures(1),
 	"WithHubTrustedProxy":         WithHubTrustedProxy(`10.0.0.0/8`),
+	"WithHubProxyProtocol":        WithHubProxyProtocol(true),
+	"WithHubUserConnections":      WithHubUserConnections(1),
 	"WithHubPeerMessages":         WithHubPeerMessages(1),
 	"WithHubPeerBytes":            WithHubPeerBytes(1024),
 	"WithHubDrainSpread":          WithHubDrainSpread(3600000000000),

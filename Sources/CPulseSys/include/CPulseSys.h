@@ -151,6 +151,8 @@ int32_t psys_local_address(int32_t descriptor, psys_address *_Nonnull address);
 int32_t psys_peer_address(int32_t descriptor, psys_address *_Nonnull address);
 /* Bytes moved (0 from recv: the end), or -errno. Never SIGPIPE. */
 int64_t psys_recv(int32_t descriptor, void *_Nonnull bytes, size_t count);
+/* As psys_recv, and the bytes stay. */
+int64_t psys_peek(int32_t descriptor, void *_Nonnull bytes, size_t count);
 int64_t psys_send(int32_t descriptor, const void *_Nonnull bytes, size_t count);
 /* How many bytes the peer has acknowledged since the connection began; 0 where the kernel does not say. *waiting: those
  * that it has not yet. */

@@ -51,6 +51,8 @@ package struct HubOptions: Sendable {
   package var addressConnects: Int = 0
   package var addressFailures: Int = 20
   package var trustedProxies: [[UInt8]] = []
+  package var proxyProtocol: Bool = false
+  package var userConnections: Int = 0
   package var peerMessages: Int = 0
   package var peerBytes: Int = 0
   package var drainSpread: Int64 = 5_000_000_000
@@ -107,10 +109,12 @@ extension HubOptions {
     case 34: addressConnections = Int(truncatingIfNeeded: number)
     case 35: addressConnects = Int(truncatingIfNeeded: number)
     case 36: addressFailures = Int(truncatingIfNeeded: number)
-    case 38: peerMessages = Int(truncatingIfNeeded: number)
-    case 39: peerBytes = Int(truncatingIfNeeded: number)
-    case 40: drainSpread = number
-    case 41: explainInBand = number != 0
+    case 38: proxyProtocol = number != 0
+    case 39: userConnections = Int(truncatingIfNeeded: number)
+    case 40: peerMessages = Int(truncatingIfNeeded: number)
+    case 41: peerBytes = Int(truncatingIfNeeded: number)
+    case 42: drainSpread = number
+    case 43: explainInBand = number != 0
     default: break
     }
   }
@@ -125,7 +129,7 @@ extension HubOptions {
     case 31: tokenAudience = text
     case 32: tokenIssuer = text
     case 37: trustedProxies.append(text)
-    case 42: serverHeader = text
+    case 44: serverHeader = text
     default: break
     }
   }
@@ -148,5 +152,5 @@ extension HubOptions {
     }
   }
 
-  package static var sheet: OptionSheet { OptionSheet(packed: PULSE_TEXTS_HUB_OPTIONS, rows: 43) }
+  package static var sheet: OptionSheet { OptionSheet(packed: PULSE_TEXTS_HUB_OPTIONS, rows: 45) }
 }

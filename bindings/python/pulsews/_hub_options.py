@@ -67,6 +67,8 @@ class HubOptions(TypedDict, total=False):
     address_connects: int
     address_failures: int
     trusted_proxy: Union[str, Iterable[str]]
+    proxy_protocol: bool
+    user_connections: int
     peer_messages: int
     peer_bytes: Size
     drain_spread: Duration
