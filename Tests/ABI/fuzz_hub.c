@@ -486,10 +486,31 @@ static void use_loop(void) {
     for (unsigned count = pick(8); count; count--) known(pulsews_loop_run_once(*loop, brief()));
 }
 
+/* A client of a hub feeds a hub, also the one that it is a peer of. */
+static void feed_any(void) {
+    static const char *const maps[] = {"rule=a\nmatch={\"type\":\"*\"}\ntopic=t\nkey=${type}\npublish=${type|lower}",
+                                       "rule=a\ntopic=latest.${topic}\npublish={\"s\":${o},\"t\":${received|rfc3339}}",
+                                       "rule=a\neach=$\ntopic=${[0]}\npublish=1",
+                                       "kraken",
+                                       "okx",
+                                       "nothing",
+                                       "",
+                                       "rule=a\ntopic=${x|strip(}",
+                                       "rule=\xFF\ntopic=\x01"};
+    slot *s = &slots[pick(HUBS)];
+    sentence *e = fresh();
+    const char *map = TEXT_OF(maps);
+    judged(pulsews_hub_feed(s->hub, clients[pick(CLIENTS)], map, e->text, e->size), e);
+    s->is_tangled = 1;
+}
+
 static void odd_calls(void) {
     const char *texts_of[6];
     size_t index = pick(2) ? byte() : SIZE_MAX - byte();
-    switch (pick(6)) {
+    switch (pick(9)) {
+    case 6: known(pulsews_hub_map_at(index, texts_of, texts_of + 1, texts_of + 2)); break;
+    case 7: known(pulsews_hub_map_at(index, NULL, NULL, NULL)); break;
+    case 8: feed_any(); break;
     case 0: pulsews_hub_free(NULL); break;
     case 1: known(pulsews_hub_create(NULL, NULL, NULL, 0)); break;
     case 2:
