@@ -163,24 +163,24 @@ def test_the_screen_shows_the_latest(build, tmp_path, running):
         assert numbers == sorted(set(numbers))
 
 
-def hub_c(folder):
-    subprocess.run(["gcc", ROOT / "examples" / "c" / "hub.c", f"-I{ROOT / 'include'}", f"-L{LIBRARY}", "-lpulsews",
-                    "-o", folder / "hub"], check=True)
-    return [folder / "hub"]
+def in_c(name, folder):
+    subprocess.run(["gcc", ROOT / "examples" / "c" / f"{name}.c", f"-I{ROOT / 'include'}", f"-L{LIBRARY}", "-lpulsews",
+                    "-o", folder / name], check=True)
+    return [folder / name]
 
 
-def hub_python(folder):
-    return [sys.executable, ROOT / "examples" / "python" / "hub.py"]
+def in_python(name, folder):
+    return [sys.executable, ROOT / "examples" / "python" / f"{name}.py"]
 
 
-def hub_go(folder):
-    subprocess.run(["go", "build", "-o", folder / "hub", "./hub"], cwd=ROOT / "examples" / "go", check=True)
-    return [folder / "hub"]
+def in_go(name, folder):
+    subprocess.run(["go", "build", "-o", folder / name, f"./{name}"], cwd=ROOT / "examples" / "go", check=True)
+    return [folder / name]
 
 
-@pytest.mark.parametrize("build, answers", [(hub_c, False), (hub_python, True), (hub_go, True)], ids=["C", "Python", "Go"])
+@pytest.mark.parametrize("build, answers", [(in_c, False), (in_python, True), (in_go, True)], ids=["C", "Python", "Go"])
 def test_the_hub_serves(build, answers, tmp_path, running):
-    program = Program([*build(tmp_path), "127.0.0.1:0"])
+    program = Program([*build("hub", tmp_path), "127.0.0.1:0"])
     running.append(program)
     with connect(program.wait_for("ws://").strip(), proxy=None) as peer:
         received = [json.loads(peer.recv(PATIENCE)) for _ in range(3)]
@@ -196,6 +196,31 @@ def test_the_hub_serves(build, answers, tmp_path, running):
             while True:
                 peer.recv(PATIENCE)
         assert end.value.rcvd and end.value.rcvd.code == 1012
+    assert program.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("build", [in_c, in_python, in_go], ids=["C", "Python", "Go"])
+def test_the_proxy_serves_a_feed(build, tmp_path, running):
+    exchange = Exchange()
+    running.append(exchange)
+    program = Program([*build("proxy", tmp_path), f"ws://127.0.0.1:{exchange.port}/stream", "binance-spot", "127.0.0.1:0",
+                       "solusdt@bookTicker", "btcusdt@kline_1m"])
+    running.append(program)
+    url = program.wait_for("ws://").strip()
+    with connect(f"{url}?topics=price.SOL,candle.BTC.1m", subprotocols=["pulse.v1"], proxy=None) as peer:
+        seen = {}
+        while not {"price_update", "candle"} <= set(seen):
+            message = json.loads(peer.recv(PATIENCE))
+            seen[message["type"]] = message
+        price, candle = seen["price_update"]["data"], seen["candle"]["data"]
+        assert set(price) == {"type", "symbol", "price", "ts"} and price["symbol"] == "SOL"
+        assert (candle["symbol"], candle["interval"], candle["start"] % 60_000) == ("BTC", "1m", 0)
+        # The exchange is gone: what was live is stale at once, and says whose it was.
+        exchange.kill()
+        while (state := json.loads(peer.recv(PATIENCE))).get("state") != "stale":
+            pass
+        assert state["feed"] == "binance-spot"
+    program.process.send_signal(signal.SIGTERM)
     assert program.process.wait(PATIENCE) == 0
 
 
