@@ -210,6 +210,8 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
     let connection = HubConnection(
       whole, from: from, isIntroduced: isIntroduced, isSecure: listener?.isSecure == true, number: number, owner: self)
     connection.key = key
+    // What waits in the kernel can't be conflated any more.
+    psys_tcp_limit_unsent(stream.descriptor)
     connections[slot] = connection
     statistics.httpConnections &+= 1
     if !connection.start(first) { connection.end(.unwatched) }

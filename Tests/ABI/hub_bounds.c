@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 TEST(hub_memory_is_not_what_a_peer_asks_for) {
     static char text[1900], wishes[1 << 16];
@@ -83,6 +85,32 @@ TEST(hub_memory_is_not_what_a_url_asks_for) {
         GETS(peer, "\"type\":\"snapshot\"");
     }
     pulsews_client_free(peer);
+    check_books(hub);
+    pulsews_hub_free(hub);
+}
+
+/* A peer that reads nothing: old messages of its key are replaced, and do not wait in the kernel by the megabyte. */
+TEST(hub_conflates_before_the_kernel) {
+    static const char
+        request[] = "GET /ws/stream?topics=t HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    static char text[1024];
+    pulsews_hub *hub = make_hub(OPTIONS("queue_messages=10"));
+    hub_topic(hub, "t conflate=k");
+    start_hub(hub);
+    int connection = http_connect(hub_port(hub)), size = 16384;
+    setsockopt(connection, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    CHECK(send(connection, request, sizeof request - 1, MSG_NOSIGNAL) > 0);
+    await_hub_statistic(hub, "subscriptions", 1);
+    memset(text, 'x', sizeof text);
+    memcpy(text, "{\"k\":\"one\",\"x\":\"", 16);
+    memcpy(text + sizeof text - 2, "\"}", 2);
+    for (int i = 1; i <= 8000; i++) {
+        IS(pulsews_hub_publish(hub, "t", NULL, text, sizeof text, NULL), PULSEWS_OK);
+        if (i % 20 == 0) await_hub_statistic(hub, "messages_offered", i); /* each has its turn */
+    }
+    CHECK(hub_statistic(hub, "messages_written") < 600);
+    close(connection);
     check_books(hub);
     pulsews_hub_free(hub);
 }
