@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proxies for the tests, and servers that write down what they are asked.
 
-Squid, tinyproxy, Dante and microsocks run as programs of their own, each with a folder of its own; `Script` and `Web`
+Squid, tinyproxy, Dante and microsocks, and nginx and haproxy in front of a hub, run as programs of their own, each with a
+folder of its own; `Script` and `Web`
 are threads that do what a test tells them."""
 import base64
 import hashlib
@@ -131,6 +132,24 @@ socks pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 }}
 def microsocks(login=None):
     proxy = Program("microsocks", free_port())
     return proxy.start("-i", "127.0.0.1", "-p", proxy.port, *(("-u", login[0], "-P", login[1]) if login else ()))
+
+
+def nginx(text):
+    """In front of a hub. `text` has the contents of `http`, and listens at port 80."""
+    proxy = Program("nginx", free_port())
+    places = "".join(f"{kind}_temp_path {proxy.folder}/{kind};\n"
+                     for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (proxy.folder / "conf").write_text(
+        f"daemon off;\npid {proxy.folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{places}"
+        + text.replace("listen 80;", f"listen 127.0.0.1:{proxy.port};") + "}\n")
+    return proxy.start("-e", "stderr", "-p", proxy.folder, "-c", proxy.folder / "conf")
+
+
+def haproxy(text):
+    """In front of a hub. `text` is the configuration, and listens at port 80."""
+    proxy = Program("haproxy", free_port())
+    (proxy.folder / "conf").write_text(text.replace("bind :80", f"bind 127.0.0.1:{proxy.port}"))
+    return proxy.start("-db", "-f", proxy.folder / "conf")
 
 
 class Listener:
