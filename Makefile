@@ -67,7 +67,7 @@ test-tsan: setup ## the same under the thread sanitizer
 test-abi: library ## header, exports, linkage, installation, the C interface's behaviour: ONLY=nobody_listens
 test-python: library ## the Python binding's tests: ONLY='closing and not fork'
 test-go: library ## the Go binding's tests, under the race detector: ONLY='^TestDial'
-test-chaos: library ## the fault proxy, storms, simulated weeks and crashes, short: ONLY=storm
+test-chaos: library ## the fault proxy, storms, simulated weeks, crashes, and a hub, short: ONLY=storm
 test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s: ONLY=kraken
 test-integration: library ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
 test-fuzz-replay: setup ## the fuzzing corpora, replayed: ONLY=URL
@@ -118,6 +118,12 @@ captures: library ## the tests that replay captures, with recorded ones: PULSEWS
 .PHONY: chaos
 chaos: library ## faults of all kinds and books to the message, a storm, half a year in 90 s: SECONDS=300 SEED=n
 	@Tests/Chaos/run.sh "$(if $(filter file,$(origin SECONDS)),300,$(SECONDS))" "$(SEED)"
+
+RETURNS ?= 10000
+KILLS ?= 100
+.PHONY: chaos-hub
+chaos-hub: library ## a hub with peers that stop reading, come back, lose it, behind a fault proxy: SECONDS=60 RETURNS=10000 KILLS=100 SEED=n
+	@Tests/Chaos/hub.sh "$(if $(filter file,$(origin SECONDS)),60,$(SECONDS))" "$(RETURNS)" "$(KILLS)" "$(SEED)" "$$ONLY"
 
 DAYS ?= 30
 .PHONY: exchanges

@@ -34,8 +34,16 @@ go_tests() {
 
 chaos() {
   local status=0
-  if [ "$only" != crashes ]; then Tests/Chaos/run.sh short "" "$only" || status=1; fi
-  if [ -z "$only" ] || [ "$only" = crashes ]; then Tests/Chaos/crashes.sh 100 || status=1; fi
+  case $only in
+  crashes) Tests/Chaos/crashes.sh 100 || status=1 ;;
+  stopped | returns | kills | faults) Tests/Chaos/hub.sh 4 500 5 "" "$only" || status=1 ;;
+  ?*) Tests/Chaos/run.sh short "" "$only" || status=1 ;;
+  "")
+    Tests/Chaos/run.sh short || status=1
+    Tests/Chaos/crashes.sh 100 || status=1
+    Tests/Chaos/hub.sh 4 500 5 || status=1
+    ;;
+  esac
   exit "$status"
 }
 

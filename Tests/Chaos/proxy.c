@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The fault proxy: passes bytes between clients and the server, and with faults on delays, stalls, trickles, resets and
- * cuts them at random, or goes half-open: it drops everything and says nothing.
+ * cuts them at random, or goes half-open: it drops everything and says nothing. Garbage goes to the server only, and then
+ * nothing comes back: what a client is told is always what was sent.
  *
  *     proxy DESCRIPTOR-OF-THE-WORLD
  */
@@ -40,7 +41,7 @@ struct link {
         uint32_t watched;
     } ends[2]; /* 0: client, 1: server */
     struct lane lanes[2];        /* 0: from the client */
-    int is_dead, is_half_open, trickles, delay_ms, is_connected;
+    int is_dead, is_half_open, is_deaf, trickles, delay_ms, is_connected;
     int64_t next_fault, free_at;
 };
 
@@ -81,7 +82,7 @@ static void watch(struct link *l, int64_t now) {
 }
 
 static void take_connections(int index) {
-    int fd, one = 1;
+    int fd, one = 1, little = 16384;
     while ((fd = accept4(listener[index], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         struct link *l = calloc(1, sizeof *l);
         if (!l) abort();
@@ -92,6 +93,9 @@ static void take_connections(int index) {
         int fds[2] = {fd, server};
         for (int i = 0; i < 2; i++) {
             setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+            /* The way back, too, has to fill up. */
+            if (atomic_load(&world->proxy_faults) & 2)
+                setsockopt(fds[i], SOL_SOCKET, i ? SO_RCVBUF : SO_SNDBUF, &little, sizeof little);
             l->ends[i].link = l;
             l->ends[i].fd = fds[i];
             l->ends[i].index = i;
@@ -113,6 +117,7 @@ static void take_connections(int index) {
 /* Writes what may go. */
 static void forward(struct link *l, int from, int64_t now) {
     struct lane *lane = &l->lanes[from];
+    if (from == 1 && l->is_deaf) lane->start = lane->end = 0;
     while (lane->end > lane->start && now >= lane->not_before && !l->is_half_open) {
         size_t count = lane->end - lane->start;
         if (l->trickles && count > 100) count = 1 + below(&dice, 100);
@@ -180,10 +185,18 @@ static void go_half_open(struct link *l, int64_t now) {
     watch(l, now);
 }
 
+static void add_garbage(struct link *l, int64_t now) {
+    struct lane *lane = &l->lanes[0];
+    for (size_t count = 1 + below(&dice, 300); count > 0 && lane->end < sizeof lane->data; count--)
+        lane->data[lane->end++] = (unsigned char)draw(&dice);
+    l->is_deaf = 1;
+    l->free_at = now + 1000 * MS;
+}
+
 static void misbehave(struct link *l, int64_t now) {
     l->next_fault = now + (int64_t)(200 + below(&dice, 4000)) * MS;
     struct lane *lane = &l->lanes[below(&dice, 2)];
-    switch (below(&dice, 8)) {
+    switch (below(&dice, atomic_load(&world->proxy_faults) & 2 ? 10 : 8)) {
     case 0:
     case 1:
         count_event('s');
@@ -211,6 +224,10 @@ static void misbehave(struct link *l, int64_t now) {
         l->trickles = !l->trickles;
         l->delay_ms = (int)below(&dice, 20);
         break;
+    default:
+        count_event('g');
+        add_garbage(l, now);
+        break;
     }
 }
 
@@ -218,6 +235,10 @@ static void tend(struct link *l, int64_t now) {
     if (l->free_at && now >= l->free_at) cut(l, 1);
     if (l->is_dead || l->is_half_open) {
         if (!l->is_dead && atomic_load(&world->quiet)) cut(l, 1);
+        return;
+    }
+    if (l->is_deaf && atomic_load(&world->quiet)) {
+        cut(l, 1);
         return;
     }
     if (l->next_fault && now >= l->next_fault && atomic_load(&world->proxy_faults)) misbehave(l, now);

@@ -8,7 +8,11 @@ cd "$(dirname "$0")"
 length=${1:?} seed=${2:-} only=${3:-}
 case $only in
 "" | books | storm | limits | tails | names | weeks) ;;
-*) echo "chaos: there is no part '$only'; there are: books storm limits tails names weeks crashes" >&2; exit 1 ;;
+*)
+  echo "chaos: there is no part '$only'; there are: books storm limits tails names weeks crashes, of a hub" \
+    "stopped returns kills faults" >&2
+  exit 1
+  ;;
 esac
 seed=${seed:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 library=$(dirname "${PULSEWS_LIBRARY:?}") out=${BUILD:?}/chaos

@@ -110,8 +110,8 @@ void partition(int directions) {
 
 /* ---- Children ---- */
 
-/* Starts a program that prints a line when it serves. */
-static pid_t start(const char *name, int in_server) {
+/* A program that prints a line when it serves. */
+pid_t start_program(const char *name, int in_server) {
     char path[512], number[16], byte = 0;
     int ends[2];
     snprintf(path, sizeof path, "%s/%s", folder_of_programs, name);
@@ -132,8 +132,8 @@ static pid_t start(const char *name, int in_server) {
     return child;
 }
 
-void start_server(void) { server = start("server", 1); }
-void start_proxy(void) { start("proxy", 0); }
+void start_server(void) { server = start_program("server", 1); }
+void start_proxy(void) { start_program("proxy", 0); }
 
 void kill_server(void) {
     kill(server, SIGKILL);

@@ -9,6 +9,7 @@
 #include "world.h"
 #include <pulsews.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 extern struct world *world;
 /* Whether clients and server have namespaces of their own, with a wire between them that can be cut. */
@@ -16,7 +17,8 @@ extern int has_network;
 
 /* Namespaces, the shared memory, a certificate in `folder`. Before any thread. */
 void set_up(uint64_t seed, const char *folder, const char *programs);
-/* Each returns when the child serves. */
+/* Each returns when the child serves. `in_server`: on the server's host. */
+pid_t start_program(const char *name, int in_server);
 void start_server(void);
 void kill_server(void);
 void start_proxy(void);

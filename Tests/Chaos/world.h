@@ -6,6 +6,7 @@
 #ifndef WORLD_H
 #define WORLD_H
 
+#include "hub_world.h"
 #include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
@@ -59,7 +60,8 @@ struct world {
     char certificate[256], key[256];
     _Atomic int plain_port, tls_port, proxy_plain_port, proxy_tls_port;
     /* Steering. */
-    _Atomic int server_faults, proxy_faults;
+    _Atomic int server_faults;
+    _Atomic int proxy_faults;    /* 1; 3 in front of a hub: garbage, too, and small buffers */
     _Atomic int server_listens;  /* wanted; 0 closes listeners and resets connections */
     _Atomic int is_mute;         /* the whole feed; pings are answered */
     _Atomic int refuse;          /* so many of the next handshakes get 503 */
@@ -86,6 +88,7 @@ struct world {
     struct client_record client[MOST_CLIENTS];
     /* In which connection a message was seen; 0: never. */
     uint16_t seen[MOST_BOOKED][STREAMS][MOST_MESSAGES];
+    struct hub_world hub;
 };
 
 static inline int64_t clock_ns(clockid_t clock) {
