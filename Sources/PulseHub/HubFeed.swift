@@ -74,8 +74,7 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
     let before = marks[topic.number]
     if before & Mark.isFed == 0 { topics.append(topic) }
     if let missing {
-      marks[topic.number] = Mark.isFed | Mark.hasGap
-      set(topic, .gap, missing > 0 ? "\(Int(missing)) messages of the feed are missing" : "messages of the feed are missing")
+      setGap(topic, missing)
     } else if before != Mark.isFed {
       marks[topic.number] = Mark.isFed
       set(topic, .live, "")
@@ -86,7 +85,16 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
     if topic.mutex.withLock({ topic.topic.set(state, feed: name, cause: cause.bytes) }) { hub.stateChanged(topic) }
   }
 
-  override package func missed(_ count: Int64) { missing = count }
+  private func setGap(_ topic: HubTopic, _ missing: Int64) {
+    marks[topic.number] = Mark.isFed | Mark.hasGap
+    set(topic, .gap, missing > 0 ? "\(Int(missing)) messages of the feed are missing" : "messages of the feed are missing")
+  }
+
+  /// Where numbers count a whole feed, each topic may lack what is missing.
+  override package func missed(_ count: Int64, isOfAny: Bool) {
+    missing = count
+    if isOfAny { for topic in topics { setGap(topic, count) } }
+  }
 
   override package func silenced(_ cause: String) {
     for topic in topics {

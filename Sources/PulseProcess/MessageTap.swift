@@ -8,8 +8,8 @@ open class MessageTap: @unchecked Sendable {  // subclasses say what guards them
 
   /// Valid only during the call.
   open func take(_ payload: UnsafeRawBufferPointer, receivedAt: Int64) {}
-  /// So many messages are missing before the next one; -1 for unknown.
-  open func missed(_ count: Int64) {}
+  /// So many messages are missing before the next one; -1 for unknown. `isOfAny`: of whatever key, else of that one's.
+  open func missed(_ count: Int64, isOfAny: Bool) {}
   /// Nothing comes any more, until something does, and why.
   open func silenced(_ cause: String) {}
   /// The client is being freed: nothing more will come.

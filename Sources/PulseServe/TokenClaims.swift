@@ -209,7 +209,7 @@ struct TokenObject {
   @inline(never) static func text(_ value: UnsafeRawBufferPointer) -> [UInt8]? {
     if value.count < 2 || value[0] != UInt8(ascii: "\"") { return nil }
     var text: [UInt8] = []
-    JSONString(raw: UnsafeRawBufferPointer(rebasing: value[1..<(value.count &- 1)]), hasEscapes: true).append(to: &text)
+    JSONString(raw: value.unquoted, hasEscapes: true).append(to: &text)
     return text.withUnsafeBytes { isValidUTF8($0) } ? text : nil
   }
 }

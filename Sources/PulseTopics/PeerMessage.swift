@@ -208,6 +208,6 @@ private struct Fields {
   static func text(_ value: UnsafeRawBufferPointer) -> JSONString? {
     if value.count < 2 || value[0] != UInt8(ascii: "\"") { return nil }
     // As if it had escapes: it is decoded or compared once.
-    return JSONString(raw: UnsafeRawBufferPointer(rebasing: value[1..<(value.count &- 1)]), hasEscapes: true)
+    return JSONString(raw: value.unquoted, hasEscapes: true)
   }
 }

@@ -145,7 +145,7 @@ extension Publication {
   private static func read(_ path: JSONPath, _ payload: UnsafeRawBufferPointer, _ key: inout [UInt8]) {
     guard let value = path.value(in: payload), let first = value.first else { return }
     if first == UInt8(ascii: "\"") {
-      let text = UnsafeRawBufferPointer(rebasing: value[1..<(value.count &- 1)])
+      let text = value.unquoted
       // No escape is longer than six bytes.
       if text.count <= 6 &* KeyTable.maxKeySize {
         JSONString(raw: text, hasEscapes: true).append(to: &key)

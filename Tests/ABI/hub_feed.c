@@ -123,6 +123,31 @@ TEST(hub_feed_tells_of_gaps) {
     pulsews_hub_free(exchange);
 }
 
+/* Numbers of the whole feed: whatever is missing may be of any topic. */
+TEST(hub_feed_tells_all_topics_of_a_gap) {
+    pulsews_hub *exchange = open_hub(NO_OPTIONS), *hub = open_hub(NO_OPTIONS);
+    pulsews_client *client = make_feed(exchange, OPTIONS("sequence_path=u")), *peer = pulse_peer(hub);
+    feed(hub, client, "rule=x\nmatch={\"u\":\"*\"}\ntopic=${s}\npublish=${u}");
+    connect_feed(client);
+    subscribe_peer(peer, "A");
+    subscribe_peer(peer, "B");
+    say(exchange, "{\"s\":\"A\",\"u\":1}");
+    GETS(peer, "\"data\":1");
+    say(exchange, "{\"s\":\"B\",\"u\":2}");
+    GETS(peer, "\"data\":2");
+    say(exchange, "{\"s\":\"A\",\"u\":5}");
+    GETS(peer, "\"topic\":\"A\"", "\"state\":\"gap\"", "2 messages of the feed are missing");
+    GETS(peer, "\"topic\":\"B\"", "\"state\":\"gap\"");
+    GETS(peer, "\"data\":5");
+    say(exchange, "{\"s\":\"B\",\"u\":6}");
+    GETS(peer, "\"topic\":\"B\"", "\"state\":\"live\"");
+    GETS(peer, "\"data\":6");
+    pulsews_client_free(peer);
+    pulsews_client_free(client);
+    pulsews_hub_free(hub);
+    pulsews_hub_free(exchange);
+}
+
 /* The hub goes first: the client's queue has its messages again. */
 TEST(hub_feed_ends_with_the_hub) {
     pulsews_hub *exchange = open_hub(NO_OPTIONS), *hub = open_hub(NO_OPTIONS);

@@ -224,7 +224,7 @@ extension Client {
     case .gap(let expected, let missing):
       statistics.sequenceGaps &+= 1
       if missing > 0 { statistics.sequenceMissing &+= UInt64(missing) }
-      tap?.missed(missing)
+      tap?.missed(missing, isOfAny: options.sequenceKey.isEmpty)
       text = Event.gap(
         key: key, expected: Int(expected), received: Int(number.first), missing: missing < 0 ? nil : Int(missing))
     case .repeated:
@@ -244,7 +244,7 @@ extension Client {
     let missing = from.map { max(to &- $0 &+ 1, 0) }
     statistics.sequenceGaps &+= 1
     if let missing { statistics.sequenceMissing &+= UInt64(missing) }
-    tap?.missed(missing ?? -1)
+    tap?.missed(missing ?? -1, isOfAny: false)
     let text = Event.gap(
       key: String(bytes: topic), expected: Int(from ?? 0), received: Int(to &+ 1), missing: missing.map { Int($0) })
     emit(text)

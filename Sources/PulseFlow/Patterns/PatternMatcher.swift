@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseText
 
 /// Holds a message against the nodes of a pattern while it scans it. Each value of the message meets each node at most
 /// once, and each node's recursion ends with the pattern's depth.
@@ -112,6 +113,6 @@ struct PatternMatcher {
 }
 
 /// A string's text, its escapes as they are; any other value whole.
-func withoutQuotes(_ value: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-  value.count > 1 && value[0] == UInt8(ascii: "\"") ? UnsafeRawBufferPointer(rebasing: value[1..<(value.count &- 1)]) : value
+package func withoutQuotes(_ value: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+  value.count > 1 && value[0] == UInt8(ascii: "\"") ? value.unquoted : value
 }

@@ -129,8 +129,7 @@ final class FeedMachine {
   /// A side without an offer has the price 0.
   private func decimal(_ place: Int) -> Decimal? {
     guard let value = value(place) else { return nil }
-    let isString = value.count >= 2 && value[0] == UInt8(ascii: "\"")
-    let decimal = Decimal(isString ? value.unquoted : value)
+    let decimal = Decimal(withoutQuotes(value))
     return decimal?.isZero == false ? decimal : nil
   }
 
