@@ -23,7 +23,7 @@ Send = Callable[[Dict[str, Any]], Awaitable[None]]
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 # Close codes of refusals that are told in band, by the code of the refusal; see HUB.md. Others: 1008.
 _CLOSE_CODES = {
-    "no_such_path": 4040, "not_a_websocket_path": 4040, "unauthenticated": 4001, "token_expired": 4009, "bad_token": 4001,
+    "no_such_path": 4040, "not_a_websocket_path": 4040, "unauthenticated": 4001, "token_expired": 4009,
     "forbidden": 4003, "rate_limited": 4029, "unavailable": 1013,
 }
 # Seconds for the last words of the hub, and for those to a peer.
@@ -319,4 +319,6 @@ async def refuse(scope: Scope, send: Send, answer: Answer, body: bytes) -> None:
         await send({"type": "websocket.accept", "subprotocol": first})
         await send({"type": "websocket.send", "text": json.dumps({"type": "error", "data": data})})
     reason = str(error["message"]).encode()[:123].decode("utf-8", "ignore")
-    await send({"type": "websocket.close", "code": _CLOSE_CODES.get(error["code"], 1008), "reason": reason})
+    # Of tokens there is a code for each thing that is wrong with one.
+    usual = 4001 if error["code"].startswith("token_") else 1008
+    await send({"type": "websocket.close", "code": _CLOSE_CODES.get(error["code"], usual), "reason": reason})

@@ -45,6 +45,19 @@ def test_a_server_that_can_not_refuse_in_http(arun):
     arun(main())
 
 
+@pytest.mark.parametrize("token", [b"wrong", b"e30.e30.AAAA"])
+def test_a_wrong_token_where_a_server_can_not_refuse_in_http(arun, token):
+    async def main():
+        async with make_hub(auth="optional", keys={"main": ("HS256", "an example secret of 32 bytes ok")}) as hub:
+            server = Server(HubMiddleware(None, hub), "/ws/stream", headers=[(b"authorization", b"Bearer " + token)])
+            await server.next()
+            assert json.loads((await server.next())["text"])["data"]["code"].startswith("token_")
+            assert (await server.next())["code"] == 4001
+            await server.task
+
+    arun(main())
+
+
 def test_paths_as_servers_tell_them(arun):
     async def main():
         async with make_hub() as hub:
