@@ -143,22 +143,29 @@ private final class StalledPeer {
   /// Many small ones were framed together when the peer stopped reading.
   @Test(arguments: ["true", "false"])
   func whatWasFramedIsTakenBack(compression: String) throws {
+    // On a slow machine all may expire before the peer is there again: then they get more time.
+    let times: [Int64] = [500_000_000, 4_000_000_000, 32_000_000_000]
+    #expect(try times.contains { try takesBackWhatWasFramed(compression, ttl: $0) })
+  }
+
+  /// False: nothing was sent before all expired.
+  private func takesBackWhatWasFramed(_ compression: String, ttl: Int64) throws -> Bool {
     let peer = try StalledPeer()
     let client = try connect(
       peer, ["compression": compression, "message_queue_size": "100000", "message_queue_bytes": "1GiB"])
     defer { client.finish() }
     peer.cut()
     while client.mutex.withLock({ client.stage == .ready }) { Thread.yield() }
-    let ttl: Int64 = 500_000_000
-    let order = filler.prefix(1000)
+    let order = String(filler.prefix(1000))
     let count = 20_000
-    for index in 0..<count { #expect(send(client, "\(index) \(order)", ttl: ttl) == .ok) }
+    let refused = (0..<count).filter { send(client, "\($0) \(order)", ttl: ttl) != .ok }
+    #expect(refused.isEmpty)
     let late = Clock.monotonic() + ttl
     try peer.accept()
-    while !client.mutex.withLock({ client.connection?.writeIsBlocked == true }) && Clock.monotonic() < late { Thread.yield() }
     while Clock.monotonic() < late { Thread.yield() }
     let sent = client.mutex.withLock { Int(client.statistics.messagesSent) }
-    #expect(sent > 0 && sent < count)
+    if sent == 0 { return false }
+    #expect(sent < count)
     #expect(send(client, "the end") == .ok)
     peer.read(until: "the end")
     // One may have been cut in the middle.
@@ -168,6 +175,7 @@ private final class StalledPeer {
       #expect(client.statistics.messagesSent + client.outbox.book.expired == UInt64(count + 1))
       #expect(client.statistics.messagesSent == UInt64(peer.texts.count))
     }
+    return true
   }
 
   /// Nothing twice, nothing left out but what was cut.
