@@ -166,7 +166,7 @@ PULSE_TARGET_AVX2 static inline __m256i errors_avx2(__m256i current, __m256i bef
 }
 
 /* From a place where no sequence is open. */
-PULSE_TARGET_AVX2 static int sequences_avx2(const uint8_t *bytes, size_t count) {
+PULSE_TARGET_AVX2 static __attribute__((noinline)) int sequences_avx2(const uint8_t *bytes, size_t count) {
     __m256i before = _mm256_setzero_si256(), errors = before;
     size_t i = 0;
     for (; i + 32 <= count; i += 32) {
@@ -220,25 +220,16 @@ PULSE_TARGET_AVX512 static inline __m512i errors_avx512(__m512i current, __m512i
 
 /* From a place where no sequence is open. The neighbours before a vector are simply loaded from one, two and three
  * bytes further down; the first vector has none, and its missing lanes are zero, which is ASCII. */
-PULSE_TARGET_AVX512 static int sequences_avx512(const uint8_t *bytes, size_t count) {
-    __mmask64 lanes = pulse_lanes(count < 64 ? count : 64);
-    __m512i errors = errors_avx512(_mm512_maskz_loadu_epi8(lanes, bytes),
-                                   _mm512_maskz_loadu_epi8(lanes << 1, bytes - 1),
-                                   _mm512_maskz_loadu_epi8(lanes << 2, bytes - 2),
-                                   _mm512_maskz_loadu_epi8(lanes << 3, bytes - 3));
-    size_t i = 64;
-    for (; i + 64 <= count; i += 64) {
+PULSE_TARGET_AVX512 static __attribute__((noinline)) int sequences_avx512(const uint8_t *bytes, size_t count) {
+    __m512i errors = _mm512_setzero_si512();
+    int missing = 1;
+    for (size_t i = 0; i < count; i += 64, missing = 0) {
         const uint8_t *p = bytes + i;
-        errors = _mm512_or_si512(errors, errors_avx512(_mm512_loadu_si512(p), _mm512_loadu_si512(p - 1),
-                                                       _mm512_loadu_si512(p - 2), _mm512_loadu_si512(p - 3)));
-    }
-    if (i < count) {
-        const uint8_t *p = bytes + i;
-        lanes = pulse_lanes(count - i);
-        errors = _mm512_or_si512(errors,
-                                 errors_avx512(_mm512_maskz_loadu_epi8(lanes, p), _mm512_maskz_loadu_epi8(lanes, p - 1),
-                                               _mm512_maskz_loadu_epi8(lanes, p - 2),
-                                               _mm512_maskz_loadu_epi8(lanes, p - 3)));
+        __mmask64 lanes = pulse_lanes(count - i < 64 ? count - i : 64);
+        errors = _mm512_or_si512(errors, errors_avx512(_mm512_maskz_loadu_epi8(lanes, p),
+                                                       _mm512_maskz_loadu_epi8(lanes << missing, p - 1),
+                                                       _mm512_maskz_loadu_epi8(lanes << 2 * missing, p - 2),
+                                                       _mm512_maskz_loadu_epi8(lanes << 3 * missing, p - 3)));
     }
     return _mm512_test_epi8_mask(errors, errors) == 0 && !ends_open(bytes, count) ? PULSE_UTF8_VALID : 0;
 }
