@@ -41,6 +41,18 @@ private func runThread(_ body: @escaping @Sendable () -> Void) throws -> PulseTr
 }
 
 @Suite(.serialized) struct ClientTests {
+  @Test func aCounterIsReadFromItsPlace() throws {
+    let client = try makeClient(9)
+    client.mutex.withLock {
+      for (number, path) in counterPaths {
+        client.statistics = ClientStatistics()
+        client.statistics[keyPath: path] = 7
+        for (other, _) in counterPaths { #expect(client.value(other, now: 0) == (other == number ? 7 : 0), "\(number): \(other)") }
+      }
+    }
+    client.finish()
+  }
+
   @Test func opensEchoesAndCloses() throws {
     try withServer { port in
       let client = try makeClient(port)

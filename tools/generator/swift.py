@@ -52,13 +52,36 @@ def statistics(contract: Contract) -> str:
     text += "    default: false\n    }\n  }\n\n"
     made = f"TextTable(packed: PULSE_TEXTS_STATISTICS, rows: {len(rows)}, columns: 3)"
     text += f"  /// Name, unit, meaning.\n  static var texts: TextTable {{ {made} }}\n}}\n\n"
-    text += "extension Client {\n  /// The value of a statistic; NaN if it is not known. `mutex` is held.\n"
+    return text + values(rows)
+
+
+def values(rows: list[Row]) -> str:
+    """Counters are read by their place, which costs less code than a case for each."""
+    text = "extension Client {\n  /// The value of a statistic; NaN if it is not known. `mutex` is held.\n"
     text += "  func value(_ index: Int, now: Int64) -> Double {\n    switch index {\n"
+    places = {name: place for place, name in enumerate(row["name"] for row in rows if is_kept(row))}
+    moved: dict[int, list[int]] = {}
     for index, row in enumerate(rows):
-        value = row.get("value", f"Double(statistics.{camel(row['name'])})")
-        text += f"    case {index}: {value}\n"
-    text += "    default: .nan\n    }\n  }\n}\n"
-    return text
+        if "value" in row:
+            text += f"    case {index}: {row['value']}\n"
+        else:
+            moved.setdefault(index - places[row["name"]], []).append(index)
+    for shift, found in moved.items():
+        text += f"    case {', '.join(ranges(found))}: counter(index &- {shift})\n"
+    text += "    default: .nan\n    }\n  }\n\n  private func counter(_ place: Int) -> Double {\n"
+    text += "    withUnsafeBytes(of: &statistics) { Double($0.load(fromByteOffset: place &* 8, as: UInt64.self)) }\n"
+    return text + "  }\n}\n"
+
+
+def counters(contract: Contract) -> str:
+    """For a test that each counter is read from its own place."""
+    text = swift_head() + "@testable import PulseClient\n\n"
+    text += "/// Counters that ClientStatistics keeps, with their number in the table.\n"
+    text += "var counterPaths: [(Int, WritableKeyPath<ClientStatistics, UInt64>)] {\n  [\n"
+    for index, row in enumerate(contract.statistics):
+        if "value" not in row:
+            text += f"    ({index}, \\.{camel(row['name'])}),\n"
+    return text + "  ]\n}\n"
 
 
 def ranges(numbers: list[int]) -> list[str]:
@@ -196,6 +219,7 @@ def swift_groups(contract: Contract) -> list[tuple[Row, list[str]]]:
 def files(contract: Contract) -> Files:
     yield f"{PROCESS}/StatusCode.swift", errors(contract)
     yield f"{CLIENT}/Statistics.swift", statistics(contract)
+    yield "Tests/PulseClientTests/Generated/Counters.swift", counters(contract)
     yield f"{CLIENT}/Event.swift", events(contract)
     yield f"{CLIENT}/PresetTable.swift", presets(contract)
     yield f"{PROCESS}/Version.swift", version(contract)
