@@ -147,7 +147,7 @@ extension HubConnection {
     let isNew = peer.queue.subscription(to: topic.info) == nil
     let ask = SubscribeWish(wish, peer)
     // What the others have not been given yet must not reach the newcomer twice.
-    owner.distribute(entry)
+    owner.distribute(entry, isAlone: false)
     guard phase == .open else { return }
     topic.mutex.lock()
     if isNew {

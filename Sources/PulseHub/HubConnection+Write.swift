@@ -61,7 +61,6 @@ extension HubConnection {
     let queue = peer.queue
     if queue.outgoingCount == 0 {
       if !queue.hasWork { return false }
-      if let frame = queue.lone(owner.encoder) { return writeLone(queue, frame) }
       queue.fill(owner.encoder)
       if queue.outgoingCount == 0 { return false }
     }
@@ -71,17 +70,20 @@ extension HubConnection {
     return noteWritten(queue, (isSmall ? nil : writePieces(queue)) ?? writeJoined(queue))
   }
 
-  /// The one message that is due goes out from where it lies. What does not leave now stands at the front from here on.
-  private func writeLone(_ queue: PeerQueue, _ frame: SharedFrame) -> Bool {
+  /// Nothing waits that would have to go out before a message of now.
+  var hasNothingToWrite: Bool { phase == .open && !isDue && !writeIsBlocked && output.count == 0 }
+
+  /// Messages that need not wait in the queue.
+  func write(_ run: DeliveryRun, _ subscription: Subscription, _ queue: PeerQueue) {
+    let frame = run.frame(subscription, queue, owner.encoder)
     let result = stream.write(frame.bytes)
     if case .bytes(let count) = result, count == frame.count {
       owner.statistics.bytesWritten &+= UInt64(count)
       wroteAt = owner.host.loop.turnTime
-      queue.sentLone()
-      return true
+      return run.wasWritten(subscription, queue)
     }
-    queue.fill(owner.encoder)
-    return noteWritten(queue, result)
+    run.wasCut(subscription, queue, owner.encoder)
+    if noteWritten(queue, result) { owner.setDue(self) }
   }
 
   private func noteWritten(_ queue: PeerQueue, _ result: IOResult) -> Bool {

@@ -40,7 +40,6 @@ extension HubLoop {
   /// No peer of this loop is subscribed to the topic any more.
   func stopReading(_ entry: LoopTopic) {
     let topic = entry.topic
-    entry.cancelFlush(host.loop)
     topic.mutex.lock()
     let before = topic.topic.unreadBytes
     topic.topic.detach(index, now: Clock.monotonic())

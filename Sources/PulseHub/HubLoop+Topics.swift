@@ -19,27 +19,52 @@ extension HubLoop {
 
   private func known(_ topic: HubTopic) -> LoopTopic? { topic.number < topics.count ? topics[topic.number] : nil }
 
-  /// A topic has messages that this loop has not read: they go out now, or with others when the topic flushes.
-  func topicHasNews(_ topic: HubTopic) {
+  /// A topic has messages that this loop has not read: they go out now, or when they have been gathered long enough.
+  func topicHasNews(_ topic: HubTopic, isAlone: Bool) {
     guard let entry = known(topic) else { return }
-    if topic.info.settings.flush > 0 {
-      if entry.flushTimer != nil { return }
-      let flusher = TopicFlusher(self, entry)
-      entry.flushTimer = host.loop.schedule(
-        flusher, deadline: Clock.deadline(host.loop.turnTime, after: topic.info.settings.flush))
-      return
+    if topic.info.settings.flush == 0 { return distribute(entry, isAlone: isAlone) }
+    if entry.flushAt != 0 { return }
+    entry.flushAt = Clock.deadline(host.loop.turnTime, after: topic.info.settings.flush)
+    gathering.append(entry)
+    if flushTimer == nil || entry.flushAt < flushAt { scheduleFlush(entry.flushAt) }
+  }
+
+  private func scheduleFlush(_ deadline: Int64) {
+    cancelFlush()
+    flushAt = deadline
+    flushTimer = host.loop.schedule(self, tag: HubLoop.flushTag, deadline: deadline)
+  }
+
+  func cancelFlush() {
+    if let flushTimer { host.loop.cancel(flushTimer) }
+    flushTimer = nil
+  }
+
+  /// Topics that gather no longer than the one that is due go with it, so that a peer with many gets them in one write.
+  func flushTopics() {
+    flushTimer = nil
+    let all = gathering
+    gathering = []
+    var longest: Int64 = 0
+    for entry in all {
+      if let entry, entry.flushAt <= flushAt { longest = max(longest, entry.topic.info.settings.flush) }
     }
-    distribute(entry)
+    var next = Int64.max
+    for entry in all {
+      guard let entry else { continue }
+      if entry.topic.info.settings.flush <= longest {
+        entry.flushAt = 0
+        distribute(entry, isAlone: all.count == 1)
+      } else {
+        gathering.append(entry)
+        next = min(next, entry.flushAt)
+      }
+    }
+    if next < .max { scheduleFlush(next) }
   }
 
-  func flushIsDue(_ entry: LoopTopic) {
-    entry.flushTimer = nil
-    distribute(entry)
-    flushDue()
-  }
-
-  /// Gives what came since the last time to the queue of each subscriber.
-  func distribute(_ entry: LoopTopic) {
+  /// Gives what came since the last time to each subscriber. `isAlone`: no other topic has something for them in this turn.
+  func distribute(_ entry: LoopTopic, isAlone: Bool) {
     let topic = entry.topic
     deliveries.removeAll(keepingCapacity: deliveries.capacity <= 4096)
     topic.mutex.lock()
@@ -49,26 +74,28 @@ extension HubLoop {
     let after = topic.topic.unreadBytes
     topic.mutex.unlock()
     if after != before { hub.unread.wrappingAdd(after &- before, ordering: .relaxed) }
-    offer(deliveries, to: entry)
+    if !deliveries.isEmpty { offer(deliveries, to: entry, isAlone: isAlone) }
   }
 
   /// One subscriber after the other, so that what belongs to it is looked at once for all.
-  private func offer(_ deliveries: [Delivery], to entry: LoopTopic) {
+  private func offer(_ deliveries: [Delivery], to entry: LoopTopic, isAlone: Bool) {
+    let run = isAlone ? DeliveryRun(deliveries, of: entry.topic.info) : nil
     var place = 0
-    while place < entry.subscribers.count, !deliveries.isEmpty {
+    while place < entry.subscribers.count {
       let subscription = entry.subscribers[place]
       place &+= 1
       guard let queue = subscription.queue, let connection = connection(at: queue.tag) else { continue }
-      setDue(connection)
-      var wasEnded = false
-      for delivery in deliveries {
-        let offer = queue.offer(delivery, subscription)
-        if offer == .queued { continue }
-        isSlow(connection, offer)
-        if offer == .disconnect { wasEnded = true }
+      if let run, connection.hasNothingToWrite, run.isNext(for: subscription, queue) {
+        connection.write(run, subscription, queue)
+      } else {
+        setDue(connection)
+        for delivery in deliveries {
+          let offer = queue.offer(delivery, subscription)
+          if offer != .queued { isSlow(connection, offer) }
+        }
       }
       // It was taken out of the list, and another stands at its place.
-      if wasEnded, place <= entry.subscribers.count, subscription.place != place &- 1 { place &-= 1 }
+      if subscription.place != place &- 1 { place &-= 1 }
     }
   }
 
@@ -101,22 +128,5 @@ extension HubLoop {
       guard let queue = subscription.queue, let connection = connection(at: queue.tag) else { continue }
       if let peer = connection.peer { give(frame, to: connection, peer) }
     }
-  }
-}
-
-/// Fires when a topic's messages have been gathered long enough.
-private final class TopicFlusher: EventHandler, @unchecked Sendable {  // guarded by the loop's mutex
-  private let owner: HubLoop
-  private let entry: LoopTopic
-
-  init(_ owner: HubLoop, _ entry: LoopTopic) {
-    self.owner = owner
-    self.entry = entry
-  }
-
-  override func timerFired(_ tag: Int) {
-    owner.mutex.lock()
-    defer { owner.mutex.unlock() }
-    if entry.flushTimer != nil { owner.flushIsDue(entry) }
   }
 }

@@ -34,6 +34,7 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   private var paused: [HubConnection] = []
   private var requests: UInt64 = 0
   private static let watchTag = -1
+  static let flushTag = -2
   private var watchTimer: TimerID?
   private(set) var isEnded = false
   /// Of the heartbeat messages, by the place of the route.
@@ -45,6 +46,11 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   var asked: [Question] = []
   /// By the number of the topic.
   var topics: [LoopTopic?] = []
+  /// Topics with messages that are not to go out yet.
+  var gathering: [LoopTopic?] = []
+  /// When the first of them is due.
+  var flushAt: Int64 = 0
+  var flushTimer: TimerID?
   /// What was read of a topic just now.
   var deliveries: [Delivery] = []
 
@@ -102,7 +108,7 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
     // Each knows this loop, which would stay for ever.
     listeners = []
     for connection in connections { connection?.end(.lost) }
-    for topic in topics { topic?.cancelFlush(host.loop) }
+    cancelFlush()
     stopHeartbeats()
     if let watchTimer { host.loop.cancel(watchTimer) }
     inboxMutex.withLock {
@@ -140,7 +146,7 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
     swap(&taken, &inbox)
     inboxMutex.unlock()
     for command in taken.commands { carryOut(command) }
-    for topic in taken.topics { topicHasNews(topic) }
+    for topic in taken.topics { topicHasNews(topic, isAlone: taken.topics.count == 1) }
     flushDue()
   }
 
@@ -151,6 +157,8 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
     if tag == HubLoop.watchTag {
       for topic in hub.topics.becameStale(host.loop.turnTime) { hub.stateChanged(topic) }
       watchTopics()
+    } else if tag == HubLoop.flushTag {
+      flushTopics()
     } else {
       heartbeatMessagesAreDue(tag)
     }

@@ -186,8 +186,8 @@ extension TopicSettings {
 final class LoopTopic {
   let topic: HubTopic
   var subscribers: [Subscription] = []
-  /// Messages are gathered until it fires.
-  var flushTimer: TimerID?
+  /// When its messages have been gathered long enough; 0 if there are none.
+  var flushAt: Int64 = 0
 
   init(_ topic: HubTopic) { self.topic = topic }
 
@@ -204,10 +204,5 @@ final class LoopTopic {
       last.place = place
     }
     subscription.place = -1
-  }
-
-  func cancelFlush(_ loop: EventLoop) {
-    if let flushTimer { loop.cancel(flushTimer) }
-    flushTimer = nil
   }
 }

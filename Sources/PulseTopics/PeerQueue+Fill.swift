@@ -70,21 +70,6 @@ extension PeerQueue {
     }
   }
 
-  /// The frame of the one message that waits, when nothing else is to go out; nil otherwise. Once all of it is written,
-  /// `sentLone` takes it away; else `fill` has it go out first.
-  package func lone(_ encoder: FrameEncoder) -> SharedFrame? {
-    guard waiting == 1, gaps == 0, extraMessages == 0, control == nil, outgoingCount == 0, let items else { return nil }
-    return frame(of: items[slot(head)], encoder)
-  }
-
-  package func sentLone() {
-    if waiting != 1 { return }
-    books.written &+= 1
-    rules.books.written &+= 1
-    remove(head)
-    conflatesAll = false
-  }
-
   /// True if a frame went out for what was dropped of the item's subscription.
   @inline(never) private func moveGap(before item: QueueItem, _ ring: FrameRing) -> Bool {
     let subscription = item.subscription.takeUnretainedValue()

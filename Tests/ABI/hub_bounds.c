@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What peers and addresses can't do to a hub, and what waits and is not lost. */
 #include "hub.h"
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,5 +216,55 @@ TEST(hub_topics_are_not_made_for_who_may_not_have_them) {
     GETS(peer, "\"too_many_subscriptions\"");
     CHECK(hub_statistic(hub, "topics") == 2);
     pulsews_client_free(peer);
+    pulsews_hub_free(hub);
+}
+
+/* How many segments with data a connection has received. */
+static uint32_t data_segments(int fd) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    IS(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    return info.tcpi_data_segs_in;
+}
+
+/* Reads until `last` has come. */
+static const char *read_until(int fd, const char *last) {
+    static char text[4096];
+    size_t used = 0;
+    for (text[0] = 0; !memmem(text, used, last, strlen(last));) {
+        struct pollfd readable = {.fd = fd, .events = POLLIN};
+        CHECK(poll(&readable, 1, 20000) == 1);
+        ssize_t count = read(fd, text + used, sizeof text - 1 - used);
+        CHECK(count > 0);
+        used += (size_t)count;
+    }
+    for (size_t i = 0; i < used; i++)
+        if (!text[i]) text[i] = ' ';
+    text[used] = 0;
+    return text;
+}
+
+TEST(hub_topics_of_one_flush_go_out_in_one_write) {
+    pulsews_hub *hub = make_hub(NO_OPTIONS);
+    hub_topic(hub, "later flush=10s");
+    hub_topic(hub, "* flush=100ms");
+    start_hub(hub);
+    int fd = http_connect(hub_port(hub));
+    const char
+        *request = "GET /ws/stream?topics=a,b,c,later HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    CHECK(write(fd, request, strlen(request)) == (ssize_t)strlen(request));
+    read_until(fd, "\"welcome\"");
+    await_hub_statistic(hub, "subscriptions", 4);
+    uint32_t before = data_segments(fd);
+    publish(hub, "later", NULL, "{\"type\":\"later\"}");
+    publish(hub, "a", NULL, "{\"type\":\"first\"}");
+    publish(hub, "b", NULL, "{\"type\":\"second\"}");
+    publish(hub, "c", NULL, "{\"type\":\"third\"}");
+    const char *text = read_until(fd, "third");
+    CHECK(strstr(text, "first") && strstr(text, "second") && !strstr(text, "later"));
+    IS(data_segments(fd) - before, 1);
+    close(fd);
+    check_books(hub);
     pulsews_hub_free(hub);
 }

@@ -179,8 +179,16 @@ private struct World {
     if topic.read[reader] != nil { topic.read[reader] = topic.all.count }
     topic.trim(now)
     if reader != 0 { return }
+    let run = dice.roll(2) == 0 ? DeliveryRun(deliveries, of: topic.topic.info) : nil
     for peer in peers {
       guard let subscription = peer.subscriptions[topic.name] else { continue }
+      if let run, run.isNext(for: subscription, peer.queue) {
+        for index in expected {
+          peer.model.offer(item(topic, index, payloadSize(topic, index)), topic.offsets, limited: false)
+        }
+        writeAtOnce(peer, run, subscription)
+        continue
+      }
       for (place, delivery) in deliveries.enumerated() {
         let before = (peer.model.books.dropped, peer.model.conflatesAll)
         let verdict = peer.queue.offer(delivery, subscription)
@@ -271,9 +279,26 @@ private struct World {
     peer.model.unsubscribe(topic.name)
   }
 
+  /// What was read goes out without a way through the queue, all of it or as much as fits.
+  private mutating func writeAtOnce(_ peer: Peer, _ run: DeliveryRun, _ subscription: Subscription) {
+    let frame = run.frame(subscription, peer.queue, encoder)
+    let size = dice.roll(3) == 0 ? dice.roll(frame.count) : frame.count
+    if size < frame.count {
+      run.wasCut(subscription, peer.queue, encoder)
+      #expect(peer.queue.outgoingBytes == frame.count, "seed \(seed)")
+      return write(peer, size)
+    }
+    let moved = peer.model.fill([])
+    peer.expected += moved
+    check(peer, withExtendedLifetime(frame) { peer.decoder.read(frame.bytes) })
+    run.wasWritten(subscription, peer.queue)
+    #expect(!peer.queue.hasWork && peer.model.outgoing.count == moved.count, "seed \(seed)")
+    peer.model.outgoing = []
+    peer.model.books.written += UInt64(moved.count)
+  }
+
   /// Moves frames out and writes some bytes of them.
   mutating func write(_ peer: Peer, _ most: Int) {
-    if let frame = peer.queue.lone(encoder), frame.count <= most { return writeLone(peer, frame) }
     peer.queue.fill(encoder)
     let order = (0..<peer.queue.subscriptionCount).compactMap { peer.queue.subscription($0) }.map { text($0.topic.name) }
     let moved = peer.model.fill(order)
@@ -295,21 +320,6 @@ private struct World {
       }
       left -= part
     }
-  }
-
-  /// The one message that waits, without a way through the outgoing frames.
-  private mutating func writeLone(_ peer: Peer, _ frame: SharedFrame) {
-    let moved = peer.model.fill([])
-    #expect(moved.count == 1 && peer.model.outgoing.count == 1, "seed \(seed)")
-    peer.expected += moved
-    check(peer, peer.decoder.read(frame.bytes))
-    peer.queue.sentLone()
-    #expect(!peer.queue.hasWork && peer.queue.lone(encoder) == nil, "seed \(seed)")
-    guard case .message = peer.model.outgoing.removeFirst() else {
-      Issue.record("seed \(seed): no message")
-      return
-    }
-    peer.model.books.written += 1
   }
 
   private func check(_ peer: Peer, _ seen: [Decoder.Seen]) {

@@ -476,9 +476,9 @@ func WithTopicMaxKeys(n int) TopicOption {
 	return TopicOption(withInteger("max_keys", int64(n)))
 }
 
-// WithTopicFlush sets option flush of a topic. Collects what is published for this long and sends it in one go: 5 to 50
-// ms are not seen in a browser, and ten messages in one write cost a tenth. Allowed: 0 (at once), or 1ms to 10s.
-// Default: 0s.
+// WithTopicFlush sets option flush of a topic. Collects what is published for this long, or until a topic that collects
+// longer is due, and sends it in one go with what other topics have collected: 5 to 50 ms are not seen in a browser,
+// and ten messages in one write cost a tenth. Allowed: 0 (at once), or 1ms to 10s. Default: 0s.
 func WithTopicFlush(d time.Duration) TopicOption {
 	return TopicOption(withDuration("flush", d))
 }
