@@ -13,8 +13,8 @@ extension HubConnection {
     guard let peer else { return }
     while phase == .open || phase == .closing {
       // One message may ask for more than fits the memory of many peers.
-      if phase == .open, peer.isFlooding || !peer.heldWishes.isEmpty {
-        peer.heldBytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[offset...]))
+      if phase == .open, peer.isFlooding || peer.rest?.heldWishes.isEmpty == false {
+        peer.makeRest().heldBytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[offset...]))
         return holdBack(peer)
       }
       switch peer.wire.receive(bytes, from: &offset) {
@@ -79,15 +79,17 @@ extension HubConnection {
     peer.wasFlooding = false
     // Replies may be all that comes of it.
     owner.setDue(self)
-    let wishes = peer.heldWishes
-    peer.heldWishes = []
-    subscribe(to: wishes, id: peer.heldID, peer)
-    if peer.wasFlooding { return }
-    var bytes = peer.heldBytes
-    peer.heldBytes = []
-    bytes.withUnsafeMutableBytes {
-      var offset = 0
-      if $0.count > 0 { receiveFrames($0, from: &offset) }
+    if let rest = peer.rest {
+      let wishes = rest.heldWishes
+      rest.heldWishes = []
+      subscribe(to: wishes, id: rest.heldID, peer)
+      if peer.wasFlooding { return }
+      var bytes = rest.heldBytes
+      rest.heldBytes = []
+      bytes.withUnsafeMutableBytes {
+        var offset = 0
+        if $0.count > 0 { receiveFrames($0, from: &offset) }
+      }
     }
     resumeReading()
   }
@@ -98,8 +100,9 @@ extension HubConnection {
   func subscribe(to wishes: [TopicWish], id: [UInt8], _ peer: HubPeer) {
     for place in 0..<wishes.count {
       if peer.isFlooding {
-        peer.heldWishes = Array(wishes[place...])
-        peer.heldID = id
+        let rest = peer.makeRest()
+        rest.heldWishes = Array(wishes[place...])
+        rest.heldID = id
         return holdBack(peer)
       }
       subscribe(to: wishes[place], id: id)
@@ -200,9 +203,10 @@ extension HubConnection {
 
   /// Ends what the peer asked for with a token that allowed more than its present one.
   func leaveForbidden(_ peer: HubPeer) {
-    // Each that ends is replaced by the last, which was looked at.
-    for index in stride(from: peer.queue.subscriptionCount &- 1, through: 0, by: -1) {
-      guard let subscription = peer.queue.subscription(index), !subscription.isGiven,
+    var next = peer.queue.firstSubscription
+    while let subscription = next {
+      next = subscription.next
+      guard !subscription.isGiven,
         let topic = owner.topics[Int(subscription.topic.number)]?.topic,
         let why = topic.access?.refusal(peer.identity, topic.info.name)
       else { continue }
@@ -226,8 +230,10 @@ extension HubConnection {
   }
 
   func leaveAll(_ peer: HubPeer) {
-    for index in 0..<peer.queue.subscriptionCount {
-      if let subscription = peer.queue.subscription(index) { leave(subscription, peer) }
+    var next = peer.queue.firstSubscription
+    while let subscription = next {
+      leave(subscription, peer)
+      next = subscription.next
     }
   }
 
@@ -247,7 +253,7 @@ extension HubConnection {
     guard phase == .open, let peer else { return }
     phase = .closing
     peer.endCode = code
-    peer.endText = Sentence(reason[...])
+    peer.makeRest().endText = Sentence(reason[...])
     leaveAll(peer)
     peer.queue.discard()
     peer.queue.control(.close(code, reason))
@@ -260,18 +266,15 @@ extension HubConnection {
     guard phase == .open, let peer else { return }
     if !peer.queue.hasWork { return close(code: code, reason) }
     peer.closesWhenEmpty = code
-    peer.closeReason = reason
+    peer.makeRest().closeReason = reason
     schedule(.close, after: hub.options.closeTimeout)
     owner.setDue(self)
   }
 
   private func closeReceived(_ code: UInt16, _ reason: UnsafeRawBufferPointer, _ peer: HubPeer) {
     if phase == .open {
-      peer.endText = Sentence(Array(reason)[...])
-      let echo = code == CloseCode.absent ? CloseCode.normal : code
-      let text = peer.endText
-      close(code: echo, [])
-      peer.endText = text
+      close(code: code == CloseCode.absent ? CloseCode.normal : code, [])
+      peer.makeRest().endText = Sentence(Array(reason)[...])
       peer.endCode = code
     }
     peer.closeIsAnswered = true

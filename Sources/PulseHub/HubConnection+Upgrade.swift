@@ -94,7 +94,8 @@ extension HubConnection {
       peer.userKey = userKey
       tellConnected(request, route, answer)
       greet(peer)
-      peer.firstTopics = firstTopics(request, route)
+      let topics = firstTopics(request, route)
+      if !topics.isEmpty { peer.makeRest().firstTopics = topics }
       awaitToken(peer)
       // Frames that came with the request.
       var rest = upgrade.rest
@@ -182,8 +183,10 @@ extension HubConnection {
 
   /// Once it is known who the peer is.
   func subscribeAtOpening(_ peer: HubPeer) {
-    let names = peer.firstTopics
-    peer.firstTopics = []
+    guard let rest = peer.rest else { return }
+    let names = rest.firstTopics
+    rest.firstTopics = []
+    if rest.heldBytes.isEmpty { peer.dropRest() }
     subscribe(to: names.map { TopicWish(name: $0) }, id: [], peer)
   }
 

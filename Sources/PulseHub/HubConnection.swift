@@ -22,32 +22,32 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
   /// Chunks that one turn takes from a connection before the others have theirs.
   private static let turns = 4
 
+  // Small members stand together, since there is one of these for each peer.
   let owner: HubLoop
   let stream: ByteStream
   /// nil: from a Unix socket. Behind a proxy that introduces its clients (PROXY protocol) it is the client.
   var from: SocketAddress?
   private let isSecure: Bool
-  /// What limits of its address go by; nil where there are none.
-  var key: AddressKey?
-  /// Whom a proxy speaks for.
-  var client: IPAddress?
-  /// Never used again, also as the number of the peer.
-  let number: UInt64
-  private var registration: Registration?
   var phase: Phase
-  private var timer: TimerID?
-
   /// The kernel took less than it was given: it says when there is room.
   var writeIsBlocked = false
   /// Nothing is read: an answer is awaited, or the application is behind.
   var readingIsPaused = false
+  var isDue = false
+  /// What limits of its address go by; nil where there are none.
+  var key: AddressKey?
   /// There is more to read than one turn takes.
   private var readsAgain = false
   /// There is more to write than one turn takes.
   private var writesAgain = false
   /// The peer's end of input has come, or is behind what is to be read.
   private var sawHangup = false
-  var isDue = false
+  /// Whom a proxy speaks for.
+  var client: IPAddress?
+  /// Never used again, also as the number of the peer.
+  let number: UInt64
+  private var registration = Registration.none
+  private var timer = TimerID.none
   var heardAt: Int64
   /// When bytes left for the last time.
   var wroteAt: Int64 = 0
@@ -132,7 +132,7 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
   override func timerFired(_ tag: Int) {
     owner.mutex.lock()
     defer { owner.mutex.unlock() }
-    timer = nil
+    timer = .none
     guard phase != .ended, let due = Timer(rawValue: tag) else { return }
     switch due {
     case .head: headIsLate()
@@ -198,13 +198,13 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
   }
 
   func cancelTimer() {
-    if let timer { owner.host.loop.cancel(timer) }
-    timer = nil
+    if timer != .none { owner.host.loop.cancel(timer) }
+    timer = .none
   }
 
   /// A close frame that waited for messages goes now; one that was sent was not answered.
   private func closeIsLate() {
-    if phase == .open, let peer, let code = peer.closesWhenEmpty { return close(code: code, peer.closeReason) }
+    if phase == .open, let peer, let code = peer.closesWhenEmpty { return close(code: code, peer.makeRest().closeReason) }
     end(.unanswered)
   }
 
@@ -333,8 +333,8 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
     let wasOpen = peer != nil
     phase = .ended
     cancelTimer()
-    if let registration { owner.host.loop.unregister(registration) }
-    registration = nil
+    owner.host.loop.unregister(registration)
+    registration = .none
     conversation?.file = nil
     if how == .closed {
       Linger.start(stream, rest: UnsafeRawBufferPointer(start: nil, count: 0), host: owner.host)

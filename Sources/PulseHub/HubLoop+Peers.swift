@@ -27,12 +27,13 @@ extension HubLoop {
   }
 
   private static func cause(_ how: HubConnection.End, _ peer: HubPeer) -> Sentence {
-    switch how {
-    case .closed: peer.endText
+    let text = peer.makeRest().endText
+    return switch how {
+    case .closed: text
     case .lost: "the connection was cut"
     case .dead: "the peer was silent for heartbeat_timeout"
     case .idle: "the connection was idle"
-    case .unanswered: peer.endText.bytes.isEmpty ? "the close frame was not answered in time" : peer.endText
+    case .unanswered: text.bytes.isEmpty ? "the close frame was not answered in time" : text
     case .unwatched: "no descriptor was left to watch it"
     }
   }

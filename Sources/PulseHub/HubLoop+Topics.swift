@@ -95,7 +95,7 @@ extension HubLoop {
         }
       }
       // It was taken out of the list, and another stands at its place.
-      if subscription.place != place &- 1 { place &-= 1 }
+      if Int(subscription.place) != place &- 1 { place &-= 1 }
     }
   }
 

@@ -9,11 +9,34 @@ import PulseWire
 
 /// What a connection is after its upgrade. Guarded by the loop's mutex.
 final class HubPeer {
+  /// What few peers have, and those for a moment.
+  final class Rest {
+    /// What it is subscribed to once it is known who it is.
+    var firstTopics: [[UInt8]] = []
+    /// What it asked for and sent behind that, until it has taken what it was given.
+    var heldWishes: [TopicWish] = []
+    var heldID: [UInt8] = []
+    var heldBytes: [UInt8] = []
+    var closeReason: [UInt8] = []
+    /// What the `closed` event says.
+    var endText: Sentence = ""
+  }
+
   let wire: WireConnection
   let queue: PeerQueue
   let route: HubRoute
   /// Speaks `pulse.v1`.
   let isPulse: Bool
+  /// It has to say who it is; until then it may do nothing else.
+  var awaitsToken = false
+  /// That its token will expire.
+  var isWarned = false
+  /// Both close frames have gone.
+  var closeIsAnswered = false
+  var wasSlow = false
+  var wasFlooding = false
+  /// What the `closed` event says.
+  var endCode: UInt16 = 1006
   let openedAt: Int64
   /// When the next ping is due; `.max` for never.
   var pingAt = Int64.max
@@ -21,28 +44,19 @@ final class HubPeer {
   var identity: HubIdentity?
   /// By which its user's connections are counted.
   var userKey: AddressKey?
-  /// It has to say who it is; until then it may do nothing else.
-  var awaitsToken = false
-  /// What it is subscribed to once it is known who it is.
-  var firstTopics: [[UInt8]] = []
-  /// That its token will expire.
-  var isWarned = false
-  var messages: Bucket
-  var bytes: Bucket
   /// The close frame is to follow the messages that wait.
   var closesWhenEmpty: UInt16?
-  var closeReason: [UInt8] = []
-  /// Both close frames have gone.
-  var closeIsAnswered = false
-  /// What the `closed` event says.
-  var endCode: UInt16 = 1006
-  var endText: Sentence = ""
-  var wasSlow = false
-  var wasFlooding = false
-  /// What it asked for and sent behind that, until it has taken what it was given.
-  var heldWishes: [TopicWish] = []
-  var heldID: [UInt8] = []
-  var heldBytes: [UInt8] = []
+  var messages: Bucket
+  var bytes: Bucket
+  private(set) var rest: Rest?
+
+  func makeRest() -> Rest {
+    let made = rest ?? Rest()
+    rest = made
+    return made
+  }
+
+  func dropRest() { rest = nil }
 
   /// So much of pongs and replies may wait before nothing more is read.
   private static let mostControl = 64 << 10
@@ -69,5 +83,4 @@ final class HubPeer {
 
   /// A message of the hub to this peer alone, before the messages of topics.
   func reply(_ text: [UInt8]) { queue.control(.text(text)) }
-
 }

@@ -192,16 +192,16 @@ final class LoopTopic {
   init(_ topic: HubTopic) { self.topic = topic }
 
   func add(_ subscription: Subscription) {
-    subscription.place = subscribers.count
+    subscription.place = Int32(truncatingIfNeeded: subscribers.count)
     subscribers.append(subscription)
   }
 
   func remove(_ subscription: Subscription) {
-    let place = subscription.place
+    let place = Int(subscription.place)
     guard place >= 0, place < subscribers.count, subscribers[place] === subscription, let last = subscribers.popLast() else { return }
     if last !== subscription {
       subscribers[place] = last
-      last.place = place
+      last.place = subscription.place
     }
     subscription.place = -1
   }

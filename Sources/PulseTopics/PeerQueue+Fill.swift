@@ -30,7 +30,11 @@ extension PeerQueue {
 
   /// What was dropped last of a subscription, when the messages of others took its place.
   @inline(never) private func moveGaps(_ ring: FrameRing) {
-    for subscription in subscriptions where subscription.gapFrom != 0 { _ = moveGap(of: subscription, ring) }
+    var next = firstSubscription
+    while let subscription = next {
+      if subscription.gapFrom != 0 { _ = moveGap(of: subscription, ring) }
+      next = subscription.next
+    }
     gaps = 0
   }
 

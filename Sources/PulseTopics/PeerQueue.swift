@@ -15,7 +15,8 @@ package final class PeerQueue {
   /// For the owner.
   package var tag: UInt = 0
   package internal(set) var books = Books()
-  var subscriptions: [Subscription] = []
+  /// The youngest subscription; the others follow it as a list.
+  package private(set) var firstSubscription: Subscription?
 
   /// Messages that wait. Items are numbered; number n is in slot n modulo the capacity, and those from `head` to `tail`
   /// are in use. The first one is never a removed one.
@@ -27,22 +28,22 @@ package final class PeerQueue {
   var waiting: Int32 = 0
   /// What was recovered may stand in the queue beyond the limits.
   var extraMessages: Int32 = 0
-  var extraBytes = 0
-  var bytes = 0
   /// Subscriptions with a gap that the peer does not know of.
   var gaps: Int32 = 0
-  /// Where keys are; nil while there are few items.
-  var index: ItemIndex?
-
-  var control: FrameRing?
-  var leaving: FrameRing?
-
+  private var subscriptionsCount: Int32 = 0
   /// The peer negotiated compression.
   package let compresses: Bool
   /// It was full: until it is empty, messages of all topics that have keys conflate.
   var conflatesAll = false
   /// The policy says to end the peer.
   package internal(set) var isOverflowed = false
+  var extraBytes = 0
+  var bytes = 0
+  /// Where keys are; nil while there are few items.
+  var index: ItemIndex?
+
+  var control: FrameRing?
+  var leaving: FrameRing?
 
   package init(_ rules: QueueRules, compresses: Bool) {
     self.rules = rules
@@ -57,8 +58,9 @@ package final class PeerQueue {
   package func subscribe(_ topic: TopicInfo, _ form: Form, at position: TopicPosition) -> Subscription {
     let subscription = Subscription(topic, form, position)
     subscription.queue = self
-    subscription.slot = Int32(truncatingIfNeeded: subscriptions.count)
-    subscriptions.append(subscription)
+    subscription.next = firstSubscription
+    firstSubscription = subscription
+    subscriptionsCount &+= 1
     return subscription
   }
 
@@ -68,30 +70,30 @@ package final class PeerQueue {
     removeItems(of: subscription)
     if subscription.gapFrom != 0 { gaps &-= 1 }
     subscription.queue = nil
-    let slot = Int(subscription.slot)
-    guard let last = subscriptions.popLast() else { return }
-    if last !== subscription {
-      subscriptions[slot] = last
-      last.slot = subscription.slot
+    subscriptionsCount &-= 1
+    if firstSubscription === subscription {
+      firstSubscription = subscription.next
+    } else {
+      var before = firstSubscription
+      while let one = before, one.next !== subscription { before = one.next }
+      before?.next = subscription.next
     }
+    subscription.next = nil
   }
 
   @inline(never) package func subscription(to topic: TopicInfo) -> Subscription? {
-    for subscription in subscriptions where subscription.topic === topic { return subscription }
-    return nil
+    var found = firstSubscription
+    while let one = found, one.topic !== topic { found = one.next }
+    return found
   }
 
   @inline(never) package func subscription(named name: [UInt8]) -> Subscription? {
-    for subscription in subscriptions where subscription.topic.name == name { return subscription }
-    return nil
+    var found = firstSubscription
+    while let one = found, one.topic.name != name { found = one.next }
+    return found
   }
 
-  package var subscriptionCount: Int { subscriptions.count }
-
-  /// nil for an index that there is not. To unsubscribe changes the order.
-  package func subscription(_ index: Int) -> Subscription? {
-    index >= 0 && index < subscriptions.count ? subscriptions[index] : nil
-  }
+  package var subscriptionCount: Int { Int(subscriptionsCount) }
 
   // MARK: Control frames
 
@@ -154,6 +156,11 @@ package final class PeerQueue {
     while waiting > 0 { dropOldest() }
     freeItems()
     gaps = 0
-    while let subscription = subscriptions.popLast() { subscription.queue = nil }
+    while let subscription = firstSubscription {
+      firstSubscription = subscription.next
+      subscription.next = nil
+      subscription.queue = nil
+    }
+    subscriptionsCount = 0
   }
 }

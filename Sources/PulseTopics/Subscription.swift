@@ -6,17 +6,17 @@ package final class Subscription {
   package let form: Form
   /// For the owner: the application gave it to the peer, whatever the peer's rights are.
   package var isGiven = false
+  /// For the owner: where it stands in the loop's list of the topic's subscribers.
+  package var place: Int32 = -1
   /// The queue of the peer; nil when the subscription has ended.
   package internal(set) unowned(unsafe) var queue: PeerQueue?
-  /// For the owner: where it stands in the loop's list of the topic's subscribers.
-  package var place = -1
+  /// The one of the same peer that began before it.
+  package internal(set) var next: Subscription?
 
   /// Behind the last message that was offered.
   package internal(set) var position: TopicPosition
   /// The last item in the queue; -1 without one.
   var lastItem: Int32 = -1
-  /// Its own place in the queue's list.
-  var slot: Int32 = 0
   /// Messages that were dropped, of which the peer does not know; 0 without.
   var gapFrom: UInt64 = 0
   var gapTo: UInt64 = 0

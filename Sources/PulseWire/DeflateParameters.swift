@@ -7,9 +7,12 @@ package struct DeflateParameters: Equatable, Sendable {
   /// The server starts every message with an empty history (RFC 7692 §7.1.1.1).
   package var serverNoContextTakeover: Bool
   /// The client looks back at most 2^n bytes; 8...15 (RFC 7692 §7.1.2.2).
-  package var clientMaxWindowBits: Int
+  package var clientMaxWindowBits: Int { Int(clientBits) }
   /// The server looks back at most 2^n bytes; 8...15 (RFC 7692 §7.1.2.1).
-  package var serverMaxWindowBits: Int
+  package var serverMaxWindowBits: Int { Int(serverBits) }
+  // Every connection has these.
+  private let clientBits: UInt8
+  private let serverBits: UInt8
 
   package init(
     clientNoContextTakeover: Bool = false, serverNoContextTakeover: Bool = false,
@@ -17,8 +20,8 @@ package struct DeflateParameters: Equatable, Sendable {
   ) {
     self.clientNoContextTakeover = clientNoContextTakeover
     self.serverNoContextTakeover = serverNoContextTakeover
-    self.clientMaxWindowBits = clientMaxWindowBits
-    self.serverMaxWindowBits = serverMaxWindowBits
+    clientBits = UInt8(clamping: clientMaxWindowBits)
+    serverBits = UInt8(clamping: serverMaxWindowBits)
   }
 
   /// Whether the sender in `role` forgets everything between messages.

@@ -20,16 +20,12 @@ package final class WireConnection {
     case firstByte, secondByte, length, maskKey, payload
   }
 
+  // Small members stand together: a hub has one of these for each peer.
+
   // MARK: Fixed
 
   package let role: Role
   let isServer: Bool
-  let maxMessageSize: Int
-  let deflate: DeflateParameters?
-  package var compresses: Bool { compressFrom != Int.max }
-  /// Payloads from this size on are compressed; Int.max for never.
-  let compressFrom: Int
-  let compressionLevel: Int32
 
   // MARK: Receiving
 
@@ -41,36 +37,27 @@ package final class WireConnection {
 
   var frameOpcode: UInt8 = 0
   var frameIsFinal = false
-  var frameRemaining = 0
   var lengthBytesLeft: UInt8 = 0
-  var lengthSoFar: UInt64 = 0
-  /// The key that fits the next payload byte, its bytes in memory order.
-  var maskKey: UInt32 = 0
   var maskBytesLeft: UInt8 = 0
-
   /// The kind of the message whose last frame has not come yet.
   var messageKind: MessageKind?
   var messageIsCompressed = false
-  /// Compressed bytes of the message that came or were announced.
-  var messageCompressedBytes = 0
-  var validator = UTF8Validator()
-  /// A message that came in parts, as far as it has come.
-  var assembly = ByteQueue()
-  /// A control frame that came in parts; apart from `assembly` because it may interrupt a message.
-  var control = ByteQueue()
-  var decoder: DeflateDecoder?
-
-  // MARK: Sending
-
-  var encoder: DeflateEncoder?
-  var encoderIsUnusable = false
 
   // MARK: State that others may see
 
   package internal(set) var closeSent = false
   package internal(set) var closeReceived = false
-  /// Why the connection failed; nothing is read after that.
-  package internal(set) var failure: WireFailure?
+
+  // MARK: Compression
+
+  var encoderIsUnusable = false
+  let deflate: DeflateParameters?
+  let compressionLevel: Int32
+  /// Payloads from this size on are compressed; Int.max for never.
+  let compressFrom: Int
+  package var compresses: Bool { compressFrom != Int.max }
+  var decoder: DeflateDecoder?
+  var encoder: DeflateEncoder?
 
   /// Payload bytes of compressed frames that were received, and what came out of them.
   package internal(set) var compressedBytesIn: UInt64 = 0
@@ -78,6 +65,23 @@ package final class WireConnection {
   /// Payload bytes that were given to the compressor, and what came out of it.
   package internal(set) var plainBytesOut: UInt64 = 0
   package internal(set) var compressedBytesOut: UInt64 = 0
+
+  // MARK: The frame and the message that come
+
+  /// The key that fits the next payload byte, its bytes in memory order.
+  var maskKey: UInt32 = 0
+  var validator = UTF8Validator()
+  let maxMessageSize: Int
+  var frameRemaining = 0
+  var lengthSoFar: UInt64 = 0
+  /// Compressed bytes of the message that came or were announced.
+  var messageCompressedBytes = 0
+  /// A message that came in parts, as far as it has come.
+  var assembly = ByteQueue()
+  /// A control frame that came in parts; apart from `assembly` because it may interrupt a message.
+  var control = ByteQueue()
+  /// Why the connection failed; nothing is read after that.
+  package internal(set) var failure: WireFailure?
 
   package init(configuration: WireConfiguration) {
     role = configuration.role

@@ -300,7 +300,7 @@ private struct World {
   /// Moves frames out and writes some bytes of them.
   mutating func write(_ peer: Peer, _ most: Int) {
     peer.queue.fill(encoder)
-    let order = (0..<peer.queue.subscriptionCount).compactMap { peer.queue.subscription($0) }.map { text($0.topic.name) }
+    let order = sequence(first: peer.queue.firstSubscription) { $0?.next }.prefix { $0 != nil }.map { text($0!.topic.name) }
     let moved = peer.model.fill(order)
     #expect(peer.queue.outgoingCount == peer.model.outgoing.count, "seed \(seed)")
     peer.expected += moved
