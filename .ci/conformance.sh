@@ -40,7 +40,8 @@ trap stop EXIT
 start() {
   local name=$1
   shift
-  "$@" >"$work/$name.log" 2>&1 &
+  : >"$work/$name.log" # it is read before the program may have begun
+  "$@" >>"$work/$name.log" 2>&1 &
   running+=($!)
   for _ in {1..300}; do
     address=$(sed -n 's/^listening on //p' "$work/$name.log")
