@@ -53,25 +53,33 @@ start() {
   die "$name did not start"
 }
 
+# drive COMMAND...: starts what runs the cases of `role` one after another, beside that of the other role.
+declare -A drivers=()
+drive() {
+  timeout "$limit" "$@" >"$work/$role-cases.log" 2>&1 &
+  running+=($!)
+  drivers[$role]=$!
+}
+
 for role in $roles; do
   case $role in
   client)
     gcc -O2 -Wall -Wextra -Iinclude Tests/Conformance/suite_client.c -L"$dist" -lpulsews -Wl,-rpath,"$dist" \
       -o "$work/suite_client"
     start suite-server "$python" -u Tests/Conformance/suite.py "$packages" server "$work/client" "$cases"
-    timeout "$limit" "$work/suite_client" "ws://$address" >"$work/suite_client.log" 2>&1 ||
-      die "the client ended early, see $work/suite_client.log"
+    drive "$work/suite_client" "ws://$address"
     ;;
   server)
     gcc -O2 -Wall -Wextra -Iinclude Tests/Conformance/hub_echo.c -L"$dist" -lpulsews -Wl,-rpath,"$dist" \
       -o "$work/hub_echo"
     start hub-echo "$work/hub_echo"
-    timeout "$limit" "$python" -u Tests/Conformance/suite.py "$packages" client "$work/server" "$cases" \
-      pulsews "ws://$address" >"$work/suite-client.log" 2>&1 ||
-      die "the suite ended early, see $work/suite-client.log"
+    drive "$python" -u Tests/Conformance/suite.py "$packages" client "$work/server" "$cases" pulsews "ws://$address"
     ;;
   *) die "what is the role '$role'?" ;;
   esac
+done
+for role in $roles; do
+  wait "${drivers[$role]}" || die "the cases of the $role ended early, see $work/$role-cases.log"
 done
 # shellcheck disable=SC2086  # a list
 python3 Tests/Conformance/summary.py "$work" $roles
