@@ -38,6 +38,8 @@ need xz-utils command -v xz
 need shellcheck command -v shellcheck
 need valgrind command -v valgrind
 need golang-github-gorilla-websocket-dev test -d /usr/share/gocode/src/github.com/gorilla/websocket
+need chromium command -v chromium
+need chromium-driver command -v chromedriver
 need squid has_daemon squid
 need tinyproxy command -v tinyproxy
 need dante-server has_daemon danted

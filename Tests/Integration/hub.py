@@ -36,6 +36,7 @@ def load():
     words = {"set": 2, "listen": 1, "route": 3, "topic": 3, "start": 0, "reload": 0}
     for name, count in words.items():
         getattr(library, f"pulsews_hub_{name}").argtypes = [pointer] + [text] * (count + 1) + [size]
+    library.pulsews_hub_key.argtypes = [pointer, text, text, text, size, text, size]
     for name, types in {"publish": [text, text, text, size, pointer], "topic_state": [text, ctypes.c_int32, text],
                         "send": [number, ctypes.c_uint32, text, size], "close_peer": [number, ctypes.c_int32, text],
                         "subscribe": [number, text], "unsubscribe": [number, text],
@@ -75,7 +76,7 @@ def encoded(value):
 class Hub:
     """Runs from the start to the end of a `with`. Values of options, and of lists of them, are texts."""
 
-    def __init__(self, *listen, routes=None, topics=None, **options):
+    def __init__(self, *listen, routes=None, topics=None, keys=None, **options):
         self.handle = ctypes.c_void_p()
         self.error = ctypes.create_string_buffer(ERROR_SIZE)
         self.check(library.pulsews_hub_create(None, ctypes.byref(self.handle), self.error, ERROR_SIZE))
@@ -91,6 +92,9 @@ class Hub:
                     for name, value in settings.items():
                         for one in value if isinstance(value, list) else [value]:
                             self.call(kind, place, name, one)
+            for name, (algorithm, material) in (keys or {}).items():
+                self.check(library.pulsews_hub_key(self.handle, encoded(name), encoded(algorithm), material, len(material),
+                                                   self.error, ERROR_SIZE))
             self.call("start")
         except BaseException:
             self.free()
