@@ -250,9 +250,9 @@ TEST(hub_topics_of_one_flush_go_out_in_one_write) {
     hub_topic(hub, "* flush=100ms");
     start_hub(hub);
     int fd = http_connect(hub_port(hub));
-    const char
-        *request = "GET /ws/stream?topics=a,b,c,later HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    const char *request =
+        "GET /ws/stream?topics=a,b,c,later HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     CHECK(write(fd, request, strlen(request)) == (ssize_t)strlen(request));
     read_until(fd, "\"welcome\"");
     await_hub_statistic(hub, "subscriptions", 4);

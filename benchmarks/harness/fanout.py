@@ -134,7 +134,7 @@ def captured() -> Path:
 class Fanout:
     def __init__(self, options, say) -> None:
         self.say, self.rounds = say, options.fanout_rounds
-        self.duration, self.peers = options.fanout_seconds, options.peers
+        self.duration, self.peers, self.parts = options.fanout_seconds, options.peers, options.parts
         self.server_cpu, self.client_cpu = options.server_cpu, options.client_cpu
         self.results, self.failed, self.absent, self.commands = {}, [], {}, {}
         self.certificate = build.certificate()
@@ -183,7 +183,8 @@ class Fanout:
 
     def run(self) -> None:
         for peers in self.peers:
-            for key, part in PARTS.items():
+            for key in self.parts:
+                part = PARTS[key]
                 self.say(f"fan-out, {peers} peers, {key} ...")
                 names = [name for name in part.servers if name in self.commands]
                 for _ in range(self.rounds):
@@ -255,7 +256,7 @@ class Fanout:
     def report(self) -> str:
         parts = []
         for peers in self.peers:
-            parts += [self.table(peers, key) for key in PARTS] + [self.goals(peers)]
+            parts += [self.table(peers, key) for key in self.parts] + [self.goals(peers)]
         parts.append(f"\nbest of {self.rounds} rounds in turn")
         parts += [f"absent: {name}: {reason}" for name, reason in self.absent.items()]
         parts += [f"FAILED: {', '.join(map(str, failure))}" for failure in self.failed]
