@@ -8,7 +8,6 @@ import hmac
 import http.server
 import json
 import os
-import re
 import socket
 import threading
 import time
