@@ -5,7 +5,8 @@
 
 A suite is what .ci/suite.sh does for its name. Its output goes to $BUILD/results/NAME.log and is shown when it fails
 (with --verbose: as it comes). It is counted from what it leaves: JUnit files $BUILD/results/NAME*.xml, the result lines of
-`go test -v`, or lines "N passed, N failed, N skipped". A suite that counts no test has failed.
+`go test -v`, the report of `node --test` in TAP, or lines "N passed, N failed, N skipped". A suite that counts no test has
+failed.
 
 LANES=n runs n suites at once (default: one for each processor, 2 to 4). ONLY=... picks tests of one suite.
 """
@@ -27,6 +28,9 @@ RESULTS = BUILD / "results"
 COMMAND = [ROOT / ".ci" / "suite.sh"]
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 GO_RESULT = re.compile(r"^--- (PASS|FAIL|SKIP): ", re.M)
+TAP_SUMMARY = re.compile(r"^# (pass|fail|cancelled|skipped|todo) (\d+)$", re.M)
+TAP_FAILED = re.compile(r"^ *not ok \d+ - (.*)$", re.M)
+TAP_UNWANTED = re.compile(r"^ *ok \d+ - .* # SKIP test name does not match pattern$", re.M)  # by ONLY
 
 # How a suite gets on with others.
 WAITS = "waits"    # mostly for peers and timers, on free ports and in folders of its own: beside any other
@@ -46,6 +50,7 @@ TABLE = {
     "python": Traits(WAITS, 600),
     "integration": Traits(WAITS, 600),
     "go": Traits(WAITS, 400),
+    "web": Traits(WAITS, 400),
     "unit": Traits(BUILDS, 1500),
     "asan": Traits(BUILDS, 1500),
     "tsan": Traits(BUILDS, 1500),
@@ -75,9 +80,21 @@ def count(name, log):
                 totals[0] += 1
     for result in GO_RESULT.findall(log):
         totals[("PASS", "FAIL", "SKIP").index(result)] += 1
+    totals = [total + number for total, number in zip(totals, count_tap(log))]
     for line in SUMMARY.findall(log):
         totals = [total + int(number) for total, number in zip(totals, line)]
     return totals
+
+
+def count_tap(log):
+    found = dict(TAP_SUMMARY.findall(log))
+    if not found:
+        return [0, 0, 0]
+    for title in TAP_FAILED.findall(log):
+        print(f"   failed: {title}")
+    number = {word: int(found.get(word, 0)) for word in ("pass", "fail", "cancelled", "skipped", "todo")}
+    return [number["pass"], number["fail"] + number["cancelled"],
+            number["skipped"] + number["todo"] - len(TAP_UNWANTED.findall(log))]
 
 
 def environment():

@@ -146,6 +146,15 @@ def test_reports_are_counted(runner):
     assert "   failed: c c\n" in output and "   failed: c d\n" in output
 
 
+def test_a_report_in_tap_is_counted(runner):
+    lines = ["ok 1 - one", "    not ok 1 - two", "ok 2 - three # SKIP", "ok 3 - four # SKIP test name does not match pattern",
+             "# tests 7", "# pass 1", "# fail 1", "# cancelled 1", "# skipped 2", "# todo 1"]
+    runner.suite("web", "printf '%s\\n' " + " ".join(f"'{line}'" for line in lines) + "; exit 1")
+    status, output = runner.run()
+    assert (status, last(output)) == (1, "1 passed, 2 failed, 2 skipped")
+    assert "   failed: two\n" in output
+
+
 def test_a_report_that_is_cut_short_is_a_failure(runner):
     runner.suite("unit", 'echo "<testsuite><testcase" >"$RESULTS/unit.xml"')
     status, output = runner.run()
