@@ -26,6 +26,10 @@ SWIFT = re.compile(
     r"|subscript[(<]|var (?P<property>\w+)[^={]*\{$)"
 )
 C = re.compile(r"(?P<indent>)(?!(?:typedef|struct|enum|union|extern)\b)[A-Za-z_].*?\b(?P<name>\w+)\(")
+JAVASCRIPT = re.compile(
+    r"(?P<indent> *)(?:export (?:default )?)?(?!(?:if|for|while|switch|catch|return|describe)\b)(?:(?:async|static|get|set) )*"
+    r"(?:function\*? |\*)?#?(?P<name>\w+)\(.*\{$"
+)
 GO = re.compile(r"(?P<indent>)func (?:\([^)]*\) )?(?P<name>\w+)")
 
 
@@ -70,7 +74,7 @@ def _by_indentation(name: str, head: re.Pattern[str]) -> Iterator[Function]:
 def _all() -> Iterator[Function]:
     for name in files.python():
         yield from _python(name)
-    for suffixes, head in (((".swift",), SWIFT), ((".c", ".h"), C), ((".go",), GO)):
+    for suffixes, head in (((".swift",), SWIFT), ((".c", ".h"), C), ((".go",), GO), ((".js",), JAVASCRIPT)):
         for name in filter(lambda name: not files.is_generated(name), files.named(*suffixes)):
             yield from _by_indentation(name, head)
 
