@@ -25,7 +25,7 @@ SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh .c
 
 PYTHON := $(BUILD)/venv/bin/python
 # In the order in which they start.
-SUITES := check runner unit abi asan python tsan integration go fuzz-replay chaos exchanges
+SUITES := check runner unit abi asan python tsan integration go web fuzz-replay chaos exchanges
 # Each is run by itself too, and ONLY picks tests of it.
 ONLY ?=
 override ONLY := $(value ONLY)
@@ -67,6 +67,7 @@ test-tsan: setup ## the same under the thread sanitizer
 test-abi: library ## header, exports, linkage, installation, the C interface's behaviour: ONLY=nobody_listens
 test-python: library ## the Python binding's tests: ONLY='closing and not fork'
 test-go: library ## the Go binding's tests, under the race detector: ONLY='^TestDial'
+test-web: library ## the browser's binding, by node, against a clock of its own and a real hub: ONLY='a hidden tab'
 test-chaos: library ## the fault proxy, storms, simulated weeks, crashes, and a hub, short: ONLY=storm
 test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s: ONLY=kraken
 test-integration: library ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy

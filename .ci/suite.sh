@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # suite.sh NAME: what one test suite does. Run by suites.py, which sets the environment and counts the results.
-# ONLY picks tests: an expression for pytest -k, a pattern for swift test --filter and go test -run, the name of a part of
-# the chaos run, of an exchange's preset, or of a fuzzing corpus.
+# ONLY picks tests: an expression for pytest -k, a pattern for swift test --filter, go test -run and node --test, the name of a
+# part of the chaos run, of an exchange's preset, or of a fuzzing corpus.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${1:?} build=${BUILD:?} results=${RESULTS:?} only=${ONLY:-}
@@ -30,6 +30,11 @@ swift_tests() {
 go_tests() {
   cd bindings/go
   go test -v -race -count=1 -timeout 300s ${only:+-run "$only"} ./...
+}
+
+# Each node has a reporter and a way to read folders of its own; the files are named, and the report is TAP.
+web_tests() {
+  node --test --test-reporter=tap ${only:+--test-name-pattern "$only"} bindings/web/tests/*.test.js
 }
 
 chaos() {
@@ -74,6 +79,7 @@ abi) tests Tests/ABI ;;
 python) tests bindings/python/tests ;;
 integration) tests Tests/Integration ;;
 go) go_tests ;;
+web) web_tests ;;
 chaos) chaos ;;
 exchanges) Tests/Exchanges/run.sh short "$only" ;;
 fuzz-replay) fuzz_replay ;;

@@ -28,10 +28,11 @@ from generator import (
     python_hub,
     swift,
     swift_options,
+    web,
 )
 from generator.contract import ROOT, Contract
 
-MAKERS = (swift, swift_options, header, python, go, docs, hub_swift, hub_header, hub_tests, python_hub, packed, go_hub)
+MAKERS = (swift, swift_options, header, python, go, docs, hub_swift, hub_header, hub_tests, python_hub, packed, go_hub, web)
 
 
 def with_part(path: pathlib.Path, name: str, text: str) -> str:
