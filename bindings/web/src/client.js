@@ -77,7 +77,7 @@ export class PulseWS extends EventTarget {
     return this.state === "connected";
   }
 
-  /** The address in use, or that is tried next. */
+  /** The address in use or tried last, without its query; empty before the first attempt. */
   get url() {
     return this.keeper.url;
   }

@@ -35,6 +35,7 @@ export class Keeper {
       dead: () => this.#lost("heartbeat_timeout", "nothing came from the hub, not even the answer to a ping"),
     });
     this.transport = null;
+    this.address = "";
     this.attempt = 0; // names the attempt that asynchronous steps belong to
     this.attemptedAt = -Infinity;
     this.error = null;
@@ -52,8 +53,9 @@ export class Keeper {
     return this.machine.state;
   }
 
+  /** The address in use or tried last, without the query, which may have secrets. */
   get url() {
-    return String(this.endpoints.current);
+    return this.address;
   }
 
   start() {
@@ -163,6 +165,7 @@ export class Keeper {
 
   #open(url, token) {
     const { plain, tokenIn } = this.options;
+    this.address = `${url.protocol}//${url.host}${url.pathname}`;
     const protocols = plain ? [] : [SUBPROTOCOL];
     if (token !== null && tokenIn === "subprotocol") protocols.push(`pulse.token.${base64URL(token)}`);
     if (token !== null && tokenIn === "url") url.searchParams.set("token", token);

@@ -62,5 +62,13 @@ test("the programs of the page are JavaScript", async () => {
   const programs = [...page.matchAll(/^```js\n(.*?)^```/gms)].map(([, text]) => text);
   programs.push(...[...page.matchAll(/<script type="module">\n(.*?)<\/script>/gs)].map(([, text]) => text));
   assert.ok(programs.length >= 4);
-  for (const text of programs) new Function(text.replace(/^\s*import .*$/gm, ""));
+  for (const text of programs) new Function(text.replace(/^\s*import .*$/gm, "").replace(/^export /gm, ""));
+});
+
+test("the page names what components can be told", () => {
+  const style = readFileSync(new URL("../src/style.js", import.meta.url), "utf8");
+  const elements = readFileSync(new URL("../components.js", import.meta.url), "utf8");
+  const text = section("Components");
+  for (const [, name] of style.matchAll(/var\(--pulsews-([\w-]+)/g)) assert.ok(text.includes(`-${name}\``), name);
+  for (const [, name] of elements.matchAll(/part: "(\w+)"/g)) assert.ok(text.includes(`\`${name}\``), name);
 });

@@ -10,22 +10,25 @@ import { promisify } from "node:util";
 
 import * as module from "../pulsews.js";
 import { complete } from "../src/options.js";
+import { LABELS } from "../src/view.js";
 import { world } from "./support/fakes.js";
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
-const declared = readFileSync(path("../pulsews.d.ts"), "utf8");
-const PROJECT = fileURLToPath(new URL("types/tsconfig.json", import.meta.url));
+const typesOf = (name) => readFileSync(path(`../${name}.d.ts`), "utf8");
+const declared = typesOf("pulsews");
 
 /** The members of an interface or class, in order of the alphabet. */
-function members(name) {
-  const body = declared.match(new RegExp(`(?:interface|class) ${name}(?:<.*>)?(?: extends \\w+)? \\{\\n(.*?)\\n\\}`, "s"))[1];
+function members(name, file = "pulsews") {
+  const body = typesOf(file).match(new RegExp(`(?:interface|class) ${name}(?:<.*>)?(?: extends \\w+)? \\{\\n(.*?)\\n\\}`, "s"))[1];
   return [...new Set([...body.matchAll(/^ {2}(?:readonly )?(\w+)[?:<(]/gm)].map(([, member]) => member))].sort();
 }
 
-test("tsc takes a program that uses them as it should, and refuses what it should not", async () => {
-  const { stdout } = await promisify(execFile)("tsc", ["--project", PROJECT]).catch((error) => error);
-  assert.equal(stdout, "");
-});
+for (const project of ["tsconfig", "tsconfig_react"]) {
+  test(`tsc takes programs that use them as they should, and refuses what it should not: ${project}`, async () => {
+    const { stdout } = await promisify(execFile)("tsc", ["--project", path(`types/${project}.json`)]).catch((error) => error);
+    assert.equal(stdout, "");
+  });
+}
 
 test("each option, event, statistic and method is declared, and no other", () => {
   assert.deepEqual(members("Options"), Object.keys(complete({})).sort());
@@ -35,4 +38,5 @@ test("each option, event, statistic and method is declared, and no other", () =>
   assert.deepEqual(members("PulseWS"), [...own, "removeEventListener"].sort());
   const exported = [...declared.matchAll(/^export (?:class|const|function) (\w+)/gm)].map(([, name]) => name);
   assert.deepEqual(exported.sort(), Object.keys(module).sort());
+  assert.deepEqual(members("Labels", "components"), Object.keys(LABELS).sort());
 });
