@@ -78,13 +78,16 @@ $(addprefix test-,$(SUITES)):
 fuzz-replay: test-fuzz-replay
 
 ##@ Building and installing
-.PHONY: setup library debug install uninstall clean
+.PHONY: setup library web debug install uninstall clean
 setup: ## install what is missing: Debian packages (as root), Python packages and Go in a virtual environment
 	@.ci/setup.sh
 
 library: $(LIBRARY) ## the library that ships, in dist/
 $(LIBRARY): $(SOURCES) | setup
 	@.ci/library.sh
+
+web: ## one script of the client for pages without modules, dist/pulsews.global.js
+	@tools/web $(DIST)/pulsews.global.js
 
 debug: setup ## the library unoptimised with symbols, to step through with gdb or lldb, in .build/debug/
 	@.ci/debug.sh
