@@ -5,11 +5,11 @@
 export type State = "disconnected" | "connecting" | "connected" | "reconnecting" | "error";
 /* end of states */
 
-export type Trigger = "start" | "reconnect" | "opened" | "retry" | "give_up" | "disconnect" | "attempt";
+export type Trigger = "start" | "reconnect" | "opened" | "retry" | "give_up" | "disconnect" | "attempt" | "shared";
 export type TopicState = "live" | "stale" | "gap" | "failover" | "degraded" | "ended";
 /** `missed`: found by this side; the others are the hub's. */
 export type GapCause = "history" | "slow" | "upstream" | "hub_restart" | "cluster" | "missed";
-export type DropCause = "full" | "expired" | "closed" | "refused" | "not_live";
+export type DropCause = "full" | "expired" | "closed" | "refused" | "not_live" | "tab_gone";
 export type TokenReason = "connect" | "expired" | "expiring";
 /** When a message was made at its source, received by the publisher, and published: milliseconds since 1970, null if not known. */
 export type Stamps = [source: number | null, received: number | null, published: number | null];
@@ -257,6 +257,8 @@ export interface Options {
   queueBytes?: number;
   queuePolicy?: "drop_oldest" | "reject";
   fallback?: (feed: FallbackFeed) => void | (() => void) | Promise<void | (() => void)>;
+  /** One connection for all tabs of the site that share under this name; true: under the address. Default false. */
+  share?: boolean | string;
   /** Clock, timers and sockets in place of the browser's, for tests. */
   environment?: object;
 }

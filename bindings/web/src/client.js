@@ -9,6 +9,7 @@ import { Keeper } from "./keeper.js";
 import { parseMessage } from "./messages.js";
 import { complete } from "./options.js";
 import { SendQueue } from "./queue.js";
+import { canShare, reportOf, revived, Sharing } from "./sharing.js";
 import { Subscriptions } from "./subscriptions.js";
 
 const DRAIN_AGAIN = 50;
@@ -27,6 +28,7 @@ export class PulseWS extends EventTarget {
   #acceptedAt = null;
   #upBefore = 0;
   #nextAttemptAt = null;
+  #seen = null; // with option `share`: what the tab that has the connection has told
 
   /** `url`: the address of a hub, or several in the order of preference; relative ones belong to the page. */
   constructor(url, options = {}) {
@@ -36,15 +38,18 @@ export class PulseWS extends EventTarget {
     if (urls.length === 0) throw new TypeError("PulseWS needs the address of a hub");
     const environment = (this.environment = this.options.environment ?? browser());
     this.timers = new Timers(environment);
-    this.page = new PageEvents(environment, (reason) => this.keeper.wake(reason));
+    this.page = new PageEvents(environment, (reason) => this.#act("wake", reason));
     this.queue = new SendQueue(this.options, (data, cause) => this.#dropped(data, cause));
     this.subscriptions = new Subscriptions(this.options, {
       tell: (message) => this.keeper.tell(message),
-      subscribed: (message) => this.#emit("subscribed", message),
-      published: (message) => this.#published(message),
-      gap: (gap) => this.#gap(gap),
-      snapshot: (message, items) => this.#emit("snapshot", { ...message, items }),
-      state: (message) => this.#emit("topic_state", message),
+      subscribed: (message) => {
+        if (this.#wants(message)) this.#emit("subscribed", message);
+        this.sharing?.subscribed(message);
+      },
+      published: (message) => this.#wants(message) && this.#published(message),
+      gap: (gap) => this.#wants(gap) && this.#gap(gap),
+      snapshot: (message, items) => this.#wants(message) && this.#emit("snapshot", { ...message, items }),
+      state: (message) => this.#wants(message) && this.#emit("topic_state", message),
       call: (run, argument) => this.#call(run, argument),
     });
     this.failover = new Failover(this.options.fallback, {
@@ -60,9 +65,12 @@ export class PulseWS extends EventTarget {
       received: (message, data) => this.#received(message, data),
       ended: (close) => this.#ended(close),
       failed: (error) => this.#failed(error),
-      pinged: (latency) => this.#emit("latency", { latency, ...this.keeper.pulse.latency.summary() }),
+      pinged: (latency) => this.#pinged({ latency, ...this.keeper.pulse.latency.summary() }),
       allFailed: (error) => this.failover.start(error.message),
     });
+    this.sharing = this.options.share && canShare(environment) ? this.#share(urls) : null;
+    /** Whoever holds the listeners of this tab. */
+    this.topics = this.sharing ?? this.subscriptions;
     if (this.options.autoConnect) this.connect();
   }
 
@@ -70,7 +78,7 @@ export class PulseWS extends EventTarget {
 
   /** One of STATES. */
   get state() {
-    return this.keeper.state;
+    return this.#seen?.state ?? this.keeper.state;
   }
 
   get isConnected() {
@@ -79,22 +87,22 @@ export class PulseWS extends EventTarget {
 
   /** The address in use or tried last, without its query; empty before the first attempt. */
   get url() {
-    return this.keeper.url;
+    return this.#seen?.url ?? this.keeper.url;
   }
 
   /** Why it is not connected: the last failure, or null. */
   get error() {
-    return this.keeper.error;
+    return this.#seen === null ? this.keeper.error : this.#seen.error;
   }
 
   /** The last round trip in milliseconds, or null. */
   get latency() {
-    return this.keeper.pulse.latency.last;
+    return this.#seen === null ? this.keeper.pulse.latency.last : this.#seen.latency.last;
   }
 
   /** The feed of option `fallback` is in use. */
   get isFailover() {
-    return this.failover.isActive;
+    return this.#seen?.isFailover ?? this.failover.isActive;
   }
 
   /** Milliseconds until the next attempt; null if none waits. */
@@ -106,18 +114,22 @@ export class PulseWS extends EventTarget {
 
   connect() {
     this.page.start();
-    this.keeper.start();
+    if (this.sharing) this.sharing.start();
+    else this.keeper.start();
   }
 
   /** A new connection at once, whatever the state. */
   reconnect() {
     this.page.start();
-    this.keeper.reconnect();
+    if (this.sharing?.role === "none") this.sharing.start();
+    else this.#act("reconnect");
   }
 
   /** Ends the connection and all trying; timers and listeners of the page go. `connect` begins again, where topics were. */
   close(code = 1000, reason = "") {
     this.page.stop();
+    this.sharing?.stop();
+    if (this.#seen !== null) this.#see(null);
     this.keeper.stop(code, reason);
     this.failover.stop("closed");
     this.queue.clear();
@@ -126,7 +138,14 @@ export class PulseWS extends EventTarget {
 
   /** Shows a new token on the open connection, and on later ones where no function gives one. */
   authenticate(token) {
-    this.keeper.authenticate(token);
+    this.#act("authenticate", token);
+  }
+
+  /** What is done where the connection is: here, or in the tab that keeps it for all. */
+  #act(what, argument) {
+    if (this.sharing?.role === "follower") this.sharing.ask(what, argument);
+    else if (what === "send") this.send(argument);
+    else this.keeper[what](argument);
   }
 
   // ---- topics
@@ -143,10 +162,10 @@ export class PulseWS extends EventTarget {
     const names = Array.isArray(topics) ? [...topics] : [topics];
     const places = names.map((topic) => [topic, { message: listener, gap: onGap, state: onState, error: onError, floor: -1 }]);
     const close = () => {
-      for (const [topic, place] of places) this.subscriptions.remove(topic, place);
+      for (const [topic, place] of places) this.topics.remove(topic, place);
     };
     if (!signal?.aborted) {
-      for (const [topic, place] of places) this.subscriptions.add(topic, place, history);
+      for (const [topic, place] of places) this.topics.add(topic, place, history);
       signal?.addEventListener("abort", close, { once: true });
     }
     return { topics: names, close };
@@ -154,7 +173,7 @@ export class PulseWS extends EventTarget {
 
   /** Ends all subscriptions to a topic, or to several. */
   unsubscribe(topics) {
-    for (const topic of Array.isArray(topics) ? topics : [topics]) this.subscriptions.removeAll(topic);
+    for (const topic of Array.isArray(topics) ? topics : [topics]) this.topics.removeAll(topic);
   }
 
   // ---- sending
@@ -166,8 +185,8 @@ export class PulseWS extends EventTarget {
   send(data, { liveOnly = false, ttl = Infinity } = {}) {
     const isData = typeof data === "string" || data instanceof ArrayBuffer || ArrayBuffer.isView(data);
     const payload = isData ? data : JSON.stringify(data);
-    const { keeper, queue } = this;
-    if (keeper.isReady && queue.length === 0 && keeper.transport.buffered < this.options.queueBytes) {
+    const { queue } = this;
+    if (queue.length === 0 && this.#canSend) {
       this.#send(payload);
       return true;
     }
@@ -179,15 +198,21 @@ export class PulseWS extends EventTarget {
     return true;
   }
 
+  get #canSend() {
+    if (this.#seen !== null) return this.isConnected;
+    return this.keeper.isReady && this.keeper.transport.buffered < this.options.queueBytes;
+  }
+
   #send(payload) {
-    this.keeper.send(payload);
+    if (this.#seen !== null) this.sharing.ask("send", payload);
+    else this.keeper.send(payload);
     this.#counts.sent += 1;
   }
 
   /** What waits goes out, as far as the socket takes it. */
   #drain() {
     const { keeper, queue, environment } = this;
-    while (keeper.isReady && queue.length > 0 && keeper.transport.buffered < this.options.queueBytes) {
+    while (queue.length > 0 && this.#canSend) {
       const payload = queue.take(environment.now());
       if (payload !== undefined) this.#send(payload);
     }
@@ -202,7 +227,9 @@ export class PulseWS extends EventTarget {
 
   #dropped(data, cause) {
     this.#counts.dropped += 1;
-    this.#emit("drop", { cause, data, dropped: this.#counts.dropped });
+    const detail = { cause, data, dropped: this.#counts.dropped };
+    this.#emit("drop", detail);
+    this.sharing?.dropped(detail);
   }
 
   // ---- statistics
@@ -216,11 +243,11 @@ export class PulseWS extends EventTarget {
       reconnects: Math.max(0, this.#counts.connections - 1),
       attempts: this.keeper.backoff.isStable(now) ? 0 : this.keeper.backoff.failures,
       discarded: this.subscriptions.discarded,
-      subscriptions: this.subscriptions.entries.size,
+      subscriptions: this.sharing?.topicCount ?? this.subscriptions.entries.size,
       queued: this.queue.length,
       queuedBytes: this.queue.bytes,
-      latency: this.keeper.pulse.latency.summary(),
-      clockOffset: this.keeper.pulse.clockOffset,
+      latency: this.#seen?.latency ?? this.keeper.pulse.latency.summary(),
+      clockOffset: this.#seen === null ? this.keeper.pulse.clockOffset : this.#seen.clockOffset,
       uptime,
       uptimeTotal: this.#upBefore + uptime,
     };
@@ -231,6 +258,12 @@ export class PulseWS extends EventTarget {
   #changed(change) {
     this.#nextAttemptAt = change.delay === undefined ? null : this.environment.now() + change.delay;
     this.#emit("state", { attempt: 0, delay: null, error: this.error, ...change });
+    this.sharing?.report();
+  }
+
+  #pinged(summary) {
+    this.#emit("latency", summary);
+    this.sharing?.report();
   }
 
   #ready() {
@@ -296,12 +329,57 @@ export class PulseWS extends EventTarget {
   #failedOver(change) {
     if (change.active) this.#counts.failovers += 1;
     this.#emit("failover", change);
+    this.sharing?.report();
   }
 
   #fromFallback(given) {
     const message = { type: "message", snapshot: false, ...given, source: "fallback" };
     for (const listener of this.subscriptions.entries.get(message.topic)?.listeners ?? []) this.#call(listener.message, message);
     this.#published(message);
+  }
+
+  // ---- one connection for all tabs
+
+  #share(urls) {
+    const name = this.options.share === true ? urls.map(String).join(" ") : this.options.share;
+    return new Sharing(name, this.environment, this.timers, this.subscriptions, {
+      lead: () => {
+        this.#seen = null;
+        this.keeper.start();
+      },
+      report: () => reportOf(this),
+      asked: (what, argument) => this.#act(what, argument),
+      status: (status) => this.#see(status),
+      dropped: (data) => this.#dropped(data, "tab_gone"),
+      published: (message) => {
+        this.#counts.messages += 1;
+        this.#published(message);
+      },
+      gap: (gap) => this.#gap(gap),
+      event: (type, detail) => this.#emit(type, detail),
+      call: (run, argument) => this.#call(run, argument),
+      failed: (error) => this.#failed(new PulseWSError("share_failed", error.message, { cause: error })),
+    });
+  }
+
+  /** The connection of another tab, or null when it is none of ours any more. */
+  #see(status) {
+    const from = this.state;
+    const wasReady = this.isConnected && this.#seen !== null;
+    const { latency } = this;
+    this.#seen = status === null ? null : { ...status, error: revived(status.error) };
+    const wait = status?.nextAttemptIn ?? null;
+    this.#nextAttemptAt = wait === null ? null : this.environment.now() + wait;
+    const { state: to, error } = this;
+    if (from !== to) this.#emit("state", { from, to, trigger: "shared", attempt: 0, delay: this.nextAttemptIn, error });
+    if (!this.isConnected) this.#acceptedAt = null;
+    else if (!wasReady) this.#ready();
+    if (status !== null && this.latency !== latency) this.#emit("latency", { latency: this.latency, ...status.latency });
+  }
+
+  /** Of the messages for all tabs those that this one has asked for. */
+  #wants({ topic }) {
+    return !this.sharing?.isLeader || this.sharing.wants(topic) || this.subscriptions.entries.get(topic)?.listeners.size === 0;
   }
 
   // ---- events

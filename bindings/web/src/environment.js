@@ -14,6 +14,7 @@ export function browser() {
     window: globalThis.window,
     navigator: globalThis.navigator,
     location: globalThis.location,
+    BroadcastChannel: globalThis.BroadcastChannel,
   };
 }
 

@@ -20,6 +20,12 @@ export class Published {
     this.#json = json;
   }
 
+  /** For another tab. */
+  parts() {
+    const { type, topic, o, p, skipped, t, data, snapshot } = this;
+    return { envelope: { type, o, p, skipped, t, data }, topic, snapshot, json: this.#json };
+  }
+
   /** What was published, byte for byte; of binary topics undefined. */
   get dataText() {
     return this.#json === null ? undefined : memberText(this.#json, "data");

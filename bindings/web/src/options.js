@@ -31,6 +31,7 @@ const TABLE = {
   queueBytes: [1 << 20, count, "a whole number"],
   queuePolicy: ["drop_oldest", oneOf("drop_oldest", "reject"), "drop_oldest or reject"],
   fallback: [undefined, optional(isFunction), "a function"],
+  share: [false, (value) => flag(value) || (typeof value === "string" && value !== ""), "true, false or a name"],
   environment: [undefined, optional((value) => typeof value === "object"), "an object"],
 };
 

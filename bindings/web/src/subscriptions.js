@@ -63,11 +63,15 @@ export class Subscriptions {
 
   // ---- of the application
 
-  add(topic, listener, history) {
+  /** `place`: where the listener was, `{ epoch, offset }`, if it comes from another tab. */
+  add(topic, listener, history, place = null) {
     let entry = this.entries.get(topic);
     if (!entry) {
       entry = new Entry(topic, history);
       this.entries.set(topic, entry);
+      if (place !== null) Object.assign(entry.cursor, place);
+    } else if (place !== null) {
+      this.#join(entry, listener, place);
     } else if (entry.givesSnapshots || !entry.cursor.isLive) {
       entry.newcomers.add(listener);
       listener.floor = Infinity;
@@ -75,6 +79,17 @@ export class Subscriptions {
     if (entry.isRefused) entry.isRefused = entry.isAsked = false; // once more
     entry.listeners.add(listener);
     this.#flushSoon();
+  }
+
+  /** A listener with a place comes to a topic that has one: all go on from the older, as far as that is possible. */
+  #join({ cursor, isAsked }, listener, place) {
+    if (cursor.epoch === null && !isAsked) Object.assign(cursor, place);
+    if (cursor.epoch !== place.epoch) return; // the gap of the other epoch is told to all
+    listener.floor = place.offset;
+    if (place.offset >= cursor.offset) return;
+    const gap = { type: "gap", topic: cursor.topic, from: place.offset + 1, to: cursor.offset, cause: "missed" };
+    if (isAsked) this.hooks.call(listener.gap, gap);
+    else cursor.offset = place.offset;
   }
 
   remove(topic, listener) {

@@ -122,7 +122,7 @@ class FakePage extends EventTarget {
 }
 
 /** A client in a world of its own. `random` is what Math.random would give. */
-export function world(options = {}, url = "wss://hub.example/ws/stream", random = 0.5) {
+export function world(options = {}, url = "wss://hub.example/ws/stream", random = 0.5, more = {}) {
   FakeSocket.made = [];
   const clock = new FakeClock();
   const window = new FakePage();
@@ -137,6 +137,7 @@ export function world(options = {}, url = "wss://hub.example/ws/stream", random 
     window,
     document,
     location: { href: "https://app.example/page" },
+    ...more,
   };
   const client = new PulseWS(url, { environment, ...options });
   const events = [];
