@@ -94,4 +94,13 @@ test("close tells what waited, and the end of a connection how many bytes had no
   w.socket.bufferedAmount = 42;
   w.socket.end();
   assert.equal(w.of("close").at(-1).unsent, 42);
+  await w.clock.pass(1000);
+  await w.accept();
+  w.socket.bufferedAmount = 43;
+  await w.clock.pass(30000); // and nobody answers the ping
+  assert.equal(w.of("close").at(-1).unsent, 43);
+  await w.accept();
+  w.socket.bufferedAmount = 44;
+  w.client.close(); // goes behind what waits
+  assert.equal(w.of("close").at(-1).unsent, 0);
 });

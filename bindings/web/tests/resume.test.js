@@ -241,15 +241,32 @@ test("the client asks on every connection for what it has not, and tells gaps as
   assert.equal(statistics.discarded, 2);
 });
 
-test("many topics are asked for in messages that a hub takes", async () => {
+test("many topics are asked for in messages that a hub takes, also with their places", async () => {
   const w = world();
-  const names = Array.from({ length: 1000 }, (_, i) => `candle.${"A".repeat(i % 200)}.${i}`);
+  const names = Array.from({ length: 1000 }, (_, i) => `candle.${"A".repeat(240)}.${i}`);
   w.client.subscribe(names);
-  const socket = await w.accept();
+  let socket = await w.accept();
+  for (const { id, topics } of socket.messages("subscribe")) {
+    for (const topic of topics) socket.say({ ...answer(), id, topic, epoch: "e".repeat(32) });
+  }
+  socket.end();
+  await w.clock.pass(1000);
+  socket = await w.accept();
   const requests = socket.messages("subscribe");
-  assert.deepEqual(requests.flatMap(({ topics }) => topics), names);
+  assert.deepEqual(requests.flatMap(({ topics }) => topics.map(({ topic }) => topic)), names);
   for (const text of socket.sent) assert.ok(text.length < 64 << 10);
   for (const { topics } of requests) assert.ok(topics.length <= 256);
+});
+
+test("an answer to who has gone meanwhile makes no subscription", async () => {
+  const w = world();
+  const { close } = w.client.subscribe("x", () => {});
+  const socket = await w.accept();
+  close();
+  socket.say({ ...answer(), id: socket.messages("subscribe")[0].id });
+  socket.say(published(11));
+  assert.equal(w.client.statistics().subscriptions, 0);
+  assert.equal(w.of("message").length, 0);
 });
 
 test("calls in a row make one request; ends are asked for when the last listener goes", async () => {
@@ -312,6 +329,30 @@ test("who comes later gets a snapshot of its own, and then nothing old; the othe
   assert.deepEqual(early, [10, 11, 12, 13, 14]);
   assert.deepEqual(late, [[13, true], [14, false]]);
   assert.equal(w.of("gap").length, 0);
+});
+
+test("a newcomer whose connection ends before its snapshot gets it on the next one", async () => {
+  const w = world();
+  w.client.subscribe("x", () => {});
+  let socket = await w.accept();
+  socket.say({ ...answer(), id: socket.messages("subscribe")[0].id });
+  socket.say({ type: "snapshot", topic: "x", epoch: "e1", offset: 10, items: [] });
+  const late = [];
+  w.client.subscribe("x", (message) => late.push([message.o, message.snapshot]));
+  await settle();
+  assert.equal(socket.messages("subscribe").length, 3);
+  socket.end();
+  await w.clock.pass(1000);
+  socket = await w.accept();
+  socket.say({ ...answer({ recovered: true }), id: socket.messages("subscribe")[0].id });
+  await settle();
+  const [, refresh, wish] = socket.messages("subscribe");
+  socket.say({ ...answer(), id: refresh.id });
+  const item = { type: "t", o: 10, t: [null, null, 1], data: {} };
+  socket.say({ type: "snapshot", topic: "x", epoch: "e1", offset: 10, items: [item] });
+  socket.say({ ...answer({ recovered: true }), id: wish.id });
+  socket.say(published(11));
+  assert.deepEqual(late, [[10, true], [11, false]]);
 });
 
 test("a published message may have any type; it never looks like an event of the client", async () => {

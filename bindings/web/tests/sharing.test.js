@@ -180,6 +180,33 @@ test("any tab may send; what waits, waits in it, and what a lost tab may have lo
   assert.deepEqual(tabs[1].of("drop").map(({ cause, data }) => [cause, data]), [["tab_gone", '{"n":3}']]);
 });
 
+test("a third tab is told, too, what the lost tab may have lost", async () => {
+  const { browser, tabs } = await two();
+  const third = browser.open();
+  await settle();
+  tabs[0].crash();
+  third.client.send("order");
+  await browser.pass(CENSUS);
+  assert.deepEqual(third.of("drop").map(({ cause, data }) => [cause, data]), [["tab_gone", "order"]]);
+});
+
+test("a place moves with what has come, not with what the hub has promised", async () => {
+  const { browser, hub, got, tabs } = await two();
+  browser.socket.end();
+  hub.end += 2;
+  await browser.pass(1000);
+  const { socket } = browser;
+  socket.welcome();
+  const [{ id }] = socket.messages("subscribe");
+  socket.say({ type: "subscribed", id, topic: "x", epoch: "e1", offset: 5, recovered: true, state: "live" });
+  await settle();
+  tabs[0].crash(); // before 4 and 5 have come
+  await browser.pass(CENSUS);
+  await hub.serve();
+  assert.deepEqual(got[1], [-3, 4, 5]);
+  assert.equal(tabs[1].of("gap").length, 0);
+});
+
 test("close leaves no timer, no lock and no channel in any role", async () => {
   const { browser, tabs } = await two();
   for (const tab of [...tabs].reverse()) {

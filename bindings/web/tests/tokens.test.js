@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { base64URL } from "../src/bytes.js";
-import { expiryOf } from "../src/tokens.js";
+import { expiryOf, Tokens } from "../src/tokens.js";
 import { settle, world } from "./support/fakes.js";
 
 const shown = (socket) => Buffer.from(socket.protocols[1].replace("pulse.token.", ""), "base64url").toString();
@@ -173,6 +173,14 @@ test("auth_expiring: a new token in band, and again if the function fails", asyn
   w.socket.end(1006);
   await w.clock.pass(1000);
   assert.equal(shown(w.socket), "t2");
+});
+
+test("who needs a new token at the same time waits for the same one", async () => {
+  const { token, reasons } = source();
+  const tokens = new Tokens(async (why) => token(why), () => 0);
+  assert.deepEqual(await Promise.all([tokens.renew("expiring"), tokens.get(), tokens.renew("expiring")]), ["t1", "t1", "t1"]);
+  assert.equal(await tokens.renew("expiring"), "t2");
+  assert.deepEqual(reasons, ["expiring", "expiring"]);
 });
 
 test("without a function the application renews by itself", async () => {
