@@ -335,7 +335,7 @@ export class PulseWS extends EventTarget {
   #fromFallback(given) {
     const message = { type: "message", snapshot: false, ...given, source: "fallback" };
     for (const listener of this.subscriptions.entries.get(message.topic)?.listeners ?? []) this.#call(listener.message, message);
-    this.#published(message);
+    if (message.topic === undefined || this.#wants(message)) this.#published(message);
   }
 
   // ---- one connection for all tabs
@@ -366,7 +366,7 @@ export class PulseWS extends EventTarget {
   #see(status) {
     const from = this.state;
     const wasReady = this.isConnected && this.#seen !== null;
-    const { latency } = this;
+    const { latency, isFailover } = this;
     this.#seen = status === null ? null : { ...status, error: revived(status.error) };
     const wait = status?.nextAttemptIn ?? null;
     this.#nextAttemptAt = wait === null ? null : this.environment.now() + wait;
@@ -374,6 +374,7 @@ export class PulseWS extends EventTarget {
     if (from !== to) this.#emit("state", { from, to, trigger: "shared", attempt: 0, delay: this.nextAttemptIn, error });
     if (!this.isConnected) this.#acceptedAt = null;
     else if (!wasReady) this.#ready();
+    if (this.isFailover !== isFailover) this.#failedOver({ active: !isFailover, cause: error?.message ?? "a hub is there again" });
     if (status !== null && this.latency !== latency) this.#emit("latency", { latency: this.latency, ...status.latency });
   }
 

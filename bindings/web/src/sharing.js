@@ -231,7 +231,8 @@ export class Sharing {
     if (this.batch === null) return;
     const { kind, payload, to } = this.batch;
     this.batch = null;
-    this.#post({ kind, to, payload: payload instanceof Published ? payload.parts() : payload });
+    if (payload instanceof Published) this.#post({ kind, to, payload: payload.parts() });
+    else this.#post({ kind: kind === "message" ? "fallback" : kind, to, payload });
   }
 
   #post(message) {
@@ -307,6 +308,9 @@ export class Sharing {
       const made = new Published(envelope, topic, json, snapshot);
       for (const { listener } of mine) this.hooks.call(listener.message, made);
       if (!snapshot) this.hooks.published(made);
+    } else if (kind === "fallback") {
+      for (const { listener } of mine) this.hooks.call(listener.message, payload);
+      this.hooks.published(payload);
     } else {
       for (const { listener } of mine) this.hooks.call(listener[kind], payload);
       if (kind === "gap") this.hooks.gap(payload);

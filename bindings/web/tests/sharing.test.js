@@ -119,6 +119,27 @@ test("a hub that was restarted is a gap in every tab", async () => {
   for (const tab of tabs) assert.deepEqual(tab.of("gap").map(({ from, cause }) => [from, cause]), [[null, "hub_restart"]]);
 });
 
+test("the feed of the application serves all tabs, while no hub is there", async () => {
+  const browser = new FakeBrowser();
+  const hub = new Hub(browser);
+  let feed;
+  const got = [];
+  const tabs = [0, 1].map(() => browser.open({ fallback: (given) => { feed = given; } }));
+  tabs[1].client.subscribe("x", (message) => got.push([message.source, message.data.n]));
+  await settle();
+  await browser.pass(CENSUS);
+  browser.socket.end();
+  await settle();
+  assert.deepEqual(tabs.map(({ client }) => client.isFailover), [true, true]);
+  feed.emit({ topic: "x", type: "t", data: { n: 7 } });
+  await settle();
+  assert.deepEqual(got, [["fallback", 7]]);
+  assert.deepEqual(tabs.map((tab) => tab.of("message").length), [0, 1]); // only that one has asked for it
+  await browser.pass(1000);
+  await hub.serve();
+  for (const tab of tabs) assert.deepEqual(tab.of("failover").map(({ active }) => active), [true, false]);
+});
+
 test("a tab that ends without a word leaves no subscription behind", async () => {
   const { browser, tabs } = await two();
   tabs[1].client.subscribe("only-here", () => {});
