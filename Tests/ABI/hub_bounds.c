@@ -231,16 +231,15 @@ static uint32_t data_segments(int fd) {
 static const char *read_until(int fd, const char *last) {
     static char text[4096];
     size_t used = 0;
-    for (text[0] = 0; !memmem(text, used, last, strlen(last));) {
+    for (text[0] = 0; !strstr(text, last);) {
         struct pollfd readable = {.fd = fd, .events = POLLIN};
         CHECK(poll(&readable, 1, 20000) == 1);
         ssize_t count = read(fd, text + used, sizeof text - 1 - used);
         CHECK(count > 0);
-        used += (size_t)count;
+        for (; count; count--, used++)
+            if (!text[used]) text[used] = ' ';
+        text[used] = 0;
     }
-    for (size_t i = 0; i < used; i++)
-        if (!text[i]) text[i] = ' ';
-    text[used] = 0;
     return text;
 }
 
