@@ -63,9 +63,9 @@ package struct PeerMessage {
     if type.equals("ping") {
       parsed.content = .ping(sent: echo(Fields(fields.raw(3), "sent", "", "", "")?.raw(0)))
     } else if type.equals("subscribe") {
-      parsed.content = topics(fields.raw(2), subscribes: true)
+      parsed.content = topics(fields.raw(2), of: message, subscribes: true)
     } else if type.equals("unsubscribe") {
-      parsed.content = topics(fields.raw(2), subscribes: false)
+      parsed.content = topics(fields.raw(2), of: message, subscribes: false)
     } else if type.equals("auth") {
       parsed.content = token(fields.raw(3))
     } else {
@@ -95,8 +95,10 @@ package struct PeerMessage {
     return bytes.count <= limit ? bytes : []
   }
 
-  private static func topics(_ value: UnsafeRawBufferPointer, subscribes: Bool) -> Content {
-    var scanner = JSONScanner(value)
+  /// `symbols` in place of `topics`: their prices, as older services ask for them.
+  private static func topics(_ value: UnsafeRawBufferPointer, of message: UnsafeRawBufferPointer, subscribes: Bool) -> Content {
+    let isSymbols = value.isEmpty
+    var scanner = JSONScanner(isSymbols ? Fields(message, "symbols", "", "", "")?.raw(0) ?? value : value)
     if scanner.next() != UInt8(ascii: "[") || !scanner.enter() { return .invalid(.badTopics) }
     var wishes: [TopicWish] = []
     while scanner.nextElement() == .item {
@@ -104,6 +106,10 @@ package struct PeerMessage {
       guard let element = scanner.readValue() else { return .invalid(.badTopics) }
       var wish = TopicWish()
       if let problem = read(element, &wish, subscribes) { return .invalid(problem) }
+      if isSymbols {
+        wish.name = ("price." as Sentence).bytes + wish.name
+        if wish.name.count > TopicName.maxSize { return .invalid(.badTopic) }
+      }
       wishes.append(wish)
     }
     if wishes.isEmpty { return .invalid(.badTopics) }
