@@ -46,7 +46,13 @@ if embedded {
 /// instruction fewer for a message.
 let copying = "loop-rotate,loop-unroll,closure-specialize,capture-prop,array-property-opt"
 let compact =
-  swift + (embedded ? [.unsafeFlags(["-Osize", "-Xllvm", "-inline-threshold=8", "-Xllvm", "-sil-disable-pass=\(copying)"])] : [])
+  swift
+  + (embedded
+    ? [
+      .unsafeFlags([
+        "-Osize", "-Xllvm", "-inline-threshold=8", "-Xllvm", "-swiftmergefunc-threshold=10", "-Xllvm", "-sil-disable-pass=\(copying)",
+      ])
+    ] : [])
 /// The topmost layer emits the code of the layers below, whose own object files are empty: the linker would keep every
 /// module's copy of the class metadata, and take one module's constants for another's (.ci/weak_constants.py).
 let deferred = compact + (embedded ? [.unsafeFlags(["-Xfrontend", "-emit-empty-object-file"])] : [])

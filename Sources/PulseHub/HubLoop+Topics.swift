@@ -66,7 +66,7 @@ extension HubLoop {
   /// Gives what came since the last time to each subscriber. `isAlone`: no other topic has something for them in this turn.
   func distribute(_ entry: LoopTopic, isAlone: Bool) {
     let topic = entry.topic
-    deliveries.removeAll(keepingCapacity: deliveries.capacity <= 4096)
+    var deliveries: [Delivery] = []
     topic.mutex.lock()
     topic.notified &= ~(1 << UInt64(index))
     let before = topic.topic.unreadBytes

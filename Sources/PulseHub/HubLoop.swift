@@ -31,7 +31,7 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   private var connections: [HubConnection?] = []
   private var generations: [UInt32] = []
   private var free: [UInt32] = []
-  private var paused: [HubConnection] = []
+  private var paused: [HubConnection?] = []
   private var requests: UInt64 = 0
   private static let watchTag = -1
   static let flushTag = -2
@@ -41,7 +41,7 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   var heartbeats: [TimerID] = []
   var isDraining = false
   /// Connections with something to write, at the end of the turn.
-  var due: [HubConnection] = []
+  var due: [HubConnection?] = []
   /// Requests about the hub that wait for their answer.
   var asked: [Question] = []
   /// By the number of the topic.
@@ -51,8 +51,6 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   /// When the first of them is due.
   var flushAt: Int64 = 0
   var flushTimer: TimerID?
-  /// What was read of a topic just now.
-  var deliveries: [Delivery] = []
 
   let inboxMutex = Mutex()
   var inbox = HubInbox()
@@ -174,7 +172,7 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   func flushDue() {
     var index = 0
     while index < due.count {
-      due[index].flush()
+      due[index]?.flush()
       index &+= 1
     }
     due.removeAll(keepingCapacity: due.count <= 16_384)
@@ -299,18 +297,16 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   static func index(of number: UInt64) -> Int { Int(number >> 26 & 63) }
 
   /// Those whose upgrade is done and that are not being closed.
-  @inline(never) func openConnections() -> [HubConnection] {
-    var open: [HubConnection] = []
-    for connection in connections {
-      if let connection, connection.phase == .open { open.append(connection) }
-    }
+  @inline(never) func openConnections() -> [HubConnection?] {
+    var open: [HubConnection?] = []
+    for connection in connections where connection?.phase == .open { open.append(connection) }
     return open
   }
 
   /// `route`: only to peers of this one. Who has to say who he is gets nothing before.
   @inline(never) func sendToAll(_ frame: SharedFrame, route: Int? = nil) {
     for connection in openConnections() {
-      guard let peer = connection.peer, !peer.awaitsToken, route == nil || peer.route.index == route else { continue }
+      guard let connection, let peer = connection.peer, !peer.awaitsToken, route == nil || peer.route.index == route else { continue }
       give(frame, to: connection, peer)
     }
   }
@@ -336,7 +332,8 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
 
   private func forgetPause(_ connection: HubConnection) {
     for index in 0..<paused.count where paused[index] === connection {
-      paused.remove(at: index)
+      paused[index] = paused[paused.count &- 1]
+      paused.removeLast()
       return
     }
   }
@@ -344,7 +341,7 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   func resumeReading() {
     let waiting = paused
     paused = []
-    for connection in waiting { connection.resumeReading() }
+    for connection in waiting { connection?.resumeReading() }
   }
 
   // MARK: Drain
@@ -354,15 +351,12 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
     isDraining = true
     closeListeners()
     hub.accepting.wrappingSubtract(1, ordering: .sequentiallyConsistent)
-    var peers: [HubConnection] = []
-    for connection in connections {
-      guard let connection else { continue }
-      if connection.phase == .open { peers.append(connection) } else { connection.drainRequests(spread) }
-    }
+    let peers = openConnections()
+    for connection in connections where connection?.phase != .open { connection?.drainRequests(spread) }
     let step = peers.isEmpty ? 0 : max(spread, 0) / Int64(peers.count)
     let now = host.loop.turnTime
     for place in 0..<peers.count {
-      peers[place].closeLater(at: Clock.deadline(now, after: step &* Int64(place)))
+      peers[place]?.closeLater(at: Clock.deadline(now, after: step &* Int64(place)))
     }
     hub.tellWhetherDrained()
   }

@@ -52,7 +52,9 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
   private var isStarted = false
   private var nextAddress = 0
   private var attempts: [Attempt] = []
-  private var failures: [(address: SocketAddress, errno: Int32)] = []
+  /// Addresses that failed, and what each said.
+  private var failed: [SocketAddress] = []
+  private var errnos: [Int32] = []
   /// Once one has won: those that have not failed either, in the order in which they would have had their turn.
   package private(set) var others: [SocketAddress] = []
   private var attemptTimer = TimerID.none
@@ -152,8 +154,13 @@ extension Connector {
     }
     attempts.remove(at: index)
     drop(attempt)
-    failures.append((attempt.address, errno))
+    note(attempt.address, errno)
     proceed()
+  }
+
+  private func note(_ address: SocketAddress, _ errno: Int32) {
+    failed.append(address)
+    errnos.append(errno)
   }
 
   /// A connect to a free local port may meet itself, when the system picks the same port as its source.
@@ -170,7 +177,7 @@ extension Connector {
     while nextAddress < addresses.count {
       let address = addresses[nextAddress]
       nextAddress &+= 1
-      if let errno = begin(address) { failures.append((address, errno)) } else { break }
+      if let errno = begin(address) { note(address, errno) } else { break }
     }
     if attempts.isEmpty { return finish(.failure(allFailed())) }
     if nextAddress < addresses.count {
@@ -232,12 +239,12 @@ extension Connector {
   private static let mostNamed = 6
 
   private func allFailed() -> TransportError {
-    guard var worst = failures.first else {
+    guard var worst = errnos.first else {
       return TransportError(.resolve, "can't connect to \(name): it has no address")
     }
-    for failure in failures where Self.weight(failure.errno) > Self.weight(worst.errno) { worst = failure }
+    for errno in errnos where Self.weight(errno) > Self.weight(worst) { worst = errno }
     return TransportError(
-      TransportError.code(of: worst.errno), errno: worst.errno, "can't connect to \(name): \(summary())")
+      TransportError.code(of: worst), errno: worst, "can't connect to \(name): \(summary())")
   }
 
   private func timedOut() -> TransportError {
@@ -247,11 +254,11 @@ extension Connector {
   /// "connection refused" for one address that the name already shows, else each address with what it said.
   private func summary() -> String {
     // Bytes, not characters: comparing characters would link the Unicode tables.
-    if addresses.count == 1, let only = failures.first, only.address.description.bytes == name.bytes {
-      return systemText(only.errno)
+    if addresses.count == 1, failed.count == 1, failed[0].description.bytes == name.bytes {
+      return systemText(errnos[0])
     }
     var parts: [String] = []
-    for failure in failures { parts.append(sentence("\(failure.address.description) \(systemText(failure.errno))")) }
+    for index in 0..<failed.count { parts.append(sentence("\(failed[index].description) \(systemText(errnos[index]))")) }
     for attempt in attempts { parts.append(sentence("\(attempt.address.description) did not answer")) }
     let untried = addresses.count &- parts.count
     var text: Sentence = ""

@@ -7,7 +7,14 @@ import PulseText
 package final class JournalFile: @unchecked Sendable {  // guarded by the owner
   /// The files of this process: the lock of the system is one of processes.
   private final class Shared: ForkState, @unchecked Sendable {  // guarded by `mutex`
-    var open: [(device: UInt64, inode: UInt64)] = []
+    /// Device and inode of each.
+    var open: [UInt64] = []
+
+    /// -1 if it is not open.
+    func find(_ device: UInt64, _ inode: UInt64) -> Int {
+      for place in stride(from: 0, to: open.count, by: 2) where open[place] == device && open[place &+ 1] == inode { return place }
+      return -1
+    }
   }
 
   // A child has none of the files: it may open those of a parent that is gone.
@@ -83,13 +90,13 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
       psys_close(descriptor)
       return nil
     }
-    shared.open.append((locked.device, locked.inode))
+    shared.open.append(locked.device)
+    shared.open.append(locked.inode)
     return JournalFile(path, descriptor, locked, isNew: created != 0 && locked.size == 0)
   }
 
   private static func isOpen(_ file: psys_file, _ shared: Shared) -> Bool {
-    for other in shared.open where other.device == file.device && other.inode == file.inode { return true }
-    return false
+    shared.find(file.device, file.inode) >= 0
   }
 
   /// What is wrong with the file, as a sentence.
@@ -152,11 +159,10 @@ package final class JournalFile: @unchecked Sendable {  // guarded by the owner
     let shared = JournalFile.local.locked()
     psys_close(descriptor)
     descriptor = -1
-    for index in 0..<shared.open.count
-    where shared.open[index].device == device && shared.open[index].inode == inode {
-      shared.open.swapAt(index, shared.open.count - 1)
-      _ = shared.open.popLast()
-      break
+    let place = shared.find(device, inode)
+    if place >= 0, let last = shared.open.popLast(), let other = shared.open.popLast(), place < shared.open.count {
+      shared.open[place] = other
+      shared.open[place &+ 1] = last
     }
     shared.mutex.unlock()
   }
