@@ -20,6 +20,7 @@ extension Hub {
     sum.feedUnmatched = fed.unmatched.load(ordering: .relaxed)
     sum.feedIncomplete = fed.incomplete.load(ordering: .relaxed)
     sum.feedRefused = fed.refused.load(ordering: .relaxed)
+    sum.feedOutdated = fed.outdated.load(ordering: .relaxed)
     sum.topics = UInt64(topics.count)
     sum.applicationEventsQueued = UInt64(events.count)
     return sum
@@ -88,7 +89,7 @@ extension Hub {
     for loop in loops {
       loop.mutex.lock()
       for connection in loop.openConnections() {
-        guard let peer = connection.peer else { continue }
+        guard let connection, let peer = connection.peer else { continue }
         if out.count > 1 { out.add(UInt8(ascii: ",")) }
         let books = peer.queue.books
         out.append(

@@ -23,6 +23,8 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
   /// What this feed has published to, and by the topic's number what is known of it.
   private var topics: [HubTopic] = []
   private var marks: [UInt8] = []
+  /// The newest of each, likewise.
+  private var orders: [Int64] = []
   /// How many messages are missing before the one that is being taken; -1: unknown. nil: none.
   private var missing: Int64?
   private var receivedAt: Int64 = 0
@@ -60,12 +62,24 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
         output.payload.withUnsafeBytes { payload in
           guard case .topic(let topic) = hub.topics.get(name) else { return false }
           mark(topic)
+          if isOutdated(topic, output.order) { return true }
           if case .success = hub.publish(topic, key.isEmpty ? nil : key, payload, stamps) { return true }
           return false
         }
       }
     }
     if !isPublished { hub.fed.refused.wrappingAdd(1, ordering: .relaxed) }
+  }
+
+  /// Behind what the topic has had, or once more what was its last.
+  private func isOutdated(_ topic: HubTopic, _ order: Int64) -> Bool {
+    if order < 0 { return false }
+    while orders.count <= topic.number { orders.append(-1) }
+    let newest = orders[topic.number]
+    orders[topic.number] = max(newest, order)
+    if order > newest || (order == newest && order & 1 == 0) { return false }
+    hub.fed.outdated.wrappingAdd(1, ordering: .relaxed)
+    return true
   }
 
   /// Before a message of the topic: its state says where the messages come from, and whether some are missing.
@@ -150,4 +164,5 @@ final class HubFed: Sendable {
   let unmatched = Atomic<UInt64>(0)
   let incomplete = Atomic<UInt64>(0)
   let refused = Atomic<UInt64>(0)
+  let outdated = Atomic<UInt64>(0)
 }

@@ -201,6 +201,37 @@ TEST(hub_feed_on_one_loop) {
     pulsews_hub_free(exchange);
 }
 
+/* Candles: late updates and what repeats a close don't come. */
+TEST(hub_feed_keeps_the_order) {
+    pulsews_hub *exchange = open_hub(NO_OPTIONS), *hub = open_hub(NO_OPTIONS);
+    pulsews_client *client = make_feed(exchange, NO_OPTIONS);
+    feed(
+        hub, client,
+        "rule=candle\nmatch={\"t\":\"*\"}\ntopic=candle.${s}\nkey=${t}\norder=${t} ${x}\npublish={\"type\":\"candle\",\"n\":${n}}");
+    connect_feed(client);
+    pulsews_client *peer = pulse_peer(hub);
+    subscribe_peer(peer, "candle.A");
+    static const char *const candles[] = {"60,\"x\":false,\"n\":1", "60,\"x\":false,\"n\":2",  "60,\"x\":true,\"n\":3",
+                                          "60,\"x\":false,\"n\":4", "120,\"x\":false,\"n\":5", "60,\"x\":true,\"n\":6",
+                                          "60,\"x\":false,\"n\":7", "120,\"x\":true,\"n\":8",  "120,\"x\":true,\"n\":9",
+                                          "180,\"x\":true,\"n\":10"};
+    for (size_t i = 0; i < sizeof candles / sizeof *candles; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "{\"s\":\"A\",\"t\":%s}", candles[i]);
+        say(exchange, text);
+    }
+    say(exchange, "{\"s\":\"B\",\"t\":60,\"x\":false,\"n\":11}");
+    static const char *const expected[] = {"\"n\":1}", "\"n\":2}", "\"n\":3}", "\"n\":5}", "\"n\":8}", "\"n\":10}"};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) GETS(peer, expected[i]);
+    await_hub_statistic(hub, "feed_messages", 12); /* the welcome among them */
+    IS((int64_t)hub_statistic(hub, "feed_outdated"), 4);
+    IS((int64_t)hub_statistic(hub, "messages_published"), 7);
+    pulsews_client_free(peer);
+    pulsews_client_free(client);
+    pulsews_hub_free(hub);
+    pulsews_hub_free(exchange);
+}
+
 TEST(hub_feed_refuses) {
     pulsews_hub *hub = open_hub(NO_OPTIONS), *other = open_hub(NO_OPTIONS);
     pulsews_client *client = make_feed(hub, NO_OPTIONS);

@@ -11,6 +11,7 @@ private final class Collector: FeedTaker {
 
   func take(_ output: FeedOutput) {
     lines.append([text(output.topic), text(output.key), "\(output.exchangeTime)", text(output.payload)].joined(separator: " "))
+    if output.order >= 0 { lines[lines.count - 1] += " \(output.order)" }
   }
 }
 
@@ -104,8 +105,9 @@ private func problem(_ map: String) -> String? {
 
   @Test(arguments: [
     ("", "a map has at least one rule="), ("x", "line 1: there is no = in it"), ("topic=a", "line 1: rule= comes first"),
-    ("rule=a\n\nfoo=b", "line 3: \"foo\" is none of rule, match, each, where, topic, key, time and publish"),
-    ("rule=a\ntopic=b", "a rule with topic=, key= or time= needs publish="), ("rule=a\npublish=1", "a rule with publish= needs topic="),
+    ("rule=a\n\nfoo=b", "line 3: \"foo\" is none of rule, match, each, where, topic, key, time, order and publish"),
+    ("rule=a\ntopic=b", "a rule with topic=, key=, time= or order= needs publish="),
+    ("rule=a\npublish=1", "a rule with publish= needs topic="),
     ("rule=a\ntopic=t\npublish={\"a\":\"${b}\"}", "what a rule publishes is JSON, with expressions in the place of values"),
     ("rule=a\ntopic=t\npublish=", "what a rule publishes is JSON, with expressions in the place of values"),
     ("rule=a\ntopic=${x", "line 2: there is no } for a ${"),
@@ -117,13 +119,13 @@ private func problem(_ map: String) -> String? {
     ("rule=a\ntopic=${a|lower(x)}", "line 2: \"lower(x)\" is no function with such arguments"),
     ("rule=a\ntopic=t\ntopic=u", "line 3: the rule has such a line"),
     ("rule=a\nmatch={", "line 2: the pattern is not valid JSON at byte 2"),
-    ("rule=a\ntopic=t\neach=x", "line 3: each= comes before topic, key, time and publish"),
+    ("rule=a\ntopic=t\neach=x", "line 3: each= comes before topic, key, time, order and publish"),
     ("rule=a\ntopic=${a|lower()}", "line 2: \"lower()\" is no function with such arguments"),
     ("rule=a\ntopic=${a|strip(a,,b)}", "line 2: \"strip(a,,b)\" is no function with such arguments"),
     ("rule=a\ntopic=${a|is()}", "line 2: \"is()\" is no function with such arguments"),
     ("rule=a\ntopic=${a|part(ab,1)}", "line 2: \"part(ab,1)\" is no function with such arguments"),
     ("rule=a\ntopic=${mid(a)}", "line 2: \"mid(a)\" is no path, or one more than the 32 of a rule"),
-    ("rule=a\ntopic=${x}\neach=x", "line 3: each= comes before topic, key, time and publish"),
+    ("rule=a\ntopic=${x}\neach=x", "line 3: each= comes before topic, key, time, order and publish"),
     ("rule=a\neach=a\neach=a\neach=a\neach=a", "line 5: each= nests at most 3 times"),
     ("rule=a\nwhere={\"a\":1}\ntopic=t\npublish=1", "where= is for what each= finds"),
     ("rule=a\ntopic=t\npublish=1\ntime=x${a|ms}", "time= is one expression, such as ${data.E|ms}"),
@@ -131,6 +133,19 @@ private func problem(_ map: String) -> String? {
     ("rule=a\ntopic=t\npublish=1\ntime=5", "time= is one expression, such as ${data.E|ms}"),
   ])
   func whatIsWrongIsSaid(_ map: String, _ expected: String) { #expect(problem(map) == expected) }
+
+  @Test(arguments: [
+    ("7", "14"), ("07 ", "14"), ("7 true", "15"), ("7 false", "14"), ("7true", "14"), ("0", "0"),
+    ("288230376151711743 true", "576460752303423487"), ("288230376151711744 true", "576460752303423489"),
+  ])
+  func ordersAreRead(_ text: String, _ expected: String) {
+    #expect(made("rule=a\ntopic=t\norder=${a}\npublish=1", "{\"a\":\"\(text)\"}") == ["t  0 1 \(expected)"])
+  }
+
+  @Test(arguments: ["", "x", " 7", "-7", "9223372036854775807", "99999999999999999999999"])
+  func whatIsNoOrderIsCounted(_ text: String) {
+    #expect(made("rule=a\ntopic=t\norder=${a}\npublish=1", "{\"a\":\"\(text)\"}") == ["incomplete 1"])
+  }
 
   @Test func isBounded() {
     #expect(problem(String(repeating: "#\n", count: 40_000)) == "a map has at most 65536 bytes")

@@ -143,4 +143,5 @@ var hubStatisticNames = []string{
 	"feed_unmatched",
 	"feed_incomplete",
 	"feed_refused",
+	"feed_outdated",
 }

@@ -51,15 +51,16 @@ package struct HubStatistics: Sendable {
   package var feedUnmatched: UInt64 = 0
   package var feedIncomplete: UInt64 = 0
   package var feedRefused: UInt64 = 0
+  package var feedOutdated: UInt64 = 0
 
   @inline(never) package init() {}
 }
 
 extension HubStatistics {
-  package static var count: Int { 46 }
+  package static var count: Int { 47 }
 
   /// Name, type, unit, meaning.
   static var texts: TextTable {
-    TextTable(packed: PULSE_TEXTS_HUB_STATISTICS, rows: 46, columns: 4)
+    TextTable(packed: PULSE_TEXTS_HUB_STATISTICS, rows: 47, columns: 4)
   }
 }

@@ -51,7 +51,7 @@ package final class FeedMap {
   }
 
   private static var names: TextTable {
-    TextTable("match\0where\0each\0topic\0key\0time\0publish\0", rows: 7, columns: 1)
+    TextTable("match\0where\0each\0topic\0key\0time\0order\0publish\0", rows: 8, columns: 1)
   }
 
   private func add(_ text: ArraySlice<UInt8>) -> Sentence? {
@@ -78,6 +78,6 @@ package final class FeedMap {
         return rule.add(line, value)
       }
     }
-    return "\(quoted: name) is none of rule, match, each, where, topic, key, time and publish"
+    return "\(quoted: name) is none of rule, match, each, where, topic, key, time, order and publish"
   }
 }

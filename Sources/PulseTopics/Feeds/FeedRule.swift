@@ -16,16 +16,35 @@ package final class FeedOutput {
   package fileprivate(set) var payload: [UInt8] = []
   /// When the exchange made it, ns since 1970; 0 for not known.
   package fileprivate(set) var exchangeTime: Int64 = 0
+  /// Rises with the messages of a topic; twice the number that the map found, and one more for the last of that number.
+  /// -1 for none.
+  package fileprivate(set) var order: Int64 = -1
   /// How often a rule was for a message, and a field was missing or not of its form.
   package internal(set) var incomplete: UInt64 = 0
 
   let machine = FeedMachine()
 
   /// False if a value is missing, or not of its form.
-  fileprivate func make(_ topic: FeedText, _ key: FeedText, _ time: FeedText, _ payload: FeedText) -> Bool {
+  fileprivate func make(
+    _ topic: FeedText, _ key: FeedText, _ time: FeedText, _ order: FeedText, _ payload: FeedText
+  ) -> Bool {
     if !run(time, false, &self.payload) || (time.isSet && !machine.isTime) { return false }
     exchangeTime = time.isSet ? machine.time : 0
+    if !run(order, false, &self.payload) || (order.isSet && !readOrder()) { return false }
     return run(topic, false, &self.topic) && run(key, false, &self.key) && run(payload, true, &self.payload)
+  }
+
+  /// `payload` has digits, and may have ` true` behind them.
+  private func readOrder() -> Bool {
+    var number: Int64 = 0
+    var place = 0
+    while place < payload.count, payload[place] &- UInt8(ascii: "0") < 10 {
+      if number > Int64.max / 32 { return false }
+      number = number &* 10 &+ Int64(payload[place] &- UInt8(ascii: "0"))
+      place &+= 1
+    }
+    order = number &* 2 &+ (FeedText.begins(payload[place...], " true") ? 1 : 0)
+    return place > 0
   }
 
   @inline(never) private func run(_ text: FeedText, _ asJSON: Bool, _ out: inout [UInt8]) -> Bool {
@@ -39,7 +58,7 @@ final class FeedRule {
   static let maxPaths = 32
   static let maxNesting = 3
 
-  enum Line: Int { case match, `where`, each, topic, key, time, publish }
+  enum Line: Int { case match, `where`, each, topic, key, time, order, publish }
 
   /// Any of them; none takes every message. `elements` likewise of what `each` finds.
   var messages = PatternList()
@@ -49,6 +68,7 @@ final class FeedRule {
   private var topic = FeedText()
   private var key = FeedText()
   private var time = FeedText()
+  private var order = FeedText()
   /// Without it the rule only knows the message.
   private var payload = FeedText()
   /// Of its map.
@@ -84,6 +104,7 @@ final class FeedRule {
     case .topic: return topic.parse(value, self)
     case .key: return key.parse(value, self)
     case .time: return time.parse(value, self)
+    case .order: return order.parse(value, self)
     case .publish: return payload.parse(value, self)
     }
   }
@@ -98,7 +119,7 @@ final class FeedRule {
   }
 
   private func addEach(_ value: ArraySlice<UInt8>) -> Sentence? {
-    if hasText || payload.isSet { return "each= comes before topic, key, time and publish" }
+    if hasText || payload.isSet { return "each= comes before topic, key, time, order and publish" }
     if each.count == FeedRule.maxNesting { return "each= nests at most \(FeedRule.maxNesting) times" }
     switch JSONPath.parse(Array(value)) {
     case .failure(let problem): return "\(problem.text)"
@@ -108,13 +129,13 @@ final class FeedRule {
     }
   }
 
-  private var hasText: Bool { topic.isSet || key.isSet || time.isSet }
+  private var hasText: Bool { topic.isSet || key.isSet || time.isSet || order.isSet }
 
   /// When all its lines were read: what the rule lacks.
   @inline(never) func finish() -> Sentence? {
     if each.isEmpty, !elements.isEmpty { return "where= is for what each= finds" }
     if time.isSet, !time.isOneExpression { return "time= is one expression, such as ${data.E|ms}" }
-    if !payload.isSet { return hasText ? "a rule with topic=, key= or time= needs publish=" : nil }
+    if !payload.isSet { return hasText ? "a rule with topic=, key=, time= or order= needs publish=" : nil }
     if !topic.isSet { return "a rule with publish= needs topic=" }
     if !payload.isJSON { return "what a rule publishes is JSON, with expressions in the place of values" }
     elementReader = FieldReader(keys: [], sequenceKeys: [], numbers: elementPaths)
@@ -151,7 +172,8 @@ final class FeedRule {
     elementReader.read(element)
     output.machine.message = messageReader
     output.machine.element = elementReader
-    if output.make(topic, key, time, payload) { taker.take(output) } else { output.incomplete &+= 1 }
+    output.order = -1
+    if output.make(topic, key, time, order, payload) { taker.take(output) } else { output.incomplete &+= 1 }
     return true
   }
 }

@@ -491,6 +491,7 @@ var statisticPaths: [WritableKeyPath<HubStatistics, UInt64>] {
     \.feedUnmatched,
     \.feedIncomplete,
     \.feedRefused,
+    \.feedOutdated,
   ]
 }
 
