@@ -44,10 +44,10 @@ private struct QueueDriver {
       }
       guard case .success(let publication) = made else { return fuzzRequire(false, "not made") }
       _ = topic.append(publication, now: 0)
-    case 3, 4: read(place)
+    case 3: read(place, cut: nil)
+    case 4: read(place, cut: Int(byte >> 5))
     case 5: toggle(place, since: byte >> 5)
-    case 6:
-      if byte > 128, queue.lone(encoder) != nil { queue.sentLone() } else { queue.fill(encoder) }
+    case 6: queue.fill(encoder)
     default:
       queue.advance(byte > 128 ? queue.outgoingBytes : min(Int(byte), queue.outgoingBytes))
       queue.shrink()
@@ -58,10 +58,18 @@ private struct QueueDriver {
     fuzzRequire(bytes == queue.outgoingBytes && queue.outgoingCount < 64 + 4, "what is outgoing is not counted")
   }
 
-  private func read(_ place: Int) {
+  /// `cut`: what may go out at once does; 0 takes all of it, others leave that much of it behind.
+  private func read(_ place: Int, cut: Int?) {
     var deliveries: [Delivery] = []
     topics[place].read(0, into: &deliveries, now: 0)
     guard let subscription = subscriptions[place] else { return }
+    if let cut, let run = DeliveryRun(deliveries, of: topics[place].info), run.isNext(for: subscription, queue) {
+      let frame = run.frame(subscription, queue, encoder)
+      if cut == 0 { return run.wasWritten(subscription, queue) }
+      run.wasCut(subscription, queue, encoder)
+      fuzzRequire(queue.outgoingBytes == frame.count, "not what was begun is outgoing")
+      return queue.advance(max(0, frame.count - cut))
+    }
     for delivery in deliveries { queue.offer(delivery, subscription) }
   }
 
