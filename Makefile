@@ -22,10 +22,12 @@ number = $(shell sed -n 's/^.define PULSEWS_VERSION_$(1) \([0-9]*\)$$/\1/p' incl
 VERSION := $(call number,MAJOR).$(call number,MINOR).$(call number,PATCH)
 LIBRARY := $(DIST)/libpulsews.so.$(VERSION)
 SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh .ci/weak_constants.py
+HUB := $(DIST)/pulsews-hub
+HUB_SOURCES := $(shell find tools/pulsews-hub -type f -not -path '*/.build/*') .ci/hub.sh
 
 PYTHON := $(BUILD)/venv/bin/python
 # In the order in which they start.
-SUITES := check runner unit abi asan python tsan integration go web fuzz-replay chaos exchanges
+SUITES := check runner unit abi asan python tsan daemon integration go web fuzz-replay chaos exchanges
 # Each is run by itself too, and ONLY picks tests of it.
 ONLY ?=
 override ONLY := $(value ONLY)
@@ -44,7 +46,7 @@ export PULSEWS_LIBRARY := $(DIST)/libpulsews.so.0
 demo: library ## a local exchange, killed in the middle, and one client each in C, Python and Go: 15 s (CAPTURE=file SPEED=n replays a capture)
 	@$(PYTHON) examples/demo.py --library $(DIST) --work $(BUILD)/demo
 
-test: library ## all tests, several suites at once; stops at the first broken part
+test: library hub ## all tests, several suites at once; stops at the first broken part
 	@$(PYTHON) .ci/suites.py $(SUITES)
 
 ##@ The source text
@@ -69,6 +71,7 @@ test-python: library ## the Python binding's tests: ONLY='closing and not fork'
 test-go: library ## the Go binding's tests, under the race detector: ONLY='^TestDial'
 test-web: library ## the browser's binding, by node, against a clock of its own and a real hub: ONLY='a hidden tab'
 test-chaos: library ## the fault proxy, storms, simulated weeks, crashes, and a hub, short: ONLY=storm
+test-daemon: hub ## the daemon pulsews-hub, its parts and as a process: ONLY=test_reload
 test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s: ONLY=kraken
 test-integration: library ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
 test-fuzz-replay: setup ## the fuzzing corpora, replayed: ONLY=URL
@@ -78,7 +81,7 @@ $(addprefix test-,$(SUITES)):
 fuzz-replay: test-fuzz-replay
 
 ##@ Building and installing
-.PHONY: setup library web debug install uninstall clean
+.PHONY: setup library hub web debug install uninstall clean
 setup: ## install what is missing: Debian packages (as root), Python packages and Go in a virtual environment
 	@.ci/setup.sh
 
@@ -88,6 +91,10 @@ $(LIBRARY): $(SOURCES) | setup
 
 web: ## one script of the client for pages without modules, dist/pulsews.global.js
 	@tools/web $(DIST)/pulsews.global.js
+
+hub: $(HUB) ## the daemon pulsews-hub, in dist/; its packages come from the network
+$(HUB): $(HUB_SOURCES) $(LIBRARY) | setup
+	@.ci/hub.sh
 
 debug: setup ## the library unoptimised with symbols, to step through with gdb or lldb, in .build/debug/
 	@.ci/debug.sh

@@ -27,6 +27,20 @@ swift_tests() {
     ${only:+--filter "$only"} "$@"
 }
 
+# The daemon's parts by themselves, and the program as a process. ONLY picks of the second.
+daemon_tests() {
+  if [ -z "$only" ]; then
+    export PULSEWS_DIST=${DIST:?}
+    (
+      ulimit -v 12000000
+      timeout 800 nice -n 5 swift build --build-tests --package-path tools/pulsews-hub --scratch-path "$build/hub"
+    )
+    LD_LIBRARY_PATH=$DIST timeout 300 swift test --skip-build --disable-xctest --package-path tools/pulsews-hub \
+      --scratch-path "$build/hub" --xunit-output "$results/daemon-parts.xml"
+  fi
+  tests Tests/Daemon
+}
+
 go_tests() {
   cd bindings/go
   go test -v -race -count=1 -timeout 300s ${only:+-run "$only"} ./...
@@ -81,6 +95,7 @@ integration) tests Tests/Integration ;;
 go) go_tests ;;
 web) web_tests ;;
 chaos) chaos ;;
+daemon) daemon_tests ;;
 exchanges) Tests/Exchanges/run.sh short "$only" ;;
 fuzz-replay) fuzz_replay ;;
 *) echo "suite: what is '$name'?" >&2; exit 2 ;;

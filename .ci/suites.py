@@ -54,6 +54,7 @@ TABLE = {
     "unit": Traits(BUILDS, 1500),
     "asan": Traits(BUILDS, 1500),
     "tsan": Traits(BUILDS, 1500),
+    "daemon": Traits(BUILDS, 1500),
     "fuzz-replay": Traits(BUILDS, 300),
     "chaos": Traits(ALONE, 300),
     "exchanges": Traits(ALONE, 300),

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "daemon_system.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static void taken_signals(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+}
+
+int daemon_block_signals(void) {
+    sigset_t set;
+    taken_signals(&set);
+    signal(SIGPIPE, SIG_IGN);
+    return pthread_sigmask(SIG_BLOCK, &set, NULL) == 0 ? 0 : -1;
+}
+
+int daemon_signal_descriptor(void) {
+    sigset_t set;
+    taken_signals(&set);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int daemon_next_signal(int descriptor) {
+    struct signalfd_siginfo info;
+    ssize_t count;
+    do count = read(descriptor, &info, sizeof info);
+    while (count < 0 && errno == EINTR);
+    if (count == (ssize_t)sizeof info) return (int)info.ssi_signo;
+    return count < 0 && errno == EAGAIN ? 0 : -1;
+}
+
+int daemon_event_descriptor(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+void daemon_event_set(int descriptor) {
+    const uint64_t one = 1;
+    ssize_t written;
+    do written = write(descriptor, &one, sizeof one);
+    while (written < 0 && errno == EINTR);
+}
+
+void daemon_event_clear(int descriptor) {
+    uint64_t count;
+    ssize_t got;
+    do got = read(descriptor, &count, sizeof count);
+    while (got < 0 && errno == EINTR);
+}
+
+int daemon_send_datagram(const char *name, const void *data, size_t length) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t size = strlen(name);
+    if (size == 0 || size >= sizeof address.sun_path) return errno = EINVAL, -1;
+    memcpy(address.sun_path, name, size);
+    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -1;
+    socklen_t whole = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+    ssize_t sent = sendto(descriptor, data, length, MSG_NOSIGNAL, (struct sockaddr *)&address, whole);
+    int why = errno;
+    close(descriptor);
+    errno = why;
+    return sent == (ssize_t)length ? 0 : -1;
+}
+
+int daemon_is_listening(int descriptor) {
+    int type = 0, listening = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) return 0;
+    size = sizeof listening;
+    return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+}
+
+int daemon_set_flags(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) return -1;
+    return fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+}
+
+int daemon_accept(int descriptor) {
+    int accepted;
+    do accepted = accept4(descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (accepted < 0 && (errno == EINTR || errno == ECONNABORTED));
+    return accepted;
+}
+
+int daemon_open_append(const char *path) {
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+}
+
+int daemon_open_read(const char *path) { return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY); }
+
+int daemon_others_read(int descriptor) {
+    struct stat status;
+    if (fstat(descriptor, &status) != 0) return -1;
+    return S_ISREG(status.st_mode) && (status.st_mode & (S_IRGRP | S_IROTH)) != 0;
+}
+
+int64_t daemon_file_size(int descriptor) {
+    struct stat status;
+    return fstat(descriptor, &status) == 0 ? (int64_t)status.st_size : -1;
+}
+
+static int64_t now(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+int64_t daemon_monotonic_ns(void) { return now(CLOCK_MONOTONIC); }
+int64_t daemon_realtime_ns(void) { return now(CLOCK_REALTIME); }
+
+void daemon_format_time(int64_t ns, char *buffer, size_t size) {
+    if (ns < 0) ns = 0;
+    time_t seconds = (time_t)(ns / 1000000000);
+    struct tm parts;
+    char day[32];
+    gmtime_r(&seconds, &parts);
+    strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(buffer, size, "%s.%03dZ", day, (int)(ns / 1000000 % 1000));
+}
+
+const char *daemon_error_text(int number, char *buffer, size_t size) { return strerror_r(number, buffer, size); }
+int daemon_errno(void) { return errno; }
+const char *daemon_environment(size_t index) { return environ == NULL ? NULL : environ[index]; }
+
+struct start {
+    void (*body)(void *);
+    void *context;
+};
+
+static void *run(void *argument) {
+    struct start start = *(struct start *)argument;
+    free(argument);
+    start.body(start.context);
+    return NULL;
+}
+
+int daemon_start_thread(const char *name, void (*body)(void *), void *context) {
+    pthread_t thread;
+    struct start *start = malloc(sizeof *start);
+    if (start == NULL) return ENOMEM;
+    *start = (struct start){body, context};
+    int problem = pthread_create(&thread, NULL, run, start);
+    if (problem != 0) return free(start), problem;
+    pthread_setname_np(thread, name);
+    pthread_detach(thread);
+    return 0;
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How the keys of a known feed are made of symbols, streams and intervals. The maps of the library understand what comes.
+struct FeedStreams {
+  struct Template {
+    let key: String
+    /// The text that subscribes, where the preset has no template for it; the one that ends it has another `op`.
+    let message: String?
+  }
+
+  let streams: [String: Template]
+  /// What the exchange calls an interval, where it is not as everybody does.
+  let intervals: [String: String]
+
+  private init(_ streams: [String: String], messages: [String: String] = [:], intervals: [String: String] = [:]) {
+    self.streams = Dictionary(
+      uniqueKeysWithValues: streams.map { ($0.key, Template(key: $0.value, message: messages[$0.key])) })
+    self.intervals = intervals
+  }
+
+  private static let binance = FeedStreams([
+    "price": "{symbol_lower}@bookTicker", "candle": "{symbol_lower}@kline_{interval}", "trade": "{symbol_lower}@aggTrade",
+  ])
+  private static let minutes = [
+    "1m": "1", "3m": "3", "5m": "5", "15m": "15", "30m": "30", "1h": "60", "2h": "120", "4h": "240", "6h": "360", "12h": "720",
+  ]
+  private static let hours = [
+    "1h": "1H", "2h": "2H", "4h": "4H", "6h": "6H", "12h": "12H", "1d": "1D", "1w": "1W",
+  ]
+
+  /// By the name of the preset.
+  static let known: [String: FeedStreams] = [
+    "alpaca": FeedStreams(["price": "{symbol}", "trade": "{symbol}"]),
+    "binance-futures": binance,
+    "binance-spot": binance,
+    "bybit": FeedStreams(
+      ["price": "tickers.{symbol}", "candle": "kline.{interval}.{symbol}", "trade": "publicTrade.{symbol}"],
+      intervals: minutes.merging(["1d": "D", "1w": "W", "1M": "M"]) { $1 }),
+    "coinbase": FeedStreams(["price": "{symbol}"]),
+    "deribit": FeedStreams(
+      ["price": "ticker.{symbol}.100ms", "candle": "chart.trades.{symbol}.{interval}", "trade": "trades.{symbol}.100ms"],
+      intervals: minutes.merging(["10m": "10", "3h": "180", "1d": "1D"]) { $1 }),
+    "kraken": FeedStreams(["price": "{symbol}"]),
+    "okx": FeedStreams(
+      ["price": "tickers:{symbol}", "candle": "candle{interval}:{symbol}", "trade": "trades:{symbol}"],
+      messages: [
+        "price": #"{"op":"subscribe","args":[{"channel":"tickers","instId":"{symbol}"}]}"#,
+        "candle": #"{"op":"subscribe","args":[{"channel":"candle{interval}","instId":"{symbol}"}]}"#,
+        "trade": #"{"op":"subscribe","args":[{"channel":"trades","instId":"{symbol}"}]}"#,
+      ], intervals: hours),
+  ]
+}

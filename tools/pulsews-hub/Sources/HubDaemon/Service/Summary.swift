@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a configuration would do, in lines for people.
+enum Summary {
+  static func lines(_ config: Config) -> [String] {
+    var lines = config.listen.map { "listens at \($0.value)" }
+    for route in config.routes {
+      let kind = route.options.last { $0.name == "kind" }?.value ?? "stream"
+      let folder = route.options.last { $0.name == "folder" }.map { " of \($0.value)" } ?? ""
+      lines.append("route \(route.name.value): \(kind)\(folder)")
+    }
+    for topic in config.topics {
+      let options = topic.options.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+      lines.append("topics \(topic.name.value)\(options.isEmpty ? "" : ": \(options)")")
+    }
+    for key in config.keys { lines.append("tokens of key \(key.name.value) (\(key.algorithm))") }
+    for feed in config.feeds {
+      let map = feed.map.value.contains("=") ? "a map of its own" : "map \(feed.map.value)"
+      let endpoints = feed.options.filter { $0.name == "endpoints" }.count
+      let more = endpoints == 0 ? "" : ", \(endpoints) more endpoint\(endpoints == 1 ? "" : "s")"
+      lines.append("feed \(feed.name): \(place(feed.url.value))\(more), \(map), \(feed.subscriptions.count) subscriptions")
+    }
+    return lines
+  }
+
+  /// A URL without what may be secret: user and query.
+  static func place(_ url: String) -> String {
+    let withoutQuery = url.prefix { $0 != "?" && $0 != "#" }
+    guard let scheme = withoutQuery.firstIndex(of: ":") else { return String(withoutQuery) }
+    let rest = withoutQuery[scheme...].drop { $0 == ":" || $0 == "/" }
+    let authority = rest.prefix { $0 != "/" }
+    guard let at = authority.lastIndex(of: "@") else { return String(withoutQuery) }
+    return withoutQuery[..<scheme] + "://" + rest[rest.index(after: at)...]
+  }
+}
