@@ -14,7 +14,8 @@ CONFIGURATIONS = re.findall(r"^```toml\n(.*?)^```", PAGE, re.S | re.M)
 @pytest.fixture
 def folder(tmp_path, certificates):
     _, chain, key = certificates[0]
-    for name, content in (("secret", SECRET), ("chain.pem", open(chain).read()), ("key.pem", open(key).read())):
+    files = {"secret": SECRET, "tradingview": "a-secret-of-the-webhook", "chain.pem": open(chain).read(), "key.pem": open(key).read()}
+    for name, content in files.items():
         (tmp_path / name).write_text(content)
     (tmp_path / "app").mkdir()
     return tmp_path
@@ -23,6 +24,7 @@ def folder(tmp_path, certificates):
 @pytest.mark.parametrize("number", range(len(CONFIGURATIONS)))
 def test_the_configurations_are_right(folder, number):
     text = CONFIGURATIONS[number].replace("/etc/pulsews/", f"{folder}/").replace("/srv/app", f"{folder}/app")
+    text = text.replace("/var/log/pulsews/", f"{folder}/")
     path = folder / "hub.toml"
     path.write_text(text)
     done = check(path)
@@ -60,3 +62,19 @@ def test_every_known_stream_is_there():
     table = PAGE.split("| preset | `streams` |")[1].split("\n\n")[0]
     assert sorted(presets) == sorted(re.findall(r"`([a-z]+(?:-[a-z]+)?)`", table.replace("`price`", "").replace("`candle`", "").replace(
         "`trade`", "").replace("`subscribe`", "")))
+
+
+def test_the_webhook_of_the_example_is_right(folder):
+    text = re.findall(r"^```toml\n(.*?)^```", (ROOT / "examples/tradingview/README.md").read_text(), re.S | re.M)[0]
+    path = folder / "hub.toml"
+    path.write_text("[hub]\nlisten = '127.0.0.1:0'\n" + text.replace("/etc/pulsews/", f"{folder}/"))
+    done = check(path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_code_of_a_refusal_is_there():
+    sources = "".join(path.read_text() for path in (ROOT / "tools/pulsews-hub/Sources/HubDaemon").rglob("*.swift"))
+    codes = set(re.findall(r'refus(?:e|al)\(\d+, "(\w+)"', sources)) | set(re.findall(r'code: "(\w+)"', sources))
+    codes |= set(re.findall(r'"(publish_forbidden|unavailable)"', sources))
+    assert len(codes) > 8
+    assert {code for code in codes if f"`{code}`" not in PAGE} == {"method_not_allowed", "body_too_large", "no_such_webhook"}

@@ -30,7 +30,8 @@ import Testing
     #expect(
       Plan(Reading(PlanTests.base).config).steps.map(\.call) == [
         .set(name: "name", value: "a"), .set(name: "origin", value: "https://a"), .set(name: "origin", value: "https://b"),
-        .topic(pattern: "price.*", name: nil, value: ""), .topic(pattern: "price.*", name: "latest", value: "true"),
+        .set(name: "events", value: "drained"), .topic(pattern: "price.*", name: nil, value: ""),
+        .topic(pattern: "price.*", name: "latest", value: "true"),
         .listen("127.0.0.1:1"),
       ])
   }
@@ -54,5 +55,43 @@ import Testing
     let resubscribed = edited("\"B\"", "\"C\"")
     #expect(resubscribed.resubscribedFeeds.map(\.name) == ["one"])
     #expect(resubscribed.replacedFeeds.isEmpty && resubscribed.needsRestart.isEmpty)
+  }
+
+  private func calls(_ text: String) -> [HubCall] { Plan(Reading(text).config).steps.map(\.call) }
+
+  @Test func webhooksHaveRoutesEventsAndTopics() {
+    let hook = "[webhook.\"/hook\"]\nsecret = \"0123456789abcdef\"\ntopic = \"signal.{a}\"\n"
+    let plain = calls(hook)
+    #expect(plain.contains(.route(path: "/hook/", name: "kind", value: "application")))
+    #expect(plain.contains(.topic(pattern: "signal.*", name: "history", value: "100")))
+    #expect(plain.contains(.topic(pattern: "signal_status", name: "history", value: "100")))
+    #expect(!plain.contains(.set(name: "events", value: "authorize")))
+    #expect(!plain.contains { if case .topic(_, "subscribe", _) = $0 { true } else { false } })
+    let guarded = calls("[hub]\nauth = \"optional\"\n" + hook)
+    #expect(guarded.contains(.set(name: "events", value: "authorize")))
+    #expect(guarded.contains(.topic(pattern: "signal.*", name: "subscribe", value: "granted")))
+    // What the configuration names itself is its own matter.
+    let named = calls("[topic.\"signal.**\"]\n" + hook)
+    #expect(!named.contains { if case .topic("signal.*", _, _) = $0 { true } else { false } })
+  }
+
+  @Test func rulesOfAWebhookChangeAndItsPathDoesNot() {
+    func webhook(_ path: String, _ secret: String) -> Plan {
+      Plan(Reading("[webhook.\"\(path)\"]\nsecret = \"\(secret)\"\n").config)
+    }
+    #expect(PlanChange(from: webhook("/a", "0123456789abcdef"), to: webhook("/a", "0123456789abcdee")).isEmpty)
+    #expect(PlanChange(from: webhook("/a", "0123456789abcdef"), to: webhook("/b", "0123456789abcdef")).needsRestart.count == 2)
+    let first = PlanChange(from: Plan(Reading("").config), to: webhook("/a", "0123456789abcdef"))
+    #expect(first.needsRestart.contains("whether there are [webhook], [portfolio] and \"auth\""))
+  }
+
+  @Test func aPortfolioHasTopics() {
+    let made = calls("[hub]\nauth = \"required\"\n[portfolio]\nhistory = 5\n[topic.\"portfolio.*.trades\"]\nhistory = 7\n")
+    for kind in PortfolioConfig.Kind.allCases {
+      #expect(made.contains(.topic(pattern: "portfolio.*.\(kind.rawValue)", name: "subscribe", value: "granted")))
+    }
+    let own = made.lastIndex(of: .topic(pattern: "portfolio.*.trades", name: "history", value: "7"))
+    let given = made.lastIndex(of: .topic(pattern: "portfolio.*.trades", name: "history", value: "5"))
+    #expect(given != nil && own != nil && given ?? 0 < own ?? 0)
   }
 }

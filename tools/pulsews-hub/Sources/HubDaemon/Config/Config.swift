@@ -28,9 +28,15 @@ struct Config: Equatable {
   var topics: [OptionGroup] = []
   var keys: [KeyConfig] = []
   var feeds: [FeedConfig] = []
+  var webhooks: [Located<WebhookConfig>] = []
+  var audit: AuditConfig?
+  var portfolio: PortfolioConfig?
   var log = LogConfig()
   /// How long a drain may take (ns).
   var drainTimeout: Int64 = 20_000_000_000
+
+  /// What peers have to show; nil: tokens are not looked at.
+  var auth: String? { hubOption("auth").flatMap { $0.value == "none" ? nil : $0.value } }
 
   func hubOption(_ name: String) -> OptionSetting? { hub.last { $0.name == name } }
 }
@@ -55,6 +61,8 @@ extension Config {
     reader.readRoutes(&config)
     reader.readTopics(&config)
     reader.readFeeds(&config)
+    reader.readWebhooks(&config)
+    reader.readPortfolio(&config)
     reader.readLog(&config)
     reader.readDaemon(&config)
     sections.finish()
@@ -141,6 +149,31 @@ struct ConfigReader {
     guard let feeds = section("feed") else { return }
     for (name, node) in feeds.all() {
       if let feed = FeedConfig.read(name, node, findings, sections.surroundings, table) { config.feeds.append(feed) }
+    }
+  }
+
+  func readWebhooks(_ config: inout Config) {
+    if let webhooks = section("webhook") {
+      for (path, node) in webhooks.all() {
+        guard let webhook = WebhookConfig.read(path, node, findings, sections.surroundings) else { continue }
+        config.webhooks.append(Located(value: webhook, line: node.line))
+        if config.routes.contains(where: { $0.name.value == webhook.route }) {
+          findings.error(node.line, "the path \"\(webhook.route)\" is given twice, in [route] or [static] and in [webhook]")
+        }
+      }
+    }
+    if let audit = section("audit") {
+      config.audit = AuditConfig.read(audit)
+      if config.webhooks.isEmpty { findings.error(audit.line, "[audit] is for signals, and there is no [webhook]") }
+    }
+  }
+
+  func readPortfolio(_ config: inout Config) {
+    guard let portfolio = section("portfolio") else { return }
+    config.portfolio = PortfolioConfig.read(portfolio)
+    if config.auth == nil {
+      findings.error(
+        portfolio.line, "[portfolio] needs \"auth\" of [hub]: optional or required; tokens say who may see and publish an account")
     }
   }
 

@@ -41,7 +41,7 @@ struct Redactor: Sendable {
 
   func clean(_ text: String) -> String {
     var text = text
-    for secret in secrets { text = text.replacing(secret, with: "[secret]") }
+    for secret in secrets { text = text.replacingBytes(of: secret, with: "[secret]") }
     return text
   }
 }

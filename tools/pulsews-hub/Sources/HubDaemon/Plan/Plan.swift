@@ -12,6 +12,7 @@ enum HubCall: Equatable {
   /// What it is about, for people; never a value, which may be a secret.
   var subject: String {
     switch self {
+    case .set("events", _): "whether there are [webhook], [portfolio] and \"auth\""
     case .set(let name, _): "\"\(name)\" of [hub]"
     case .listen: "\"listen\" of [hub]"
     case .route(let path, let name, _): "\(name.map { "\"\($0)\" of " } ?? "")[route.\"\(path)\"]"
@@ -37,6 +38,7 @@ struct Plan {
     for key in config.keys {
       add(.key(name: key.name.value, algorithm: key.algorithm, material: key.material), key.name.line)
     }
+    addServices(config)
     for route in config.routes {
       add(.route(path: route.name.value, name: nil, value: ""), route.name.line)
       for setting in route.options { add(.route(path: route.name.value, name: setting.name, value: setting.value), setting.line) }
@@ -46,6 +48,36 @@ struct Plan {
       for setting in topic.options { add(.topic(pattern: topic.name.value, name: setting.name, value: setting.value), setting.line) }
     }
     for place in config.listen { add(.listen(place.value), place.line) }
+  }
+
+  /// Events, routes and topics of webhooks and of the portfolio. What the configuration itself says of a topic comes behind,
+  /// and counts.
+  private mutating func addServices(_ config: Config) {
+    add(.set(name: "events", value: "drained"), 0)
+    if config.webhooks.isEmpty, config.portfolio == nil { return }
+    if !config.webhooks.isEmpty { add(.set(name: "events", value: "http_request"), 0) }
+    for event in ["message", "connected", "closed"] { add(.set(name: "events", value: event), 0) }
+    // The hub has verified a token before it asks; without `auth` it looks at none.
+    if config.auth != nil { add(.set(name: "events", value: "authorize"), 0) }
+    for webhook in config.webhooks {
+      add(.route(path: webhook.value.route, name: "kind", value: "application"), webhook.line)
+      for pattern in [webhook.value.topic.pattern, webhook.value.statusTopic] where !isNamed(pattern, config) {
+        // A segment that is any stands for one that is some.
+        add(.topic(pattern: pattern, name: "history", value: "100"), webhook.line)
+        if config.auth != nil { add(.topic(pattern: pattern, name: "subscribe", value: "granted"), webhook.line) }
+      }
+    }
+    guard let portfolio = config.portfolio else { return }
+    for kind in PortfolioConfig.Kind.allCases {
+      for option in portfolio.options(kind) {
+        add(.topic(pattern: portfolio.pattern(kind), name: option.name, value: option.value), portfolio.line)
+      }
+    }
+  }
+
+  /// Whether a pattern of the configuration has the topics of `pattern`.
+  private func isNamed(_ pattern: String, _ config: Config) -> Bool {
+    config.topics.contains { TopicName.matches($0.name.value, pattern) }
   }
 
   private mutating func add(_ call: HubCall, _ line: Int) { steps.append(Step(call: call, line: line)) }

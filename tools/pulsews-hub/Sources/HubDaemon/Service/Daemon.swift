@@ -28,6 +28,7 @@ public final class Daemon {
   private let hub: LibraryHub
   private let loop: LibraryLoop
   private var feeds: [Feed] = []
+  private let services: SignalService
   private let pump: EventPump
   private let signals: Int32
 
@@ -89,7 +90,7 @@ public final class Daemon {
     // One loop for the hub and its feeds, so that a message changes no threads; several if asked for.
     let isShared = Int(config.hubOption("loops")?.value ?? "1") == 1
     hub = try LibraryHub(isShared ? loop : nil)
-    try hub.make(.set(name: "events", value: "drained"))
+    services = SignalService(hub, log)
     for step in Plan(config).steps { try hub.make(step.call) }
   }
 
@@ -103,7 +104,8 @@ public final class Daemon {
     } catch {
       return fail("\(path):\(error.line): \(error.sentence)")
     }
-    if let problem = pump.begin(hub, { _ in }) { return fail(problem) }
+    if let problem = services.begin(config) { return fail(problem) }
+    if let problem = pump.begin(hub, { [services] event in services.handle(event) }) { return fail(problem) }
     if let activation {
       if let problem = activation.begin(hub, problem: { [log] in log.error("\($0)") }) { return fail(problem) }
     }
@@ -187,7 +189,7 @@ extension Daemon {
   /// taken wholly or not at all.
   private func reload() {
     tell(Notify.reloading(daemon_monotonic_ns()))
-    if let why = LogSink.shared.reopen() { log.error("\(why)") }
+    for why in [LogSink.shared.reopen(), services.reopen()] { if let why { log.error("\(why)") } }
     do throws(LibraryFailure) {
       if config.hubOption("certificate") != nil { try hub.reload() }
     } catch {
@@ -216,7 +218,13 @@ extension Daemon {
     } catch {
       return "line \(error.line): \(error.sentence)"
     }
-    if let problem = LogSink.shared.configure(next.log, secrets: file.findings.secrets) { return problem }
+    var audit = next.audit.map { Audit($0) }
+    if let problem = audit?.open() { return problem }
+    if let problem = LogSink.shared.configure(next.log, secrets: file.findings.secrets) {
+      audit?.close()
+      return problem
+    }
+    services.take(next, audit)
     LibraryLog.set(next.log.level)
     let gone = change.removedFeeds + change.replacedFeeds.map(\.name)
     Feed.close(feeds.filter { gone.contains($0.config.name) })

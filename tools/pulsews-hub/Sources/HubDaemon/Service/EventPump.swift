@@ -48,5 +48,10 @@ struct HubEvent: ~Copyable {
   var kind: Int { Int(raw.kind) }
   var peer: UInt64 { raw.peer }
   var request: UInt64 { raw.request }
-  var address: String { text(raw.address) }
+  var address: String { HubDaemon.text(raw.address) }
+  var route: String { HubDaemon.text(raw.route) }
+  var target: String { HubDaemon.text(raw.target) }
+  var method: String { HubDaemon.text(raw.method) }
+  var text: String { HubDaemon.text(raw.text) }
+  var data: [UInt8] { Array(UnsafeRawBufferPointer(start: raw.data, count: raw.data == nil ? 0 : raw.length)) }
 }

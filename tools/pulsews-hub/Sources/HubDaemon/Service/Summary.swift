@@ -14,6 +14,15 @@ enum Summary {
       lines.append("topics \(topic.name.value)\(options.isEmpty ? "" : ": \(options)")")
     }
     for key in config.keys { lines.append("tokens of key \(key.name.value) (\(key.algorithm))") }
+    for webhook in config.webhooks.map(\.value) {
+      let secret = webhook.secret == nil ? "no secret" : webhook.secretPlace == .path ? "secret in the path" : "secret in the body"
+      lines.append(
+        "webhook \(webhook.path): \(secret), \(webhook.allow.isEmpty ? "any address" : "listed addresses"), to \(webhook.topic.text)")
+    }
+    if let audit = config.audit { lines.append("signals are written to \(audit.file)") }
+    if let portfolio = config.portfolio {
+      lines += PortfolioConfig.Kind.allCases.map { "portfolio: \($0.type) to \(portfolio.pattern($0))" }
+    }
     for feed in config.feeds {
       let map = feed.map.value.contains("=") ? "a map of its own" : "map \(feed.map.value)"
       let endpoints = feed.options.filter { $0.name == "endpoints" }.count
