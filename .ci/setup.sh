@@ -48,6 +48,7 @@ has_node() { node -e 'process.exit(Number(process.versions.node.split(".")[0]) <
 need nodejs has_node
 need node-typescript command -v tsc
 need node-react test -d /usr/share/nodejs/react
+need systemd command -v systemd-analyze
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip, venv'
 

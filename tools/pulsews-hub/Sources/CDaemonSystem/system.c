@@ -108,7 +108,7 @@ int daemon_open_read(const char *path) { return open(path, O_RDONLY | O_CLOEXEC 
 int daemon_others_read(int descriptor) {
     struct stat status;
     if (fstat(descriptor, &status) != 0) return -1;
-    return S_ISREG(status.st_mode) && (status.st_mode & (S_IRGRP | S_IROTH)) != 0;
+    return S_ISREG(status.st_mode) && (status.st_mode & S_IROTH) != 0;
 }
 
 int64_t daemon_file_size(int descriptor) {

@@ -29,7 +29,7 @@ int daemon_accept(int descriptor);
 /* Opens a file for appending, made with mode 0600; never a symbolic link's target. -1 with errno. */
 int daemon_open_append(const char *path);
 int daemon_open_read(const char *path);
-/* 1 if others than the owner may read the open file, 0 if not, -1 with errno. */
+/* 1 if others than the owner and the group may read the open file, 0 if not, -1 with errno. */
 int daemon_others_read(int descriptor);
 /* The file's size; -1 with errno. */
 int64_t daemon_file_size(int descriptor);

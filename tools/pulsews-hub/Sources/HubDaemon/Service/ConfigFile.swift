@@ -28,7 +28,7 @@ struct ConfigFile {
       }
       if let line = findings.secretLine, file.othersRead {
         findings.warn(
-          line, "the file has secrets in it, and others may read it: chmod 600, or put them in files of their own (\"KEY_file\")")
+          line, "the file has secrets in it, and others may read it: chmod o-r, or put them in files of their own (\"KEY_file\")")
       }
     }
     return ConfigFile(path: path, config: config, findings: findings)
