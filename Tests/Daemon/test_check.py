@@ -86,6 +86,13 @@ def test_a_syntax_error_has_line_and_column(written):
     assert re.match(rf"{re.escape(str(path))}:2: error: column \d+: ", done.stderr)
 
 
+@pytest.mark.parametrize("text", ['[hub]\nlisten = ["a", }"b"]\n', "[=\n", "a = [" * 10000, "a = {" * 10000, "a." * 10000 + "b = 1"])
+def test_what_the_parser_can_not_bear(written, text):
+    done = check(written(text))
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, (done.returncode, done.stderr[:1000])
+    assert ": error: " in done.stderr
+
+
 def test_a_file_that_is_not_there(tmp_path):
     done = check(tmp_path / "none.toml")
     assert done.returncode == 2 and "No such file" in done.stderr

@@ -37,6 +37,8 @@ def test_feeds_come_change_and_go(start, exchange):
 @pytest.mark.parametrize("bad, said", [
     ("[hub", "error"),
     ("[nonsense]\n", 'no "nonsense"'),
+    ("[x]\ny = ['a', }'b']\n", "no TOML"),
+    ("[=", "a table has a name"),
     ("[feed.b]\nurl = 'http://h'\nmap = 'kraken'\n", "http"),
 ])
 def test_a_bad_one_changes_nothing(start, exchange, bad, said):

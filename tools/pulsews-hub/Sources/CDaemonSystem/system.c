@@ -4,16 +4,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,6 +120,58 @@ int daemon_others_read(int descriptor) {
 int64_t daemon_file_size(int descriptor) {
     struct stat status;
     return fstat(descriptor, &status) == 0 ? (int64_t)status.st_size : -1;
+}
+
+/* A file in memory with these bytes, to be read from its begin; -1 with errno. */
+static int memory_file(const void *data, size_t length) {
+    int descriptor = memfd_create("input", MFD_CLOEXEC);
+    size_t done = 0;
+    while (descriptor >= 0 && done < length) {
+        ssize_t count = write(descriptor, (const char *)data + done, length - done);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return close(descriptor), -1;
+        done += (size_t)count;
+    }
+    if (descriptor >= 0) lseek(descriptor, 0, SEEK_SET);
+    return descriptor;
+}
+
+/* Waits for a child; one that takes too long is killed. */
+static int wait_for(pid_t child, int seconds) {
+    struct pollfd ended = {.fd = (int)syscall(SYS_pidfd_open, child, 0), .events = POLLIN};
+    int status, count = 1;
+    if (ended.fd >= 0) {
+        do count = poll(&ended, 1, seconds * 1000);
+        while (count < 0 && errno == EINTR);
+        close(ended.fd);
+    }
+    if (count == 0) kill(child, SIGKILL);
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int daemon_run_self(const char *argument, const void *data, size_t length, int seconds) {
+    char *const arguments[] = {(char *)"pulsews-hub", (char *)argument, NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t child;
+    int input = memory_file(data, length);
+    if (input < 0) return -1;
+    int problem = posix_spawn_file_actions_init(&actions);
+    if (problem == 0) {
+        problem = posix_spawn_file_actions_adddup2(&actions, input, 0);
+        if (problem == 0) problem = posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+        if (problem == 0) problem = posix_spawn_file_actions_adddup2(&actions, 1, 2);
+        if (problem == 0) problem = posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, environ);
+        posix_spawn_file_actions_destroy(&actions);
+    }
+    close(input);
+    return problem == 0 ? wait_for(child, seconds) : (errno = problem, -1);
+}
+
+void daemon_forbid_core(void) {
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
 }
 
 static int64_t now(clockid_t clock) {

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Glibc
 import HubDaemon
 
 @main
+enum Main {
+  static func main() {
+    if CommandLine.arguments.dropFirst() == [Daemon.tryArgument] { exit(Daemon.tryText()) }
+    Command.main()
+  }
+}
+
 struct Command: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pulsews-hub",

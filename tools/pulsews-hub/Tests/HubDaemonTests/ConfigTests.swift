@@ -63,6 +63,17 @@ import Testing
     #expect(errors.first?.hasPrefix("line 3: column 1: ") == true, "\(errors)")
   }
 
+  /// The parser itself aborts the process at these.
+  @Test(arguments: ["[=", "[\n]", "[[=]]", "[ .a]", "\u{FEFF}[=]", "a = 1\n[#x]", "[[\n", "a = '''\n[=]\n'''\n[*a]", "[\u{A0}a]", "[é]"])
+  func aTableWithoutANameIsAnError(_ text: String) {
+    let errors = Reading(text).errors
+    #expect(errors.count == 1 && errors.first?.contains("a table has a name") == true, "\(errors)")
+  }
+
+  @Test func whatIsWrongBeforeItComesFirst() {
+    #expect(Reading("a = \n[=]\n").errors.first?.hasPrefix("line 1: column") == true)
+  }
+
   @Test(arguments: ["hub = 1", "topic = []", "feed = \"x\"", "[[hub]]", "log = 2026-01-01", "[feed]\na = 1", "key.main = true"])
   func whatIsNoTableIsAnError(_ text: String) { #expect(Reading(text).errors.count >= 1) }
 

@@ -34,6 +34,13 @@ int daemon_others_read(int descriptor);
 /* The file's size; -1 with errno. */
 int64_t daemon_file_size(int descriptor);
 
+/* Runs this program again with one argument and `data` as its input, its output thrown away: for code that may abort the
+ * process. Its exit code; 128 and more if a signal ended it, or it took longer than `seconds`; -1 with errno if it could not be
+ * run. */
+int daemon_run_self(const char *argument, const void *data, size_t length, int seconds);
+/* No core file if this process is aborted. */
+void daemon_forbid_core(void);
+
 /* Nanoseconds of CLOCK_MONOTONIC and CLOCK_REALTIME. */
 int64_t daemon_monotonic_ns(void);
 int64_t daemon_realtime_ns(void);

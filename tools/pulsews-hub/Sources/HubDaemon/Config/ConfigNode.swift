@@ -43,15 +43,23 @@ extension ConfigNode {
 
   /// The whole text as a table, its keys in the order of their lines.
   static func read(_ text: String) throws(Problem) -> ConfigNode {
-    let table: TOMLTable
+    let positions = ConfigText(text)
+    if let header = positions.namelessHeader {
+      // What is wrong before it comes first.
+      _ = try parse(String(decoding: text.utf8.prefix(header.start), as: UTF8.self))
+      throw Problem(line: header.line, sentence: "a table has a name: letters, digits, - and _, or a text in quotation marks")
+    }
+    return convert(try parse(text), [], positions)
+  }
+
+  private static func parse(_ text: String) throws(Problem) -> TOMLTable {
     do {
-      table = try TOMLTable(string: text)
+      return try TOMLTable(string: text)
     } catch let error as TOMLParseError {
       throw Problem(line: error.source.begin.line, sentence: "column \(error.source.begin.column): \(error.description)")
     } catch {
       throw Problem(line: 1, sentence: "this is no TOML: \(error)")
     }
-    return convert(table, [], ConfigText(text))
   }
 
   private static func convert(_ value: any TOMLValueConvertible, _ path: [String], _ positions: ConfigText) -> ConfigNode {

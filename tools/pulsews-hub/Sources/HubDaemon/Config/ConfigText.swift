@@ -4,11 +4,15 @@
 /// positions alone: what the parser has taken is well-formed.
 struct ConfigText {
   private var lines: [[String]: Int] = [:]
+  /// The first table header without a name, such as `[=`: its line, and where that begins in the text. The parser aborts the
+  /// process at one.
+  private(set) var namelessHeader: (line: Int, start: Int)?
 
   init(_ text: String) {
     var scanner = Scanner(bytes: Array(text.utf8))
     scanner.run()
     lines = scanner.lines
+    namelessHeader = scanner.namelessHeader
   }
 
   /// The line, from 1 on, of the key at `path`, or of the nearest thing that it is in.
@@ -27,9 +31,13 @@ private struct Scanner {
   var at = 0
   var line = 1
   var lines: [[String]: Int] = [:]
+  var namelessHeader: (line: Int, start: Int)?
   private var table: [String] = []
 
-  init(bytes: [UInt8]) { self.bytes = bytes }
+  init(bytes: [UInt8]) {
+    self.bytes = bytes
+    if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { at = 3 }
+  }
 
   private var byte: UInt8? { at < bytes.count ? bytes[at] : nil }
 
@@ -68,8 +76,13 @@ private struct Scanner {
   }
 
   private mutating func header() {
-    while byte == UInt8(ascii: "[") { step() }
-    let start = line
+    let (start, place) = (line, at)
+    step()
+    skipBlanks()
+    if byte == UInt8(ascii: "[") { step() }
+    skipBlanks()
+    let isNamed = byte.map { isBare($0) || [UInt8(ascii: "\""), UInt8(ascii: "'"), UInt8(ascii: "]")].contains($0) }
+    if isNamed == false, namelessHeader == nil { namelessHeader = (start, place) }
     table = keys()
     for count in 1...max(1, table.count) { note(Array(table.prefix(count)), start) }
     skipLine()

@@ -9,6 +9,8 @@ struct ConfigFile {
   let findings: Findings
 
   private static let largest = 16 << 20
+  /// How long a child may take to parse (s).
+  private static let patience: Int32 = 10
 
   /// `isActivated`: sockets to listen at come from the service manager; nil: that is not known.
   static func load(_ path: String, isActivated: Bool?) -> ConfigFile {
@@ -18,6 +20,10 @@ struct ConfigFile {
     switch readFile(path) {
     case .failure(let problem): findings.error(0, problem.text)
     case .success(let file):
+      if let problem = tryInChild(file.text) {
+        findings.error(0, problem)
+        break
+      }
       config = Config.read(file.text, findings, surroundings, .library)
       Trial.run(Plan(config), findings)
       if config.listen.isEmpty, isActivated == false, findings.errors.isEmpty {
@@ -40,7 +46,16 @@ struct ConfigFile {
     return problems.map { "\(path):\($0.line > 0 ? "\($0.line):" : "") \(kind): \(redactor.clean($0.sentence))" }
   }
 
-  private static func readFile(_ path: String) -> Result<(text: String, othersRead: Bool), Surroundings.Sentence> {
+  /// The parser is others' code, and aborts the process at some texts that are no TOML: a child reads first. nil if it came
+  /// to an end, with or without an error.
+  private static func tryInChild(_ text: String) -> String? {
+    let bytes = Array(text.utf8)
+    let code = daemon_run_self(Daemon.tryArgument, bytes, bytes.count, patience)
+    if code < 0 { return "the configuration can't be tried: \(systemError())" }
+    return code >= 128 ? "this is no TOML: a part of it has no end, no begin or no value, and the parser can't say which" : nil
+  }
+
+  fileprivate static func readFile(_ path: String) -> Result<(text: String, othersRead: Bool), Surroundings.Sentence> {
     func failed(_ why: String) -> Result<(text: String, othersRead: Bool), Surroundings.Sentence> {
       .failure(Surroundings.Sentence(text: "\(path) can't be read: \(why)"))
     }
@@ -73,4 +88,17 @@ func environment() -> [String: String] {
     if parts.count == 2 { found[String(parts[0])] = String(parts[1]) }
   }
   return found
+}
+
+extension Daemon {
+  /// The argument of the child that only parses.
+  public static let tryArgument = "--try-toml"
+
+  /// Parses the standard input, as a child of a daemon.
+  public static func tryText() -> Int32 {
+    daemon_forbid_core()
+    guard case .success(let file) = ConfigFile.readFile("/dev/stdin") else { return ExitCode.badConfig }
+    do throws(Problem) { _ = try ConfigNode.read(file.text) } catch { return ExitCode.badConfig }
+    return ExitCode.done
+  }
 }
