@@ -63,8 +63,9 @@ def test_tokens_of_a_key(start):
     assert SECRET not in daemon.output and bad not in daemon.output
 
 
-def test_a_feed_of_a_preset(start, exchange):
-    daemon = start(BASE + f"""
+@pytest.mark.parametrize("loops", [1, 2])
+def test_a_feed_of_a_preset(start, exchange, loops):
+    daemon = start(BASE.replace("[topic", f"loops = {loops}\n[topic", 1) + f"""
 [feed.binance]
 preset = "binance-spot"
 url = "{exchange.url}"

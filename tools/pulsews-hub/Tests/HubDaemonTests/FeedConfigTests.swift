@@ -71,6 +71,12 @@ import Testing
 
   @Test func aURLIsNeeded() { #expect(Reading("[feed.f]\nmap = \"kraken\"\n").errors == ["line 1: [feed.f] needs \"url\""]) }
 
+  @Test func headersAreSecretWordByWord() {
+    let reading = Reading("[feed.f]\nmap = \"kraken\"\nurl = \"ws://h/\"\nheaders = { Authorization = \"Bearer abcdefgh\" }")
+    #expect(reading.errors == [])
+    #expect(reading.findings.secrets == ["Authorization: Bearer abcdefgh", "abcdefgh"])
+  }
+
   @Test func credentialsOfAURLAreSecret() {
     #expect(Reading("[feed.f]\nmap = \"kraken\"\nurl = \"ws://user:pass@h/\"").findings.secretLine == 3)
     #expect(Reading("[feed.f]\nmap = \"kraken\"\nurl = \"ws://h/\"").findings.secretLine == nil)

@@ -24,7 +24,7 @@ extension Section {
       let isSecret = Section.secretOptions.contains(option.name)
       if let node = node(option.name) {
         let found = convert(option, node)
-        if isSecret { for setting in found { findings.keep(secret: setting.value, inFileAt: setting.line) } }
+        if isSecret { for setting in found { keep(secret: setting) } }
         settings += found
       }
       // `ca_file` is an option of its own, and not the file with `ca`.
@@ -36,6 +36,15 @@ extension Section {
       }
     }
     return settings
+  }
+
+  /// Of a header also its words: an error may quote the value alone.
+  private func keep(secret setting: OptionSetting) {
+    findings.keep(secret: setting.value, inFileAt: setting.line)
+    if setting.name != "headers" { return }
+    for word in setting.value.split(whereSeparator: { $0 == " " || $0 == ":" }).dropFirst() where word.utf8.count >= 8 {
+      findings.keep(secret: String(word), inFileAt: setting.line)
+    }
   }
 
   private func convert(_ option: OptionTable.Option, _ node: ConfigNode) -> [OptionSetting] {
