@@ -89,3 +89,16 @@ def test_the_log_is_rotated_and_changed(start, tmp_path, manager):
     assert len(lines()) == 2
     reload(config.replace("[hub]", "[hub]\nname = 'x'") + "level = 'info'\n")
     assert "restart is needed" in lines()[-1]["message"] and len(lines()) == 3
+
+
+def test_the_level_of_the_library_changes_too(start, exchange):
+    text = HUB + feed(exchange, "a", "x@1") + "[log]\nlevel = 'error'\n"
+    daemon = start(text, ready=False)
+    exchange.wait_for(lambda: exchange.connections == 1)
+    daemon.write(text.replace("'error'", "'debug'"))
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for("was applied")
+    assert "from=library" not in daemon.output.split("was applied")[0]
+    daemon.reload(text.replace("'error'", "'debug'") + feed(exchange, "b", "y@1"))
+    daemon.wait_for("[b] ")
+    assert "from=library" in daemon.output

@@ -128,4 +128,11 @@ import Testing
     #expect(config.routes.first?.options.map(\.value) == ["static", "/srv"])
     #expect(Reading("[route.\"/a/\"]\n[static]\n\"/a/\" = \"/srv\"\n").errors.count == 1)
   }
+
+  @Test func numbersHaveTheirRange() {
+    func errors(_ keep: String) -> [String] { Reading("[webhook.\"/h\"]\nallow = \"unix\"\n[audit]\nfile = \"a\"\nkeep = \(keep)\n").errors }
+    #expect(errors("1000") == [])
+    #expect(errors("0") == ["line 5: \"keep\" of [audit] is a number from 1 to 1000, and not 0"])
+    #expect(errors("\"5\"") == ["line 5: \"keep\" of [audit] is a number from 1 to 1000, and not a text"])
+  }
 }

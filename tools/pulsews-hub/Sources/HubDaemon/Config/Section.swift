@@ -119,8 +119,13 @@ final class Section {
 
   func count(_ key: String, _ range: ClosedRange<Int>) -> Int? {
     guard let node = node(key) else { return nil }
-    if case .integer(let value) = node.value, range.contains(value) { return value }
-    wrong(key, node, "\(range.lowerBound) to \(range.upperBound)")
+    let wanted = "a number from \(range.lowerBound) to \(range.upperBound)"
+    guard case .integer(let value) = node.value else {
+      wrong(key, node, wanted)
+      return nil
+    }
+    if range.contains(value) { return value }
+    findings.error(node.line, "\"\(key)\" of \(title) is \(wanted), and not \(value)")
     return nil
   }
 

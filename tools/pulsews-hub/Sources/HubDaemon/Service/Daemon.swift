@@ -146,7 +146,7 @@ public final class Daemon {
     while true {
       var polled = [signals, pump.ended].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
       let now = daemon_monotonic_ns()
-      if let watchdog = notify.watchdog, now - pump.lastTurn < watchdog { notify.tell(Notify.alive) }
+      if let watchdog = notify.watchdog, now - pump.lastTurn < watchdog { tell(Notify.alive) }
       if let deadline, now >= deadline { return .timeout }
       let pause = min(notify.watchdog ?? .max, deadline.map { $0 - now } ?? .max)
       let milliseconds = pause == .max ? -1 : Int32(clamping: pause / 1_000_000 + 1)

@@ -27,7 +27,7 @@ struct Notify: Sendable {
   static let alive = "WATCHDOG=1"
 
   /// nil if it was told, or nobody wants to know; else why not.
-  @discardableResult func tell(_ message: String) -> String? {
+  func tell(_ message: String) -> String? {
     guard let socket else { return nil }
     let bytes = Array(message.utf8)
     return daemon_send_datagram(socket, bytes, bytes.count) == 0 ? nil : systemError()
