@@ -106,7 +106,8 @@ def test_tls_and_its_renewal(start, certificates, tmp_path):
     (old, chain, key), (new, other, other_key) = certificates
     for source, name in ((chain, "chain.pem"), (key, "key.pem")):
         (tmp_path / name).write_bytes(open(source, "rb").read())
-    daemon = start(f'[hub]\nlisten = "wss://127.0.0.1:0"\ncertificate = "{tmp_path}/chain.pem"\ncertificate_key = "{tmp_path}/key.pem"\n')
+    daemon = start('[hub]\nheader_timeout = "1m"\nlisten = "wss://127.0.0.1:0"\n'
+                   f'certificate = "{tmp_path}/chain.pem"\ncertificate_key = "{tmp_path}/key.pem"\n')
     address = daemon.address
 
     def connects(authority):

@@ -130,7 +130,9 @@ import Testing
   }
 
   @Test func numbersHaveTheirRange() {
-    func errors(_ keep: String) -> [String] { Reading("[webhook.\"/h\"]\nallow = \"unix\"\n[audit]\nfile = \"a\"\nkeep = \(keep)\n").errors }
+    func errors(_ keep: String) -> [String] {
+      Reading("[webhook.\"/h\"]\nallow = \"unix\"\n[audit]\nfile = \"a\"\nkeep = \(keep)\n").errors
+    }
     #expect(errors("1000") == [])
     #expect(errors("0") == ["line 5: \"keep\" of [audit] is a number from 1 to 1000, and not 0"])
     #expect(errors("\"5\"") == ["line 5: \"keep\" of [audit] is a number from 1 to 1000, and not a text"])

@@ -46,10 +46,7 @@ final class Activation: Sendable {
           if errno == EINTR { continue }
           return problem("connections can't be waited for: \(systemError())")
         }
-        if isStopped.withLock({ $0 }) {
-          for descriptor in descriptors { close(descriptor) }
-          return
-        }
+        if isStopped.withLock({ $0 }) { return }
         for entry in polled.dropLast() where entry.revents != 0 { accept(entry.fd, hub, problem) }
       }
     }
