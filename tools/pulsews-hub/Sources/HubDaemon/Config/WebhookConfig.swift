@@ -29,8 +29,8 @@ struct WebhookConfig: Equatable, Sendable {
 
   static let mostWindow: Int64 = 86_400_000_000_000
 
-  /// The path that the hub gets. With a secret in the path all beneath it: the hub never compares with the secret, and never
-  /// quotes it.
+  /// The path that the hub gets. With a secret in the path all beneath it, so that the hub does not compare with the secret. Of a
+  /// path that is wrong before the secret it quotes all in its refusal; the log takes the secret out.
   var route: String { secret != nil && secretPlace == .path ? path + "/" : path }
 }
 
