@@ -22,7 +22,7 @@ export class Cursor {
     this.isLive = false; // subscribed, on this connection
     this.number = null; // of a binary topic
     this.since = null; // that the last wish said
-    this.untold = null; // a loss that `subscribed` has shown, and no `gap` explained yet
+    this.untold = null; // what `subscribed` did not recover, and neither `gap` nor `snapshot` has explained yet
     this.refresh = null; // "asked", then "answered"
     this.binaryItems = 0; // so many binary messages belong to the snapshot
     return untold;
@@ -83,7 +83,8 @@ export class Cursor {
   gap(message) {
     if (this.refresh === "answered" || !this.isLive) return null;
     const first = this.untold === null ? this.offset + 1 : this.untold.from;
-    this.untold = null;
+    // Behind the gap the snapshot has what is left, if it comes before the connection ends.
+    this.untold = this.untold !== null && message.to < this.untold.to ? { ...this.untold, from: message.to + 1 } : null;
     this.offset = Math.max(this.offset, message.to);
     if (message.from === null || first === null) return message;
     const from = Math.max(message.from, first);

@@ -102,6 +102,22 @@ test("a snapshot of the history without a gap in front has all that was missed",
   assert.equal(cursor.ended(), null);
 });
 
+test("the connection ends between the gap and the snapshot of the history: what the snapshot had is told missing", () => {
+  for (const [epoch, from, cause] of [["e1", 11, "history"], ["e2", null, "hub_restart"]]) {
+    const cursor = new Cursor("x", 5);
+    cursor.wish();
+    cursor.subscribed(answer(), "wish");
+    cursor.ended();
+    cursor.wish();
+    cursor.subscribed(answer({ epoch, offset: 40 }), "wish");
+    const gap = { type: "gap", topic: "x", from, to: 35, cause };
+    assert.deepEqual(cursor.gap(gap), gap);
+    assert.deepEqual(cursor.ended(), { ...gap, from: 36, to: 40 });
+    assert.equal(cursor.ended(), null);
+    assert.deepEqual(cursor.wish().since, { epoch, offset: 40 });
+  }
+});
+
 test("a topic that the route subscribes on its own: our place counts, not that answer", () => {
   const cursor = started();
   cursor.ended();
