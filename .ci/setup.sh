@@ -44,7 +44,7 @@ need squid has_daemon squid
 need tinyproxy command -v tinyproxy
 need dante-server has_daemon danted
 need microsocks command -v microsocks
-has_node() { node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18)'; }
+has_node() { node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 18 ? 0 : 1)'; }
 need nodejs has_node
 need node-typescript command -v tsc
 need node-react test -d /usr/share/nodejs/react
