@@ -31,7 +31,7 @@ export function componentsFor(React) {
         url: shown === null ? url : undefined,
         class: className,
         theme,
-        compact: compact ? "" : undefined,
+        compact: compact || undefined, // React 19 sets the property, which takes no "" for true; React 18 the attribute
         "show-details": showDetails ? "" : undefined,
       });
     }

@@ -96,11 +96,12 @@ test("components are the elements, with the client of the provider, of a prop, o
     createElement(ConnectionStatusCard, { url: "/ws/stream", theme: "dark" })));
   const [indicator] = root.all("pulsews-indicator");
   assert.equal(indicator.node.client, client);
-  assert.equal(indicator.props.compact, "");
+  assert.equal(indicator.props.compact, true); // what the property takes, and what becomes an attribute
   assert.equal(indicator.props.class, "small");
   assert.equal(indicator.props.id, "a");
   assert.equal(indicator.props["show-details"], undefined);
   const [status] = root.all("pulsews-status");
+  assert.equal(status.props.compact, undefined);
   assert.equal(status.node.client, other);
   assert.equal(status.node.labels, labels);
   assert.equal(status.props["show-details"], "");
