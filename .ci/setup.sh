@@ -49,6 +49,7 @@ need nodejs has_node
 need node-typescript command -v tsc
 need node-react test -d /usr/share/nodejs/react
 need systemd command -v systemd-analyze
+need node-react-dom test -d /usr/share/nodejs/react-dom
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip, venv'
 

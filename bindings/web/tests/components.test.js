@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What components say and how they look, as far as it needs no page; tests/browser is for the rest.
+// What components say and how they look, as far as it needs no page; the rest is in Tests/Integration/test_web_components.py.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Draws trees of the real React without a page: function components, hooks, contexts, and elements with a ref. Debian has React
-// and no React DOM.
+// Draws trees of the real React without a page: function components, hooks, contexts, and elements with a ref. With React DOM and a
+// page: Tests/Integration/test_web_components.py.
 
 import { createRequire } from "node:module";
 
