@@ -95,5 +95,17 @@ if ! [ -d "$build/go/cache" ]; then
   )
   mv "$build/go/cache.new" "$build/go/cache"
 fi
+charts=$build/charts
+if ! [ -e "$charts/lightweight-charts.js" ] || ! cmp -s "$here/charts.txt" "$charts/charts.txt"; then
+  say "taking Lightweight Charts for the page of bindings/web out of the wheel of .ci/charts.txt, into $charts"
+  rm -rf "$charts" "$charts.new"
+  "$build/venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes -d "$charts.new" \
+    -r "$here/charts.txt"
+  "$build/venv/bin/python" -m zipfile -e "$charts.new"/*.whl "$charts.new/wheel"
+  mv "$charts.new/wheel/lightweight_charts/js/lightweight-charts.js" "$charts.new/"
+  rm -r "$charts.new/wheel" "$charts.new"/*.whl
+  cp "$here/charts.txt" "$charts.new/"
+  mv "$charts.new" "$charts"
+fi
 say "ready: $(swiftc --version 2>/dev/null | grep -om1 'Swift version [0-9.]*'), $("$build/venv/bin/python" --version)," \
   "$("$build/venv/bin/go" version | cut -d' ' -f3), $(gcc --version | head -1)"
