@@ -81,7 +81,7 @@ $(addprefix test-,$(SUITES)):
 fuzz-replay: test-fuzz-replay
 
 ##@ Building and installing
-.PHONY: setup library hub web debug install uninstall clean
+.PHONY: setup library hub web page debug install uninstall clean
 setup: ## install what is missing: Debian packages (as root), Python packages and Go in a virtual environment
 	@.ci/setup.sh
 
@@ -91,6 +91,9 @@ $(LIBRARY): $(SOURCES) | setup
 
 web: ## one script of the client for pages without modules, dist/pulsews.global.js
 	@tools/web $(DIST)/pulsews.global.js
+
+page: setup ## the page of bindings/web with its modules and its chart library, to be served by a hub, dist/web/
+	@.ci/page.sh $(DIST)/web
 
 hub: $(HUB) ## the daemon pulsews-hub, in dist/; its packages come from the network
 $(HUB): $(HUB_SOURCES) $(LIBRARY) | setup

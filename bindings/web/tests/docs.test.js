@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { configure } from "../page/config.js";
+import { WORDS } from "../page/freshness.js";
 import { complete } from "../src/options.js";
 import { world } from "./support/fakes.js";
 
@@ -34,6 +36,13 @@ test("every option, event and statistic has its row", () => {
   assert.deepEqual(missing("Statistics", Object.keys(client.statistics())), []);
   for (const cause of quoted("DropCause")) assert.ok(section("Sending").includes(`\`${cause}\``), cause);
   for (const reason of quoted("TokenReason")) assert.ok(section("Tokens").includes(`\`${reason}\``), reason);
+});
+
+test("every setting of the page has its row, and every word of its list", () => {
+  const names = words("The page");
+  assert.deepEqual(Object.keys(configure({})).filter((name) => !names.has(name)), []);
+  const text = section("The page");
+  for (const [kind, word] of Object.entries(WORDS)) if (kind !== "live") assert.match(text, new RegExp(`^\\| .*${word}.* \\|`, "m"), word);
 });
 
 test("defaults are those of the module", () => {
