@@ -14,6 +14,7 @@ from browser import Browser
 from conftest import ROOT
 from hub import CODES, Hub
 from selenium.webdriver.common.keys import Keys
+from test_hub_chromium import SECRET, token
 
 MINUTE = 60_000
 # Waits for the page to be as it should: looks at each change of it, since every change is one of its elements.
@@ -152,6 +153,27 @@ def test_a_price_that_nobody_renews_becomes_stale_by_itself(page):
         page.until("priceOf('BTC') === '1.6' && stateOf('BTC') === 'Live'")
 
 
+def test_candles_that_do_not_come_any_more_become_stale_by_themselves(page):
+    page.configure(staleAfter=1, intervals=["1s"])
+    with page.serving(topics={"candle.*.1s": {"latest": "true"}, "**": {}}) as hub:
+        candle = {"type": "candle", "start": 1000, "open": "1", "high": "1", "low": "1", "close": "1.0"}
+        hub.publish("candle.BTC.1s", candle, "1000")
+        page.open()
+        page.until("text($('#candles-state')) === 'Stale' && text($('#legend')).includes('C\\u00a01.0')")
+        hub.publish("candle.BTC.1s", {**candle, "start": 2000, "close": "1.10"}, "2000")
+        page.until("text($('#candles-state')) === 'Live' && text($('#legend')).includes('C\\u00a01.10')")
+
+
+def test_a_module_of_the_site_gives_tokens(page):
+    text = token(sub="u", exp=int(time.time()) + 600)
+    (page.folder / "page" / "token.js").write_text(f'export const token = async () => "{text}";\n')
+    page.configure(token="token.js")
+    with page.serving(auth="required", keys={"main": ("HS256", SECRET)}) as hub:
+        publish_price(hub, "BTC", "1.5")
+        page.open()
+        page.until("priceOf('BTC') === '1.5' && stateOf('BTC') === 'Live'")
+
+
 @contextlib.contextmanager
 def running(*command):
     """A program that prints a line when it is ready, and ends with its standard input."""
@@ -220,6 +242,7 @@ def test_the_hub_is_killed_and_comes_back(page):
             said = page.run("return text($('#banner'))")
             assert re.match(r"No connection to the hub since \d\d:\d\d:\d\d.UTC\. All prices are old\.", said)
             page.until("/^[2-9]/.test(text(line('BTC').querySelector('.age')))")
+            assert page.run("return [text($('#hub-note')).slice(0, 12), $('#hub').classList.contains('old')]") == ["As it was at", True]
         with feeding_hub(page, port):
             page.until("stateOf('BTC') === 'Live' && stateOf('SOL') === 'Live' && $('#banner').hidden")
         said = page.browser.console()  # what the browser itself says of a server that is not there
@@ -397,6 +420,7 @@ def test_what_a_screen_reader_gets(page):
         named = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if "role" in node}
         roles = {role for role, _ in named}
         assert {"grid", "row", "gridcell", "columnheader", "rowheader", "banner", "main", "status"} <= roles
+        page.until("text($('#voice')) === text($('#summary'))")
         for wanted in (("grid", "Prices"), ("searchbox", "Filter symbols"), ("gridcell", "1.50"), ("gridcell", "Live"),
                        ("heading", "Orders and signals"), ("group", "Interval"), ("button", "Theme: system")):
             assert wanted in named, (wanted, sorted(named))

@@ -155,11 +155,11 @@ export class CandlesPanel {
   }
 
   #drawState() {
-    const { isConnected, now, offset } = this.page.situation();
+    const { isConnected, now, offset, staleAfter } = this.page.situation();
     const age = this.candles.size === 0 ? null : Math.max(0, now + offset - this.at);
     const kind = kindOf({
       isConnected, isRefused: this.refusal !== "", isConfirmed: this.isConfirmed, topic: this.topicState, age, isMissing: this.isMissing,
-      staleAfter: 0,
+      staleAfter: staleAfter > 0 && this.candles.length !== null ? staleAfter + this.candles.length : 0,
     });
     const word = kind === "waiting" ? "No candles" : WORDS[kind];
     const sentence = kind === "waiting" ? "No candle has come yet." : sentenceOf(kind, this.refusal || this.cause, this.feed);

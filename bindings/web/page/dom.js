@@ -15,7 +15,7 @@ const ICONS = {
   ended: "M4 4h8v8H4z",
   refused: "M8 2a6 6 0 1 0 0 12a6 6 0 1 0 0-12zM5.5 5.5l5 5M10.5 5.5l-5 5",
   unconfirmed: "M5.75 6a2.25 2.25 0 1 1 3.2 2.05c-.6.3-.95.7-.95 1.45M8 12v.1",
-  lost: "M2.5 13.5l11-11M4 9.5a5 5 0 0 1 1.6-3M8 4.75a5 5 0 0 1 4.2 3.5",
+  lost: "M8 2a6 6 0 1 0 0 12a6 6 0 1 0 0-12zM12.2 3.8l-8.4 8.4",
 };
 
 export const byId = (id) => document.getElementById(id);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the hub tells of itself, of its feeds and of its peers. Where it does not, a sentence stands there.
 
-import { byId, make } from "./dom.js";
 import { duration } from "../src/view.js";
+import { byId, make, note } from "./dom.js";
+import { clockText } from "./times.js";
 
 const EVERY = 5000;
 const PATIENCE = 4000;
@@ -45,6 +46,7 @@ export class HubPanel {
   #asks = { status: { value: null, refusal: "" }, peers: { value: null, refusal: "" } };
   #askedAt = -Infinity;
   #isAsking = false;
+  #knownAt = null;
   #events = []; // of feeds
 
   constructor(page) {
@@ -69,6 +71,9 @@ export class HubPanel {
   /** Asks again every few seconds, while somebody can see it. */
   tick() {
     const now = Date.now();
+    const isOld = !this.page.client.isConnected;
+    byId("hub").classList.toggle("old", isOld);
+    note(byId("hub-note"), isOld && this.#knownAt !== null ? `As it was at ${clockText(this.#knownAt)}\u00a0UTC.` : "");
     if (this.#isAsking || !this.page.client.isConnected || document.hidden || now - this.#askedAt < EVERY) return;
     this.#askedAt = now;
     this.#isAsking = true;
@@ -82,8 +87,10 @@ export class HubPanel {
   async #ask(address, ask) {
     try {
       const answer = await fetch(address, { signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
-      if (answer.ok) ask.value = await answer.json();
-      else ask.refusal = `${answer.status} ${answer.statusText}`.trim();
+      if (answer.ok) {
+        ask.value = await answer.json();
+        this.#knownAt = Date.now();
+      } else ask.refusal = `${answer.status} ${answer.statusText}`.trim();
     } catch (error) {
       ask.refusal = this.page.client.isConnected ? error.message : ""; // a hub that has gone is told elsewhere
     }
@@ -92,12 +99,12 @@ export class HubPanel {
 
   draw() {
     const parts = [this.#status(), ...this.#feedParts(), this.#peers()].filter((part) => part !== null);
-    this.body.replaceChildren(...(parts.length === 0 ? [note("Nothing is known yet.")] : parts));
+    this.body.replaceChildren(...(parts.length === 0 ? [sentence("Nothing is known yet.")] : parts));
   }
 
   #status() {
     const { value, refusal } = this.#asks.status;
-    if (value === null) return refusal === "" ? null : note(`The hub does not show its figures here (${refusal}).`);
+    if (value === null) return refusal === "" ? null : sentence(`The hub does not show its figures here (${refusal}).`);
     const { hub, state, version, uptime, statistics } = value;
     const rows = [["Hub", `${hub} ${version}, ${state}`], ["Runs for", duration(uptime * 1000)]];
     for (const [name, label, isQuiet = false] of FIGURES) {
@@ -111,19 +118,19 @@ export class HubPanel {
   #feedParts() {
     const feeds = this.feeds.list();
     const parts = feeds.length === 0 ? [] : [table("Feeds", ["Feed", "Topics", "Not live"], feeds.map((row) => row.map(String)))];
-    return [...parts, ...this.#events.map(note)];
+    return [...parts, ...this.#events.map(sentence)];
   }
 
   #peers() {
     const { value, refusal } = this.#asks.peers;
-    if (refusal !== "") return note(`The list of peers is not shown here (${refusal}).`);
+    if (refusal !== "") return sentence(`The list of peers is not shown here (${refusal}).`);
     if (!Array.isArray(value)) return null;
     const rows = value.slice(0, MOST_PEERS).map((peer) => PEERS.map(([name]) => String(peer?.[name] ?? "")));
     return table(`Peers: ${value.length}`, PEERS.map(([, label]) => label), rows);
   }
 }
 
-const note = (text) => make("p", { className: "note", textContent: text });
+const sentence = (text) => make("p", { className: "note", textContent: text });
 
 function table(title, heads, rows) {
   const caption = make("caption", { textContent: title });

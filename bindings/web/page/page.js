@@ -15,6 +15,7 @@ import { StreamPanel } from "./stream.js";
 import { ageText, clockText } from "./times.js";
 
 const TICK = 500;
+const SAY_AGAIN = 5000;
 // Quicker than the client's own: a hub that says nothing any more is found within 10 s.
 const HEARTBEAT = { heartbeatInterval: 5000, heartbeatTimeout: 4000 };
 
@@ -35,9 +36,13 @@ async function readToken({ token }) {
   return give;
 }
 
+const addressOf = (symbol) => `#${encodeURIComponent(symbol)}`;
+
 class Page {
   #lostAt = null;
   #wasConnected = false;
+  #said = "";
+  #saidAt = -Infinity;
 
   constructor(config, token) {
     this.config = config;
@@ -95,12 +100,13 @@ class Page {
 
   /** The symbol of the address, else that of the configuration, else the first. */
   #wanted() {
-    const symbols = [decodeURIComponent(location.hash.slice(1)), this.config.symbol, this.config.symbols[0]];
-    return symbols.find((symbol) => symbol && this.panels.prices.rows.get(symbol) !== undefined);
+    const { rows } = this.panels.prices;
+    const named = rows.all().find(({ symbol }) => addressOf(symbol) === location.hash);
+    return named?.symbol ?? [this.config.symbol, this.config.symbols[0]].find((symbol) => rows.get(symbol) !== undefined);
   }
 
   #choose(symbol) {
-    history.replaceState(null, "", `#${encodeURIComponent(symbol)}`);
+    history.replaceState(null, "", addressOf(symbol));
     this.panels.candles?.show(symbol);
   }
 
@@ -117,6 +123,10 @@ class Page {
     const text = parts.join(", ");
     const summary = byId("summary");
     if (summary.textContent !== text) summary.textContent = text;
+    // Symbols that go to and fro are not told one by one.
+    if (text === this.#said || Date.now() - this.#saidAt < SAY_AGAIN) return;
+    this.#said = byId("voice").textContent = text;
+    this.#saidAt = Date.now();
   }
 
   /** What is said when nothing on the page is fresh. The age counts up beside it, unheard. */
@@ -140,7 +150,7 @@ class Page {
       ? `No connection to the hub${since}. All prices are old.${end}`
       : `No connection to the hub yet.${end}`;
     if (banner.firstChild.data !== text) banner.firstChild.data = text;
-    banner.lastChild.textContent = this.#lostAt === null ? "" : ` ${ageText(Date.now() - this.#lostAt)}`;
+    banner.lastChild.textContent = this.#lostAt === null ? "" : ` Lost ${ageText(Date.now() - this.#lostAt)} ago.`;
     hide(banner, false);
   }
 }

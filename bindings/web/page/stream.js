@@ -76,7 +76,8 @@ export class StreamPanel {
     for (const [name, value] of details) {
       rest.append(make("span", { className: "pair" }, make("span", { className: "muted", textContent: `${name} ` }), value), " ");
     }
-    const line = make("li", {}, ...parts.flatMap((part) => [part, " "]), rest);
+    const [when, kind, ...what] = parts;
+    const line = make("li", {}, when, " ", kind, " ", make("span", { className: "what" }, ...what.flatMap((part) => [part, " "]), rest));
     line.dataset.type = type;
     return line;
   }
