@@ -118,6 +118,7 @@ clean: ## remove everything that was built or set up here
 bench: library ## speed against other clients
 	@benchmarks/setup
 	@benchmarks/run
+	@$(PYTHON) benchmarks/page.py
 
 SECONDS ?= 600
 fuzz: setup ## fuzz TARGET=name for SECONDS=600
