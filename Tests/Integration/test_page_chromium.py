@@ -143,6 +143,23 @@ def test_what_is_not_fresh_does_not_look_so(page):
         page.until("stateOf('BTC') === 'Live' && !line('BTC').classList.contains('old')")
 
 
+def test_only_rows_that_can_be_seen_are_written_to(page):
+    symbols = [f"S{number:03}" for number in range(200)]
+    page.configure(symbols=symbols)
+    with page.serving() as hub:
+        page.open()
+        page.until("line('S199') && stateOf('S000') === 'No price'")
+        for symbol in symbols:
+            publish_price(hub, symbol, "1.5")
+        page.until("priceOf('S000') === '1.5' && text($('#summary')) === '200\\u00a0live'")
+        page.run("window.node = line('S000').querySelector('.price').lastChild")
+        publish_price(hub, "S000", "1.6")
+        page.until("priceOf('S000') === '1.6'")
+        assert page.run("return [window.node === line('S000').querySelector('.price').lastChild, priceOf('S199')]") == [True, ""]
+        page.run("line('S199').scrollIntoView()")
+        page.until("priceOf('S199') === '1.5' && stateOf('S199') === 'Live'")
+
+
 def test_a_price_that_nobody_renews_becomes_stale_by_itself(page):
     page.configure(staleAfter=1)
     with page.serving() as hub:
@@ -333,6 +350,9 @@ def test_orders_signals_and_equity(page):
         page.until("document.querySelectorAll('#entries li').length === 4 && text($('#entries li')).includes('trade executed')")
         page.until("text($('#equity .value')) === '1012.50' && text($('#equity .change')) === '+12.50 (+1.25\\u00a0%)'")
         assert page.run("return $('#equity path').getAttribute('d') !== ''")
+        page.run("$('#entries li').dataset.mark = 'kept'")
+        hub.publish("signal_status", {"type": "signal_status", "status": "over"})
+        page.until("document.querySelectorAll('#entries li').length === 5 && $('#entries li:nth-child(2)').dataset.mark === 'kept'")
         page.run("[...document.querySelectorAll('#kinds button')].find((button) => button.textContent === 'signal').click()")
         page.until("document.querySelectorAll('#entries li').length === 1 && $('#entries li').dataset.type === 'signal'")
 

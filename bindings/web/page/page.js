@@ -88,7 +88,6 @@ class Page {
       if (this.client.isConnected) {
         this.#lostAt = null;
         this.#wasConnected = true;
-        this.#each("redraw");
       }
       this.#tick();
     });

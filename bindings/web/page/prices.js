@@ -120,12 +120,6 @@ export class PricesPanel {
 
   lose() {
     this.rows.lose();
-    this.redraw();
-  }
-
-  redraw() {
-    for (const line of this.#lines.values()) this.#dirty.add(line);
-    this.page.frames.soon(this);
   }
 
   #row(symbol, topic) {

@@ -190,6 +190,9 @@ test("an update never falls behind the last close, and each candle closes once",
   assert.equal(candles.take(candle(2, "9", { closed: true })), "late");
   assert.deepEqual(closes(candles), [[1, "1.2"], [2, "2.2"], [3, "3.1"]]);
   assert.equal(candles.late, 4);
+  assert.deepEqual(candles.list().map(({ isOver = false, isClosed }) => isOver || isClosed), [true, true, false]);
+  candles.take(candle(4, "4.1")); // of a feed that does not say when one closes
+  assert.equal(candles.get(3 * MINUTE).isOver, true);
 });
 
 test("a hole is a hole until it is filled", () => {
