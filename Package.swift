@@ -35,7 +35,8 @@ if embedded {
   ]
   c += [
     .define("PULSEWS_EMBEDDED"),
-    .unsafeFlags(["-O2", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]),
+    // All symbols are bound at the start (-z now): calls through the global offset table need no stubs.
+    .unsafeFlags(["-O2", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-fno-plt"]),
     // As Swift's own code has none; debuggers find them in the split debug file.
     .unsafeFlags(["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]),
   ]
