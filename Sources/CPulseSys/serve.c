@@ -78,31 +78,36 @@ void psys_unix_remove(const char *path, uint64_t identity) {
     if (lstat(path, &found) == 0 && S_ISSOCK(found.st_mode) && (uint64_t)found.st_ino == identity) unlink(path);
 }
 
-int32_t psys_accept_stream(int32_t listener) {
-    int descriptor;
-    do descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    while (descriptor < 0 && errno == EINTR);
-    return descriptor < 0 ? -errno : descriptor;
-}
-
 int32_t psys_spare(void) {
     int descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return descriptor < 0 ? -errno : descriptor;
 }
 
-int32_t psys_is_stream_socket(int32_t descriptor) {
+static int is_stream_socket(int descriptor, int listening) {
     int type = 0, listens = 0;
     socklen_t length = sizeof type;
     if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_STREAM) return 0;
     length = sizeof listens;
     if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0) return 0;
-    return !listens;
+    return listens == listening;
 }
+
+int32_t psys_is_stream_socket(int32_t descriptor) { return is_stream_socket(descriptor, 0); }
 
 int32_t psys_set_nonblocking(int32_t descriptor) {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0) return -errno;
     return fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 ? 0 : -errno;
+}
+
+int32_t psys_listener_copy(int32_t descriptor) {
+    if (!is_stream_socket(descriptor, 1)) return -EINVAL;
+    int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return -errno;
+    int32_t status = psys_set_nonblocking(copy);
+    if (status == 0) return copy;
+    close(copy);
+    return status;
 }
 
 /* ---- Files beneath a folder ---- */

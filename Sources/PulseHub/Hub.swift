@@ -217,8 +217,8 @@ package final class Hub: @unchecked Sendable {  // guarded by `mutex`, or consta
             place, owner: loop, backlog: Int32(truncatingIfNeeded: options.backlog), sharesPort: count > 1)
           loop.listeners.append(listener)
           // The port that the system chose is that of all loops.
-          if case .socket(_, let isDualStack) = address.place, let actual = listener.address {
-            place = ListenAddress(place: .socket(actual, isDualStack: isDualStack), isSecure: address.isSecure)
+          if case .socket(_, let isDualStack) = address.place {
+            place = ListenAddress(place: .socket(listener.socket.address, isDualStack: isDualStack), isSecure: address.isSecure)
           }
         }
       }
@@ -247,7 +247,7 @@ package final class Hub: @unchecked Sendable {  // guarded by `mutex`, or consta
     mutex.lock()
     defer { mutex.unlock() }
     guard let first = loops.first, index >= 0, index < first.listeners.count else { return nil }
-    return first.listeners[index].text
+    return first.listeners[index].socket.name
   }
 
   /// No new connections; peers are closed with 1012, spread over `spread`; waits until `deadline` (monotonic ns) for the

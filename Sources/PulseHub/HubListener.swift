@@ -5,11 +5,12 @@ import PulseText
 import PulseTransport
 import PulseWire
 
-/// Where a hub is to listen: `ws://host:port`, `wss://host:port`, `host:port`, `unix:/path`.
+/// Where a hub is to listen: `ws://host:port`, `wss://host:port`, `host:port`, `fd:3` with both, `unix:/path`.
 final class ListenAddress {
   enum Place {
     case socket(SocketAddress, isDualStack: Bool)
     case unix(String)
+    case descriptor(Int32)
   }
 
   let place: Place
@@ -44,6 +45,7 @@ final class ListenAddress {
     guard let number = HTTPText.decimal(digits, limit: 65_535) else { throw problem(text, "the port is not 0 to 65535") }
     let port = UInt16(truncatingIfNeeded: number)
     var host = rest[..<colon]
+    if HTTPText.same(host, Literal("fd")) { return ListenAddress(place: .descriptor(Int32(port)), isSecure: isSecure) }
     if host.first == UInt8(ascii: "["), host.last == UInt8(ascii: "]") { host = host.dropFirst().dropLast() }
     if host.isEmpty || HTTPText.same(host, Literal("*")) { host = [58, 58] }  // "::", both families
     if HTTPText.same(host, Literal("localhost")) {
@@ -56,24 +58,19 @@ final class ListenAddress {
   }
 
   @inline(never) private static func problem(_ text: [UInt8], _ why: Literal) -> Failure {
-    Failure(.badValue, "can't listen on \(quoted: text[...]): \(why); allowed: ws://host:port, wss://host:port, unix:/path")
+    Failure(.badValue, "can't listen on \(quoted: text[...]): \(why); allowed: ws://host:port, wss://host:port, fd:number, unix:/path")
   }
 }
 
 /// One socket that listens, for one loop.
 final class HubListener: EventHandler, @unchecked Sendable {  // belongs to its loop; `open` and `close` come before and after it runs
-  private enum Socket {
-    case tcp(TCPListener)
-    case unix(UnixListener)
-  }
-
   private static let batch = 64
   /// After a connection that could not be taken (ns).
   private static let pause: Int64 = 100_000_000
 
   private let owner: HubLoop
   let isSecure: Bool
-  private let socket: Socket
+  let socket: Listener
   private var registration: Registration?
   private var isClosed = false
   /// Given up to answer one more connection when no descriptor is left.
@@ -84,46 +81,23 @@ final class HubListener: EventHandler, @unchecked Sendable {  // belongs to its 
     isSecure = address.isSecure
     switch address.place {
     case .socket(let place, let isDualStack):
-      socket = .tcp(try TCPListener(place, backlog: backlog, isDualStack: isDualStack, sharesPort: sharesPort))
-    case .unix(let path):
-      socket = .unix(try UnixListener(path, backlog: backlog))
+      socket = try Listener(place, backlog: backlog, isDualStack: isDualStack, sharesPort: sharesPort)
+    case .unix(let path): socket = try Listener(path: path, backlog: backlog)
+    case .descriptor(let given): socket = try Listener(copying: given)
     }
     spare = psys_spare()
     super.init()
   }
 
-  /// "127.0.0.1:8080", "unix:/path".
-  var text: String {
-    switch socket {
-    case .tcp(let listener): listener.address.description
-    case .unix(let listener): sentence("unix:\(listener.path)")
-    }
-  }
-
-  /// Where another loop shares the port.
-  var address: SocketAddress? {
-    if case .tcp(let listener) = socket { listener.address } else { nil }
-  }
-
-  private var descriptor: Int32 {
-    switch socket {
-    case .tcp(let listener): listener.descriptor
-    case .unix(let listener): listener.descriptor
-    }
-  }
-
   func open() throws(TransportError) {
-    registration = try owner.host.loop.register(descriptor, self, for: .readable)
+    registration = try owner.host.loop.register(socket.descriptor, self, for: .readable)
   }
 
   func close() {
     isClosed = true
     if let registration { owner.host.loop.unregister(registration) }
     registration = nil
-    switch socket {
-    case .tcp(let listener): listener.close()
-    case .unix(let listener): listener.close()
-    }
+    socket.close()
     if spare >= 0 { psys_close(spare) }
     spare = -1
   }
@@ -134,19 +108,10 @@ final class HubListener: EventHandler, @unchecked Sendable {  // belongs to its 
     defer { owner.mutex.unlock() }
     for _ in 0..<HubListener.batch {
       if registration == nil { return }
-      switch socket {
-      case .tcp(let listener):
-        switch listener.accept() {
-        case .stream(let stream, let from): owner.take(stream, from: from, listener: self)
-        case .wouldBlock: return
-        case .failed(let error): if !failed(error) { return }
-        }
-      case .unix(let listener):
-        switch listener.accept() {
-        case .success(let stream): owner.take(stream, from: nil, listener: self)
-        case nil: return
-        case .failure(let error): if !failed(error) { return }
-        }
+      switch socket.accept() {
+      case .stream(let stream, let from): owner.take(stream, from: from, listener: self)
+      case .wouldBlock: return
+      case .failed(let error): if !failed(error) { return }
       }
     }
   }
@@ -162,7 +127,7 @@ final class HubListener: EventHandler, @unchecked Sendable {  // belongs to its 
       return false
     }
     psys_close(spare)
-    let taken = psys_accept_stream(descriptor)
+    let taken = psys_accept(socket.descriptor, nil)
     if taken >= 0 {
       owner.statistics.connectionsRefused &+= 1
       psys_close(taken)

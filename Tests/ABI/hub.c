@@ -339,33 +339,6 @@ TEST(hub_slow_peers_keep_the_latest) {
     }
 }
 
-TEST(hub_of_several_loops_and_a_unix_socket) {
-    char why[PULSEWS_ERROR_SIZE], text[32];
-    pulsews_hub *hub = make_hub(OPTIONS("loops=3"));
-    IS(pulsews_hub_listen(hub, "unix:/tmp/pulsews-hub-test.sock", why, sizeof why), PULSEWS_OK);
-    hub_topic(hub, "t history=100");
-    start_hub(hub);
-    pulsews_client *peers[30];
-    for (int i = 0; i < 30; i++) {
-        peers[i] = pulse_peer(hub);
-        subscribe_peer(peers[i], "t");
-    }
-    for (int n = 1; n <= 500; n++) {
-        snprintf(text, sizeof text, "{\"type\":\"n\",\"n\":%d}", n);
-        publish(hub, "t", NULL, text);
-    }
-    for (int i = 0; i < 30; i++)
-        for (int n = 1; n <= 500; n++) {
-            snprintf(text, sizeof text, "\"n\":%d}}", n);
-            GETS(peers[i], text);
-        }
-    CHECK(hub_statistic(hub, "frames_encoded") <= 500 * 2 + 30);
-    check_books(hub);
-    for (int i = 0; i < 30; i++) pulsews_client_free(peers[i]);
-    pulsews_hub_free(hub);
-    CHECK(access("/tmp/pulsews-hub-test.sock", F_OK) != 0);
-}
-
 TEST(hub_refusals_of_the_interface) {
     char why[PULSEWS_ERROR_SIZE];
     pulsews_hub *hub = make_hub(NO_OPTIONS);

@@ -12,7 +12,7 @@ private let patience: Int64 = 20_000_000_000
 /// Answers one upgrade with the response and `frames` in one write, and notes what comes back until the client ends.
 private final class ScriptedPeer: EventHandler, @unchecked Sendable {  // one thread drives it; read after `join`
   private let loop: EventLoop
-  private let listener: TCPListener
+  private let listener: Listener
   private let frames: [UInt8]
   private let request = UpgradeRequestParser()
   private let wire = WireConnection(configuration: WireConfiguration(role: .server))
@@ -26,7 +26,7 @@ private final class ScriptedPeer: EventHandler, @unchecked Sendable {  // one th
   init(frames: [UInt8]) throws {
     self.frames = frames
     loop = try EventLoop()
-    listener = try TCPListener(.loopback(port: 0))
+    listener = try Listener(.loopback(port: 0))
     super.init()
     registration = try loop.register(listener.descriptor, self, for: .readable)
     let deadline = Clock.monotonic() + patience

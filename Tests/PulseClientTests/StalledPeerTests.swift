@@ -11,13 +11,13 @@ private let patience: Int64 = 20_000_000_000
 
 /// A server of one connection at a time, driven by the test: it reads only when it is told to.
 private final class StalledPeer {
-  private let listener: TCPListener
+  private let listener: Listener
   private var stream: TCPStream?
   private var request = UpgradeRequestParser()
   private var wire = WireConnection(configuration: WireConfiguration(role: .server))
   private(set) var texts: [String] = []
 
-  init() throws { listener = try TCPListener(.loopback(port: 0)) }
+  init() throws { listener = try Listener(.loopback(port: 0)) }
 
   var port: UInt16 { listener.port }
 

@@ -52,7 +52,7 @@ import Testing
   }
 
   @Test func anAddressThatFailedBehindTCPComesLast() throws {
-    let bad = try TCPListener(.loopback(port: 0)), good = try TCPListener(.loopback(port: 0))
+    let bad = try Listener(.loopback(port: 0)), good = try Listener(.loopback(port: 0))
     AddressMemory.note(bad.address, .failed)
     let connected = try ConnectorTests().connect([bad.address, good.address], attemptDelay: 100 * patience).get()
     #expect(connected.address == good.address)

@@ -91,11 +91,11 @@ final class SocketPair {
 
 /// A listening socket that answers no further connect: its queue of accepted connections is full.
 final class FullListener {
-  let listener: TCPListener
+  let listener: Listener
   private var fillers: [Int32] = []
 
   init(_ address: SocketAddress) throws {
-    listener = try TCPListener(address, backlog: 0)
+    listener = try Listener(address, backlog: 0)
     for _ in 0..<4 {
       let filler = psys_tcp_socket(address.storage.family)
       var target = listener.address.storage
@@ -132,4 +132,4 @@ final class RefusingPort {
   var address: SocketAddress { .loopback(port: port) }
 }
 
-let hasIPv6: Bool = (try? TCPListener(.loopback6(port: 0))) != nil
+let hasIPv6: Bool = (try? Listener(.loopback6(port: 0))) != nil

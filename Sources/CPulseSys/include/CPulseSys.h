@@ -180,8 +180,8 @@ int64_t psys_send_pieces(int32_t descriptor, const psys_piece *_Nonnull pieces, 
 int32_t psys_unix_listen(const char *_Nonnull path, int32_t backlog, uint64_t *_Nonnull identity);
 /* Removes the socket file if it is still the one that was made. */
 void psys_unix_remove(const char *_Nonnull path, uint64_t identity);
-/* Of a Unix socket. A descriptor or -errno. */
-int32_t psys_accept_stream(int32_t listener);
+/* Another descriptor, non-blocking, of a stream socket that listens; -errno, -EINVAL for anything else. */
+int32_t psys_listener_copy(int32_t descriptor);
 /* A descriptor that can be given up to take one connection more when there are no others. Or -errno. */
 int32_t psys_spare(void);
 /* 1 for a stream socket that does not listen. */

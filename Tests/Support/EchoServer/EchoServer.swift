@@ -5,7 +5,7 @@ import PulseWire
 /// An echo server on the library's own server role, for tests and conformance suites. One thread drives it.
 package final class EchoServer: @unchecked Sendable {  // the loop is thread safe, the rest belongs to its driver
   private let loop: EventLoop
-  private let listener: TCPListener
+  private let listener: Listener
   private let acceptor: Acceptor
   private let mutex = Mutex()
   private var isStopped = false
@@ -14,7 +14,7 @@ package final class EchoServer: @unchecked Sendable {  // the loop is thread saf
   /// Port 0: the system chooses one.
   package init(port: UInt16 = 0, tls: TLSContext? = nil) throws(TransportError) {
     loop = try EventLoop()
-    listener = try TCPListener(.loopback(port: port))
+    listener = try Listener(.loopback(port: port))
     acceptor = Acceptor(listener, loop: loop, tls: tls)
     _ = try loop.register(listener.descriptor, acceptor, for: .readable)
   }
@@ -165,10 +165,10 @@ private final class EchoConnection: EventHandler, @unchecked Sendable {  // used
 private final class Acceptor: EventHandler, @unchecked Sendable {  // used by the one thread that drives the loop
   // The server owns the loop, and the loop its handlers.
   private unowned(unsafe) let loop: EventLoop
-  private let listener: TCPListener
+  private let listener: Listener
   private let tls: TLSContext?
 
-  init(_ listener: TCPListener, loop: EventLoop, tls: TLSContext?) {
+  init(_ listener: Listener, loop: EventLoop, tls: TLSContext?) {
     self.listener = listener
     self.loop = loop
     self.tls = tls
