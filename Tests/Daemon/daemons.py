@@ -53,7 +53,7 @@ class Daemon:
         self.reader.start()
         if ready:
             line = self.wait_for("listening")
-            found = re.search(r"address\W+((?:[\d.]+|\[[\da-f:]+\]):\d+|descriptor \d+|unix:[^\"]+)", line)
+            found = re.search(r"address\W+((?:[\d.]+|\[[\da-f:]+\]):\d+|fd:\d+|unix:[^\"]+)", line)
             self.address = found[1]
 
     def write(self, text):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a service manager does with a daemon: notification, watchdog, sockets that it made before."""
 import socket
+import ssl
 
 import pytest
 from daemons import check, get
@@ -36,12 +37,12 @@ def test_without_a_watchdog_it_is_quiet(start, manager):
     assert manager.recv() == b"STOPPING=1"
 
 
-def activated(start, listeners, text="[hub]\ndrain_spread = 0\n", count=None, **options):
+def activated(start, listeners, text="[hub]\ndrain_spread = 0\n", count=None, names="", **options):
     """A daemon with these sockets as its descriptors from 3 on."""
     numbers = [listener.fileno() for listener in listeners]
     moves = "; ".join(f"exec {40 + index}<&{number}" for index, number in enumerate(numbers))
     moves += "; " + "; ".join(f"exec {3 + index}<&{40 + index}; exec {40 + index}<&-" for index in range(len(numbers)))
-    script = f'{moves}; export LISTEN_FDS={count or len(numbers)}; export LISTEN_PID=$$; exec "$@"'
+    script = f'{moves}; export LISTEN_FDS={count or len(numbers)}; export LISTEN_FDNAMES={names}; export LISTEN_PID=$$; exec "$@"'
     return start(text, command=("bash", "-c", script, "bash"), pass_fds=numbers, **options)
 
 
@@ -51,8 +52,8 @@ def test_sockets_of_the_manager(start, tmp_path):
         two.listen()
         address = f"127.0.0.1:{one.getsockname()[1]}"
         daemon = activated(start, [one, two])
-        assert daemon.address == "descriptor 3"
-        daemon.wait_for("descriptor 4")
+        assert daemon.address == address
+        daemon.wait_for("fd:4")
         assert daemon.request("/ws/health", address=address)[0] == 200
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(tmp_path / "hub.sock"))
@@ -76,9 +77,26 @@ def test_sockets_of_the_manager(start, tmp_path):
 def test_sockets_beside_those_of_the_configuration(start):
     with socket.create_server(("127.0.0.1", 0)) as one:
         daemon = activated(start, [one], HUB)
-        daemon.wait_for("descriptor 3")
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+        daemon.wait_for(address)
+        assert daemon.address != address
         assert daemon.request("/ws/health")[0] == 200
-        assert daemon.request("/ws/health", address=f"127.0.0.1:{one.getsockname()[1]}")[0] == 200
+        assert daemon.request("/ws/health", address=address)[0] == 200
+
+
+def test_a_socket_of_the_name_wss_has_tls(start, certificates):
+    ca, chain, key = certificates[0]
+    with socket.create_server(("127.0.0.1", 0)) as plain, socket.create_server(("127.0.0.1", 0)) as secure:
+        text = f"[hub]\ncertificate = '{chain}'\ncertificate_key = '{key}'\n"
+        daemon = activated(start, [plain, secure], text, names="web:wss")
+        assert daemon.request("/ws/health", address=f"127.0.0.1:{plain.getsockname()[1]}")[0] == 200
+        address = f"localhost:{secure.getsockname()[1]}"
+        with daemon.peer(scheme="wss", address=address, ssl=ssl.create_default_context(cafile=ca)) as peer:
+            assert get(peer, "welcome")
+    with socket.create_server(("127.0.0.1", 0)) as secure:
+        daemon = activated(start, [secure], names="wss", ready=False)
+        assert daemon.wait() == 1
+    assert "wss:// needs option certificate" in daemon.output
 
 
 def test_a_descriptor_that_does_not_listen(start):
@@ -94,11 +112,12 @@ def test_descriptors_of_another_process_are_left_alone(start):
     assert "nothing to listen at" in daemon.output
 
 
-def test_proxy_protocol_needs_sockets_of_the_hub(start):
+def test_proxy_protocol_at_sockets_of_the_manager(start):
     with socket.create_server(("127.0.0.1", 0)) as one:
-        daemon = activated(start, [one], "[hub]\nproxy_protocol = true\ntrusted_proxy = '127.0.0.1'\n", ready=False)
-        assert daemon.wait() == 2
-    assert "proxy_protocol" in daemon.output
+        activated(start, [one], "[hub]\nproxy_protocol = true\ntrusted_proxy = '127.0.0.1'\n")
+        with socket.create_connection(one.getsockname()) as connection:
+            connection.sendall(b"PROXY TCP4 192.0.2.7 10.0.0.1 5000 80\r\nGET /ws/health HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_check_needs_no_sockets(tmp_path):

@@ -92,18 +92,7 @@ int daemon_is_listening(int descriptor) {
     return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
 }
 
-int daemon_set_flags(int descriptor) {
-    int flags = fcntl(descriptor, F_GETFL);
-    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) return -1;
-    return fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-}
-
-int daemon_accept(int descriptor) {
-    int accepted;
-    do accepted = accept4(descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    while (accepted < 0 && (errno == EINTR || errno == ECONNABORTED));
-    return accepted;
-}
+int daemon_close_on_exec(int descriptor) { return fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
 
 int daemon_open_append(const char *path) {
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);

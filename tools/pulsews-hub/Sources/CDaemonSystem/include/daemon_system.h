@@ -22,9 +22,7 @@ void daemon_event_clear(int descriptor);
 int daemon_send_datagram(const char *name, const void *data, size_t length);
 /* 1 for a stream socket that listens, 0 for any other descriptor. */
 int daemon_is_listening(int descriptor);
-int daemon_set_flags(int descriptor);
-/* The next connection of a listening socket; -1 with errno. */
-int daemon_accept(int descriptor);
+int daemon_close_on_exec(int descriptor);
 
 /* Opens a file for appending, made with mode 0600; never a symbolic link's target. -1 with errno. */
 int daemon_open_append(const char *path);

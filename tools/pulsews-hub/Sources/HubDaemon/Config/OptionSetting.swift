@@ -13,7 +13,7 @@ extension OptionSetting: Equatable {
 
 extension Section {
   /// Their values may be secrets: nothing shows them, and a file with them is nobody's business.
-  private static let secretOptions: Set<String> = ["publish_token", "client_key_password", "proxy", "login", "headers"]
+  private static let secretOptions: Set<String> = ["publish_token", "status_token", "client_key_password", "proxy", "login", "headers"]
 
   /// Every option of that set that the table gives, as calls with texts.
   func options(_ scope: OptionTable.Scope, _ table: OptionTable, except own: [String] = []) -> [OptionSetting] {

@@ -29,9 +29,6 @@ struct ConfigFile {
       if config.listen.isEmpty, isActivated == false, findings.errors.isEmpty {
         findings.error(0, "there is nothing to listen at: \"listen\" of [hub], or sockets of the service manager")
       }
-      if isActivated == true, config.hubOption("proxy_protocol")?.value == "true" {
-        findings.error(0, "\"proxy_protocol\" does not go together with sockets of the service manager: the hub has to accept itself")
-      }
       if let line = findings.secretLine, file.othersRead {
         findings.warn(
           line, "the file has secrets in it, and others may read it: chmod o-r, or put them in files of their own (\"KEY_file\")")

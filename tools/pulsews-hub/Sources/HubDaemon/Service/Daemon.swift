@@ -92,6 +92,7 @@ public final class Daemon {
     hub = try LibraryHub(isShared ? loop : nil)
     services = SignalService(hub, log)
     for step in Plan(config).steps { try hub.make(step.call) }
+    for address in activation?.addresses ?? [] { try hub.make(.listen(address)) }
   }
 
   // MARK: Running
@@ -106,11 +107,8 @@ public final class Daemon {
     }
     if let problem = services.begin(config) { return fail(problem) }
     if let problem = pump.begin(hub, { [services] event in services.handle(event) }) { return fail(problem) }
-    if let activation {
-      if let problem = activation.begin(hub, problem: { [log] in log.error("\($0)") }) { return fail(problem) }
-    }
     for feed in feeds { feed.start() }
-    let places = hub.addresses + (activation?.descriptors.map { "descriptor \($0)" } ?? [])
+    let places = hub.addresses
     for place in places { log.info("listening", metadata: ["address": "\(place)"]) }
     tell(Notify.ready("\(places.count) sockets, \(feeds.count) feeds"))
     return waitForEnd()
@@ -161,7 +159,6 @@ public final class Daemon {
   private func drain() -> Int32 {
     log.info("draining: peers are closed; a second signal ends at once")
     tell(Notify.stopping)
-    activation?.stop()
     hub.beginDrain()
     let deadline = daemon_monotonic_ns() + config.drainTimeout
     while true {
