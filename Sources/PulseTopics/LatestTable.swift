@@ -14,8 +14,9 @@ final class LatestTable {
   private var newest: Int32 = -1
   private(set) var count = 0
 
-  func put(_ publication: Publication) {
-    let index = publication.keyID &+ 1
+  /// `key`: its place in the table of keys; -1 without one.
+  func put(_ publication: Publication, at key: Int) {
+    let index = Int32(truncatingIfNeeded: key &+ 1)
     if index < 0 { return }
     while entries.count <= Int(index) { entries.append(Entry(publication: nil, before: -1, after: -1)) }
     if entries[Int(index)].publication == nil {

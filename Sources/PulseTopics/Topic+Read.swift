@@ -81,7 +81,7 @@ extension Topic {
     var ordinal = end.ordinal
     while ordinal >= from {
       let delivery = ring.delivery(ordinal)
-      let key = Int(delivery.publication.keyID)
+      let key = Int(delivery.publication.keyID) &- Int(firstKey)
       if key < 0 || key >= marks.count || marks[key] != generation {
         if key >= 0, key < marks.count { marks[key] = generation }
         survivors.append(delivery)

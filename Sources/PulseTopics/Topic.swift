@@ -22,11 +22,14 @@ package final class Topic {
   package private(set) var end = TopicPosition()
   /// Payload and key bytes that some reader has not read: the owner's budget.
   package var unreadBytes = 0
-  /// Messages whose key was one too many: they go out as without one.
-  package private(set) var keysRefused: UInt64 = 0
+  /// Keys that gave way to others, since there were too many.
+  package private(set) var keysForgotten: UInt64 = 0
 
   let ring = DeliveryRing()
   private var keys: KeyTable?
+  /// The number of the first key in `keys`: one that was forgotten and comes again has another number, so that nothing which
+  /// waits somewhere gives way to a message of another key.
+  private(set) var firstKey: Int32 = 0
   var latest: LatestTable?
 
   /// For each reader the ordinal that it reads next; `Topic.nobody` for none.
@@ -69,18 +72,39 @@ package final class Topic {
     ring.append(Delivery(publication, previous: end.offset))
     end = TopicPosition(offset: place, ordinal: publication.ordinal)
     if hasReaders { unreadBytes &+= publication.footprint }
-    latest?.put(publication)
+    latest?.put(publication, at: Int(publication.keyID &- (publication.keyID < 0 ? 0 : firstKey)))
     if !snapshots.isEmpty { snapshots = [] }
     trim(now: now)
     return .appended(offset: place, endsStale: freshness.messageCame(now))
   }
 
   private func number(of key: UnsafeRawBufferPointer) -> Int32 {
-    let table = keys ?? KeyTable(seed: seed, limit: info.settings.maxKeys)
-    keys = table
-    let index = table.index(of: key)
-    if index < 0 { keysRefused &+= 1 }
-    return Int32(truncatingIfNeeded: index)
+    var index = keys?.index(of: key) ?? -1
+    if index < 0 {
+      let table = makeKeys()
+      keys = table
+      index = table.index(of: key)
+    }
+    return firstKey &+ Int32(truncatingIfNeeded: index)
+  }
+
+  /// In place of a table that is full, or of none. Of the keys whose latest messages are kept, the half that spoke last
+  /// stays.
+  @inline(never) private func makeKeys() -> KeyTable {
+    let table = KeyTable(seed: seed, limit: info.settings.maxKeys)
+    guard let full = keys else { return table }
+    firstKey = Int32(clamping: Int(firstKey) &+ full.count)
+    if firstKey > Int32.max / 2 { firstKey = 0 }
+    if latest != nil {
+      var all: [Publication] = []
+      latest?.appendAll(to: &all)
+      latest = LatestTable()
+      for place in 0..<all.count where all[place].key == nil || place >= all.count &- info.settings.maxKeys / 2 {
+        latest?.put(all[place], at: all[place].key.map { table.index(of: $0) } ?? -1)
+      }
+    }
+    keysForgotten &+= UInt64(full.count &- table.count)
+    return table
   }
 
   /// Forgets what is beyond the limits of the history, but nothing that a reader has not read.

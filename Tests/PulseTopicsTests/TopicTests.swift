@@ -136,14 +136,47 @@ import Testing
     #expect(try snapshot(topic, .pulse) == [#"{"type":"snapshot","topic":"t","epoch":"k3","offset":0,"items":[]}"#])
     #expect(try snapshot(topic, .plain) == [])
     for (place, key) in ["a", "b", nil, "a", "c", "d"].enumerated() { _ = try publish(topic, "\(place)", key: key) }
-    #expect(topic.keysRefused == 2 && topic.keyCount == 2)
+    // "c" and "d" each made room: of two keys the one stays that had the last word.
+    #expect(topic.keysForgotten == 2 && topic.keyCount == 2)
     let t = "\"t\":[null,null,null]"
     #expect(
       try snapshot(topic, .pulse) == [
-        #"{"type":"snapshot","topic":"t","epoch":"k3","offset":6,"items":[{"type":"message","o":2,"# + t
-          + #","data":1},{"type":"message","o":4,"# + t + #","data":3},{"type":"message","o":6,"# + t + #","data":5}]}"#
+        #"{"type":"snapshot","topic":"t","epoch":"k3","offset":6,"items":[{"type":"message","o":3,"# + t
+          + #","data":2},{"type":"message","o":5,"# + t + #","data":4},{"type":"message","o":6,"# + t + #","data":5}]}"#
       ])
-    #expect(try snapshot(topic, .plain) == ["1", "3", "5"])
+    #expect(try snapshot(topic, .plain) == ["2", "4", "5"])
+  }
+
+  /// Beside a model without limits: what is kept is right and new enough, and no message takes another key's place.
+  @Test func keysThatEndAreForgotten() throws {
+    for (limit, conflates) in [(1, true), (2, false), (5, true), (8, true), (64, false)] {
+      let topic = makeTopic {
+        $0.latest = true
+        $0.maxKeys = limit
+        $0.flush = conflates ? 1 : 0
+        $0.conflate = conflates ? makePath("k") : nil
+      }
+      topic.attach(0)
+      var latest: [String: (order: Int, text: String)] = [:]
+      var read: [String] = []
+      for order in 0..<2000 {
+        let key = "\(order / 7 + order * 31 % 17 % 4)"
+        let text = #"{"k":"\#(key)","n":\#(order)}"#
+        _ = try publish(topic, text, key: key)
+        latest[key] = (order, text)
+        guard order % 13 == 0 || order == 1999 else { continue }
+        var deliveries: [Delivery] = []
+        topic.read(0, into: &deliveries, now: 0)
+        read += deliveries.map { String(decoding: $0.publication.payload, as: UTF8.self) }
+        #expect(topic.keyCount <= limit)
+        let shown = try snapshot(topic, .plain)
+        let newest = latest.values.sorted { $0.order < $1.order }.map(\.text)
+        #expect(shown == newest.suffix(shown.count) && shown.count >= min(newest.count, max(1, limit / 2)))
+      }
+      // Each key's last message has reached the reader.
+      #expect(Set(read).isSuperset(of: latest.values.map(\.text)))
+      #expect(topic.keysForgotten > 0)
+    }
   }
 
   private func snapshot(_ topic: Topic, _ form: Form) throws -> [String] {
