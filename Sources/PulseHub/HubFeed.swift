@@ -12,6 +12,7 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
   private enum Mark {
     static var isFed: UInt8 { 1 }
     static var hasGap: UInt8 { 2 }
+    static var wasSilent: UInt8 { 4 }
   }
 
   private let hub: Hub
@@ -63,8 +64,9 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
           guard case .topic(let topic) = hub.topics.get(name) else { return false }
           mark(topic)
           if isOutdated(topic, output.order) { return true }
-          if case .success = hub.publish(topic, key.isEmpty ? nil : key, payload, stamps) { return true }
-          return false
+          guard case .success = hub.publish(topic, key.isEmpty ? nil : key, payload, stamps) else { return false }
+          if output.order >= 0 { orders[topic.number] = max(orders[topic.number], output.order) }
+          return true
         }
       }
     }
@@ -76,7 +78,6 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
     if order < 0 { return false }
     while orders.count <= topic.number { orders.append(-1) }
     let newest = orders[topic.number]
-    orders[topic.number] = max(newest, order)
     if order > newest || (order == newest && order & 1 == 0) { return false }
     hub.fed.outdated.wrappingAdd(1, ordering: .relaxed)
     return true
@@ -91,7 +92,7 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
       setGap(topic, missing)
     } else if before != Mark.isFed {
       marks[topic.number] = Mark.isFed
-      set(topic, .live, "")
+      if map.instead.isEmpty { set(topic, .live, "") } else { set(topic, .failover, "in the place of \(quoted: map.instead[...])") }
     }
   }
 
@@ -112,8 +113,8 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
 
   override package func silenced(_ cause: String) {
     for topic in topics {
-      marks[topic.number] = Mark.isFed
-      set(topic, .stale, "\(cause)")
+      marks[topic.number] = Mark.isFed | Mark.wasSilent
+      if topic.mutex.withLock({ topic.topic.isFed(by: name) }) { set(topic, .stale, "\(cause)") }
     }
   }
 

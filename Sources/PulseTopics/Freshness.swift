@@ -44,6 +44,8 @@ struct Freshness {
     if given == .stale {
       given = .live
       cause = []
+      // Whichever feed brought it will say so itself.
+      feed = []
     }
     return before == .stale
   }
@@ -76,6 +78,9 @@ extension Topic {
     freshness.cause = Topic.cut(cause)
     return before.state != freshness.state || before.feed != freshness.feed || before.cause != freshness.cause
   }
+
+  /// Whether the last word about its state was not that of another feed.
+  package func isFed(by feed: [UInt8]) -> Bool { freshness.feed.isEmpty || freshness.feed == Topic.cut(feed) }
 
   /// At the end of a character.
   private static func cut(_ text: [UInt8]) -> [UInt8] {

@@ -232,6 +232,68 @@ TEST(hub_feed_keeps_the_order) {
     pulsews_hub_free(exchange);
 }
 
+/* A close that could not be published may come again. */
+TEST(hub_feed_takes_a_close_again_that_was_refused) {
+    static char text[8192];
+    pulsews_hub *exchange = open_hub(NO_OPTIONS), *hub = open_hub(OPTIONS("publish_queue_bytes=4KiB"));
+    pulsews_client *client = make_feed(exchange, NO_OPTIONS), *peer = pulse_peer(hub);
+    feed(hub, client, "rule=candle\nmatch={\"t\":\"*\"}\ntopic=candle\norder=${t} ${x}\npublish=${n}");
+    connect_feed(client);
+    subscribe_peer(peer, "candle");
+    say(exchange, "{\"t\":60,\"x\":false,\"n\":1}");
+    GETS(peer, "\"data\":1}");
+    snprintf(text, sizeof text, "{\"t\":60,\"x\":true,\"n\":%05000d}", 1);
+    memcpy(strstr(text, "\"n\":") + 4, "\"", 1);
+    strcpy(strchr(text, 0) - 1, "\"}");
+    say(exchange, text);
+    await_hub_statistic(hub, "feed_refused", 1);
+    say(exchange, "{\"t\":60,\"x\":true,\"n\":2}");
+    GETS(peer, "\"data\":2}");
+    say(exchange, "{\"t\":60,\"x\":true,\"n\":3}");
+    await_hub_statistic(hub, "feed_outdated", 1);
+    pulsews_client_free(peer);
+    pulsews_client_free(client);
+    pulsews_hub_free(hub);
+    pulsews_hub_free(exchange);
+}
+
+/* The other feed's topics fail over to it and back; its own end then says nothing of them. */
+TEST(hub_feed_in_the_place_of_another) {
+    pulsews_hub *one = make_hub(OPTIONS("events=connected")), *two = open_hub(NO_OPTIONS), *hub = open_hub(NO_OPTIONS);
+    start_hub(one);
+    static char instead[sizeof map + 64];
+    snprintf(instead, sizeof instead, "instead=one\n%s", map);
+    pulsews_client *first = make_feed(one, OPTIONS("name=one", "reconnect_base_delay=10ms", "restart_delay=10ms")),
+                   *second = make_feed(two, OPTIONS("name=two")), *peer = pulse_peer(hub);
+    feed(hub, first, map);
+    feed(hub, second, instead);
+    connect_feed(first);
+    connect_feed(second);
+    subscribe_peer(peer, "price.A");
+    uint64_t upstream = hub_event(one, PULSEWS_HUB_CONNECTED)->peer;
+    say(one, "{\"e\":\"quote\",\"s\":\"A\",\"b\":1,\"a\":1,\"T\":1}");
+    GETS(peer, "\"state\":\"live\"", "\"feed\":\"one\"");
+    GETS(peer, "\"price\":\"1\"");
+    IS(pulsews_hub_close_peer(one, upstream, 1012, ""), PULSEWS_OK);
+    GETS(peer, "\"state\":\"stale\"", "\"feed\":\"one\"");
+    say(two, "{\"e\":\"quote\",\"s\":\"A\",\"b\":2,\"a\":2,\"T\":1}");
+    GETS(peer, "\"state\":\"failover\"", "\"feed\":\"two\"", "\"cause\":\"in the place of \\\"one\\\"\"");
+    GETS(peer, "\"price\":\"2\"");
+    hub_event(one, PULSEWS_HUB_CONNECTED);
+    say(one, "{\"e\":\"quote\",\"s\":\"A\",\"b\":3,\"a\":3,\"T\":1}");
+    GETS(peer, "\"state\":\"live\"", "\"feed\":\"one\"");
+    GETS(peer, "\"price\":\"3\"");
+    pulsews_client_free(second);
+    say(one, "{\"e\":\"quote\",\"s\":\"A\",\"b\":4,\"a\":4,\"T\":1}");
+    GETS(peer, "\"price\":\"4\"");
+    pulsews_client_free(first);
+    GETS(peer, "\"state\":\"stale\"", "\"feed\":\"one\"");
+    pulsews_client_free(peer);
+    pulsews_hub_free(hub);
+    pulsews_hub_free(two);
+    pulsews_hub_free(one);
+}
+
 TEST(hub_feed_refuses) {
     pulsews_hub *hub = open_hub(NO_OPTIONS), *other = open_hub(NO_OPTIONS);
     pulsews_client *client = make_feed(hub, NO_OPTIONS);

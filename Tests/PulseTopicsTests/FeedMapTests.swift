@@ -104,7 +104,10 @@ private func problem(_ map: String) -> String? {
   }
 
   @Test(arguments: [
-    ("", "a map has at least one rule="), ("x", "line 1: there is no = in it"), ("topic=a", "line 1: rule= comes first"),
+    ("", "a map has at least one rule="), ("x", "line 1: there is no = in it"),
+    ("topic=a", "line 1: rule= comes first, or instead= and a name"),
+    ("instead=\nrule=a", "line 1: rule= comes first, or instead= and a name"),
+    ("rule=a\ninstead=b", "line 2: \"instead\" is none of rule, match, each, where, topic, key, time, order and publish"),
     ("rule=a\n\nfoo=b", "line 3: \"foo\" is none of rule, match, each, where, topic, key, time, order and publish"),
     ("rule=a\ntopic=b", "a rule with topic=, key=, time= or order= needs publish="),
     ("rule=a\npublish=1", "a rule with publish= needs topic="),

@@ -12,6 +12,8 @@ package final class FeedMap {
   private var last: FeedRule?
   private var count = 0
   private let output = FeedOutput()
+  /// In whose place its feed stands; empty: nobody's.
+  package private(set) var instead: [UInt8] = []
 
   private init() {}
 
@@ -71,7 +73,11 @@ package final class FeedMap {
       count &+= 1
       return nil
     }
-    guard let rule = last else { return "rule= comes first" }
+    guard let rule = last else {
+      if name.count != 7 || !FeedText.begins(name, "instead") || value.isEmpty { return "rule= comes first, or instead= and a name" }
+      instead = Array(value)
+      return nil
+    }
     var rows = FeedMap.names.rows
     while let row = rows.next() {
       if rows.text(0).count == name.count, FeedText.begins(name, rows.text(0)), let line = FeedRule.Line(rawValue: row) {
