@@ -87,6 +87,18 @@ public func pulsews_hub_load(
 }
 
 @c @implementation
+public func pulsews_hub_topic_json(
+  _ handle: OpaquePointer?, _ topic: UnsafePointer<CChar>?, _ buffer: UnsafeMutablePointer<CChar>?, _ size: Int
+) -> Int64 {
+  switch hub(handle) {
+  case .hub(let found):
+    guard let topic = raw(topic), let text = found.hub.topicJSON(topic) else { return Int64(StatusCode.invalidArgument.rawValue) }
+    return copyBytes(text, buffer, size)
+  case .problem(let code): return Int64(code)
+  }
+}
+
+@c @implementation
 public func pulsews_hub_topic_state(
   _ handle: OpaquePointer?, _ topic: UnsafePointer<CChar>?, _ state: Int32, _ cause: UnsafePointer<CChar>?
 ) -> Int32 {

@@ -26,6 +26,12 @@ extension Hub {
     return sum
   }
 
+  /// As a `snapshot` message; nil if nobody has made the topic.
+  package func topicJSON(_ name: UnsafeRawBufferPointer) -> [UInt8]? {
+    guard let topic = topics.find(name) else { return nil }
+    return topic.mutex.withLock { topic.topic.snapshot(now: Clock.monotonic()) }
+  }
+
   private var stateName: Literal {
     switch state {
     case .made: "made"
@@ -133,7 +139,7 @@ extension Hub {
   func publish(_ request: Request) -> Result<UInt64, Refusal> {
     guard let bearer = request.bearer else { return .failure(.unauthenticated("publishing needs a bearer token")) }
     var identity: HubIdentity?
-    if !isSecret(bearer) {
+    if !isSecret(bearer, options.publishToken) {
       switch identify(Array(bearer)) {
       case .success(let found): identity = found
       // It may have been meant for `publish_token`.
@@ -161,9 +167,12 @@ extension Hub {
     }
   }
 
+  func mayReadStatus(_ request: Request) -> Bool {
+    options.statusToken.isEmpty || isSecret(request.bearer ?? [], options.statusToken)
+  }
+
   /// In a time that tells nothing of where the two differ.
-  private func isSecret(_ token: ArraySlice<UInt8>) -> Bool {
-    let wanted = options.publishToken
+  private func isSecret(_ token: ArraySlice<UInt8>, _ wanted: [UInt8]) -> Bool {
     if wanted.isEmpty { return false }
     var difference = token.count ^ wanted.count
     var place = 0

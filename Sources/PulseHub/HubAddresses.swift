@@ -23,7 +23,8 @@ final class HubAddresses: @unchecked Sendable {  // guarded by `mutex`
     limits.connects = UInt32(clamping: hub.options.addressConnects)
     limits.connectWindow = 10_000_000_000
     limits.failures =
-      hub.options.auth == .none && hub.options.publishToken.isEmpty && hub.keys.isEmpty ? 0 : UInt32(clamping: hub.options.addressFailures)
+      hub.options.auth == .none && hub.options.publishToken.isEmpty && hub.options.statusToken.isEmpty && hub.keys.isEmpty
+      ? 0 : UInt32(clamping: hub.options.addressFailures)
     limits.failureWindow = 60_000_000_000
     limits.ban = 60_000_000_000
     book.change(limits)

@@ -13,8 +13,8 @@ extension HubConnection {
     guard let peer else { return }
     while phase == .open || phase == .closing {
       // One message may ask for more than fits the memory of many peers.
-      if phase == .open, peer.isFlooding || peer.rest?.heldWishes.isEmpty == false {
-        peer.makeRest().heldBytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[offset...]))
+      if phase == .open, peer.isFlooding || peer.transient?.heldWishes.isEmpty == false {
+        peer.makeTransient().heldBytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[offset...]))
         return holdBack(peer)
       }
       switch peer.wire.receive(bytes, from: &offset) {
@@ -79,7 +79,7 @@ extension HubConnection {
     peer.wasFlooding = false
     // Replies may be all that comes of it.
     owner.setDue(self)
-    if let rest = peer.rest {
+    if let rest = peer.transient {
       let wishes = rest.heldWishes
       rest.heldWishes = []
       subscribe(to: wishes, id: rest.heldID, peer)
@@ -100,7 +100,7 @@ extension HubConnection {
   func subscribe(to wishes: [TopicWish], id: [UInt8], _ peer: HubPeer) {
     for place in 0..<wishes.count {
       if peer.isFlooding {
-        let rest = peer.makeRest()
+        let rest = peer.makeTransient()
         rest.heldWishes = Array(wishes[place...])
         rest.heldID = id
         return holdBack(peer)
@@ -156,6 +156,7 @@ extension HubConnection {
     if isNew {
       topic.subscribers &+= 1
       if entry.subscribers.isEmpty {
+        if topic.readers == 0 { owner.tell(.topicWanted, topic) }
         topic.topic.attach(owner.index)
         topic.readers |= 1 << UInt64(owner.index)
       }
@@ -253,7 +254,7 @@ extension HubConnection {
     guard phase == .open, let peer else { return }
     phase = .closing
     peer.endCode = code
-    peer.makeRest().endText = Sentence(reason[...])
+    peer.makeTransient().endText = Sentence(reason[...])
     leaveAll(peer)
     peer.queue.discard()
     peer.queue.control(.close(code, reason))
@@ -266,7 +267,7 @@ extension HubConnection {
     guard phase == .open, let peer else { return }
     if !peer.queue.hasWork { return close(code: code, reason) }
     peer.closesWhenEmpty = code
-    peer.makeRest().closeReason = reason
+    peer.makeTransient().closeReason = reason
     schedule(.close, after: hub.options.closeTimeout)
     owner.setDue(self)
   }
@@ -274,7 +275,7 @@ extension HubConnection {
   private func closeReceived(_ code: UInt16, _ reason: UnsafeRawBufferPointer, _ peer: HubPeer) {
     if phase == .open {
       close(code: code == CloseCode.absent ? CloseCode.normal : code, [])
-      peer.makeRest().endText = Sentence(Array(reason)[...])
+      peer.makeTransient().endText = Sentence(Array(reason)[...])
       peer.endCode = code
     }
     peer.closeIsAnswered = true

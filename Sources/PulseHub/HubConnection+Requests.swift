@@ -91,6 +91,10 @@ extension HubConnection {
   private func answerItself(_ request: Request, _ kind: HubRoute.Kind) {
     if case .publish = kind { return publishRequest(request) }
     if case .health = kind { return answer(hub.healthAnswer(), to: request) }
+    if !hub.mayReadStatus(request) {
+      noteWrongToken(request)
+      return refuse(.unauthenticated("status and metrics need a bearer token"), to: request)
+    }
     self.request = owner.nextRequest(of: self)
     conversation?.isAnswering = true
     schedule(.answer, after: hub.options.requestTimeout)
@@ -100,13 +104,16 @@ extension HubConnection {
   private func publishRequest(_ request: Request) {
     switch hub.publish(request) {
     case .failure(let refusal):
-      if refusal.status == 401, request.bearer != nil {
-        owner.noteFailure(self)
-        conversation?.isLast = true
-      }
+      if refusal.status == 401 { noteWrongToken(request) }
       refuse(refusal, to: request)
     case .success(let offset): answer(.json(("{\"offset\":\(offset)}" as Sentence).bytes), to: request)
     }
+  }
+
+  private func noteWrongToken(_ request: Request) {
+    if request.bearer == nil { return }
+    owner.noteFailure(self)
+    conversation?.isLast = true
   }
 
   /// The application answers, later.

@@ -47,7 +47,7 @@ extension HubConnection {
       if peer.userKey == nil, !countUser(identity, &peer.userKey) {
         return close(code: CloseCode.rate, HubConnection.text("this user has too many connections"))
       }
-      peer.identity = identity
+      identify(peer, as: identity)
       peer.awaitsToken = false
       peer.isWarned = false
       peer.reply(HubMessage.auth(id: id, user: identity.user, expires: identity.expires &* 1_000_000_000))

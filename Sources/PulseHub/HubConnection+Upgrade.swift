@@ -90,12 +90,12 @@ extension HubConnection {
       let isPulse = answer.subprotocol == 0 && route.options.wireProtocol != .plain
       become(route, answer, isPulse: isPulse)
       guard let peer else { return }
-      peer.identity = upgrade.identity
       peer.userKey = userKey
       tellConnected(request, route, answer)
+      if let identity = upgrade.identity { identify(peer, as: identity) }
       greet(peer)
       let topics = firstTopics(request, route)
-      if !topics.isEmpty { peer.makeRest().firstTopics = topics }
+      if !topics.isEmpty { peer.makeTransient().firstTopics = topics }
       awaitToken(peer)
       // Frames that came with the request.
       var rest = upgrade.rest
@@ -183,10 +183,10 @@ extension HubConnection {
 
   /// Once it is known who the peer is.
   func subscribeAtOpening(_ peer: HubPeer) {
-    guard let rest = peer.rest else { return }
+    guard let rest = peer.transient else { return }
     let names = rest.firstTopics
     rest.firstTopics = []
-    if rest.heldBytes.isEmpty { peer.dropRest() }
+    if rest.heldBytes.isEmpty { peer.dropTransient() }
     subscribe(to: names.map { TopicWish(name: $0) }, id: [], peer)
   }
 

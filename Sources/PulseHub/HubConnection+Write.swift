@@ -128,7 +128,7 @@ extension HubConnection {
     if !peer.queue.hasWork {
       peer.wasSlow = false
       if phase == .open, let code = peer.closesWhenEmpty {
-        close(code: code, peer.makeRest().closeReason)
+        close(code: code, peer.transient?.closeReason ?? [])
         return flush()
       }
       if phase == .closing, peer.closeIsAnswered { return end(.closed) }

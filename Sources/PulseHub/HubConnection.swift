@@ -27,7 +27,7 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
   let stream: ByteStream
   /// nil: from a Unix socket. Behind a proxy that introduces its clients (PROXY protocol) it is the client.
   var from: SocketAddress?
-  private let isSecure: Bool
+  let isSecure: Bool
   var phase: Phase
   /// The kernel took less than it was given: it says when there is room.
   var writeIsBlocked = false
@@ -204,7 +204,7 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
 
   /// A close frame that waited for messages goes now; one that was sent was not answered.
   private func closeIsLate() {
-    if phase == .open, let peer, let code = peer.closesWhenEmpty { return close(code: code, peer.makeRest().closeReason) }
+    if phase == .open, let peer, let code = peer.closesWhenEmpty { return close(code: code, peer.transient?.closeReason ?? []) }
     end(.unanswered)
   }
 

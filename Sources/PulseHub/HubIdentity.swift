@@ -7,8 +7,10 @@ import PulseTransport
 import PulseWire
 
 /// Who a peer is, as its token says it.
-final class HubIdentity: @unchecked Sendable {  // nothing changes after init
+final class HubIdentity: @unchecked Sendable {  // guarded by the mutex of its peer's loop
   let user: [UInt8]
+  /// The claims as JSON, until they are told.
+  fileprivate var claims: [UInt8]
   /// Seconds since 1970.
   let expires: Int64
   /// nil: the token does not say.
@@ -17,6 +19,7 @@ final class HubIdentity: @unchecked Sendable {  // nothing changes after init
 
   init(_ claims: TokenClaims) {
     user = claims.user
+    self.claims = claims.text
     expires = claims.expires
     topics = claims.topics.map { HubIdentity.patterns($0) }
     publish = HubIdentity.patterns(claims.publish)
@@ -37,6 +40,21 @@ final class HubIdentity: @unchecked Sendable {  // nothing changes after init
   private static func matches(_ patterns: [TopicPattern], _ name: [UInt8]) -> Bool {
     for pattern in patterns where pattern.matches(name) { return true }
     return false
+  }
+}
+
+extension HubConnection {
+  /// The peer is who its token says, from here on.
+  func identify(_ peer: HubPeer, as identity: HubIdentity) {
+    peer.identity = identity
+    if hub.options.events.contains(.authenticated) {
+      let event = HubEvent(.authenticated, peer: number)
+      event.route = HubEvent.text(peer.route.path)
+      event.text = HubEvent.text(identity.user)
+      event.data = identity.claims
+      hub.events.append(event)
+    }
+    identity.claims = []
   }
 }
 

@@ -27,7 +27,7 @@ extension HubLoop {
   }
 
   private static func cause(_ how: HubConnection.End, _ peer: HubPeer) -> Sentence {
-    let text = peer.makeRest().endText
+    let text = peer.transient?.endText ?? ""
     return switch how {
     case .closed: text
     case .lost: "the connection was cut"
@@ -47,14 +47,17 @@ extension HubLoop {
     topic.readers &= ~(1 << UInt64(index))
     topic.notified &= ~(1 << UInt64(index))
     let after = topic.topic.unreadBytes
-    let isIdle = topic.readers == 0
+    if topic.readers == 0 { tell(.topicIdle, topic) }
     topic.mutex.unlock()
     if after != before { hub.unread.wrappingAdd(after &- before, ordering: .relaxed) }
-    if isIdle, hub.options.events.contains(.topicIdle) {
-      let event = HubEvent(.topicIdle)
-      event.topic = HubEvent.text(topic.info.name)
-      hub.events.append(event)
-    }
+  }
+
+  /// That a topic has its first peer, or none any more. Under the topic's lock, so that the last word is true.
+  func tell(_ kind: HubEventKind, _ topic: HubTopic) {
+    guard hub.options.events.contains(kind) else { return }
+    let event = HubEvent(kind)
+    event.topic = HubEvent.text(topic.info.name)
+    hub.events.append(event)
   }
 
   // MARK: Messages that say that the hub is there

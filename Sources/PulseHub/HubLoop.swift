@@ -187,11 +187,7 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
     let isProxy = hub.trusted.trusts(from.map { IPAddress($0) })
     let isIntroduced = isProxy && hub.options.proxyProtocol && listener != nil
     let key = hub.limitsAddresses && !isProxy ? HubLoop.key(from) : nil
-    if let key, case .tooMany(_, let seconds) = hub.addresses.connect(key, host.loop.turnTime) {
-      statistics.connectionsRefused &+= 1
-      if listener?.isSecure != true { say(.tooMany("this address has or opens too many connections", retryAfter: seconds), stream) }
-      return stream.close()
-    }
+    if let key, !mayConnect(key, stream, isSecure: listener?.isSecure == true) { return stream.close() }
     let count = hub.connections.wrappingAdd(1, ordering: .sequentiallyConsistent).newValue
     guard count <= hub.options.maxConnections, !isDraining, let slot = takeSlot() else {
       statistics.connectionsRefused &+= 1
@@ -227,8 +223,7 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
   func admit(_ connection: HubConnection) -> Bool {
     if !hub.limitsAddresses || hub.trusted.trusts(connection.from.map { IPAddress($0) }) { return true }
     let key = HubLoop.key(connection.from)
-    guard case .allowed = hub.addresses.connect(key, host.loop.turnTime) else {
-      statistics.connectionsRefused &+= 1
+    guard mayConnect(key, connection.stream, isSecure: connection.isSecure) else {
       connection.end(.lost)
       return false
     }
@@ -236,8 +231,16 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
     return true
   }
 
+  /// If not, the client was told so, unless it waits for a TLS handshake.
+  private func mayConnect(_ key: AddressKey, _ stream: ByteStream, isSecure: Bool) -> Bool {
+    guard case .tooMany(_, let seconds) = hub.addresses.connect(key, host.loop.turnTime) else { return true }
+    statistics.connectionsRefused &+= 1
+    if !isSecure { say(.tooMany("this address has or opens too many connections", retryAfter: seconds), stream) }
+    return false
+  }
+
   /// Without reading what was asked for, and without waiting: it may get lost.
-  @inline(never) private func say(_ refusal: Refusal, _ stream: TCPStream) {
+  @inline(never) private func say(_ refusal: Refusal, _ stream: ByteStream) {
     let answer = refusal.encode(to: nil, requestID: requestID(), date: Clock.realtime() / 1_000_000_000)
     answer.withUnsafeBytes { _ = stream.write($0) }
     stream.shutdown()

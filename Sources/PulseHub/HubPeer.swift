@@ -10,7 +10,7 @@ import PulseWire
 /// What a connection is after its upgrade. Guarded by the loop's mutex.
 final class HubPeer {
   /// What few peers have, and those for a moment.
-  final class Rest {
+  final class Transient {
     /// What it is subscribed to once it is known who it is.
     var firstTopics: [[UInt8]] = []
     /// What it asked for and sent behind that, until it has taken what it was given.
@@ -48,15 +48,15 @@ final class HubPeer {
   var closesWhenEmpty: UInt16?
   var messages: Bucket
   var bytes: Bucket
-  private(set) var rest: Rest?
+  private(set) var transient: Transient?
 
-  func makeRest() -> Rest {
-    let made = rest ?? Rest()
-    rest = made
+  func makeTransient() -> Transient {
+    let made = transient ?? Transient()
+    transient = made
     return made
   }
 
-  func dropRest() { rest = nil }
+  func dropTransient() { transient = nil }
 
   /// So much of pongs and replies may wait before nothing more is read.
   private static let mostControl = 64 << 10

@@ -13,6 +13,8 @@ package struct TokenClaims: Equatable, Sendable {
   package var topics: [[UInt8]]?
   /// Patterns of the topics that may be published to.
   package var publish: [[UInt8]] = []
+  /// All of them, as the JSON object that was signed.
+  package var text: [UInt8] = []
 
   package init() {}
 }
@@ -70,6 +72,7 @@ extension TokenClaims {
   static func read(_ payload: UnsafeRawBufferPointer, _ terms: TokenTerms) -> Result<TokenClaims, TokenProblem> {
     guard var object = TokenObject(payload) else { return .failure(.malformed) }
     var claims = TokenClaims()
+    claims.text = Array(payload)
     var hasExpiry = false
     var begins: Int64 = 0
     var isForAudience: Bool?

@@ -29,6 +29,18 @@ extension Topic {
     return cut
   }
 
+  /// What it has for a newcomer: the latest of each key if it keeps those, else its history.
+  package func snapshot(now: Int64) -> [UInt8] {
+    trim(now: now)
+    var cut = Cut(topic: info, epoch: epoch, end: end, state: state)
+    if let latest {
+      latest.appendAll(to: &cut.items)
+    } else {
+      appendRing(from: ring.first) { cut.items.append($0.publication) }
+    }
+    return Envelope.snapshot(cut)
+  }
+
   private func resume(_ since: ResumePoint, _ most: Int, _ cut: inout Cut) {
     if since.epoch != epoch {
       cut.gap = Gap(from: 0, to: end.offset, cause: .hubRestart)

@@ -216,6 +216,60 @@ TEST(hub_limits_of_an_address) {
     pulsews_hub_free(hub);
 }
 
+/* The claims that a peer's token has now, wherever it came from. */
+TEST(hub_tells_who_a_peer_is) {
+    pulsews_hub *hub = guarded(OPTIONS("auth=optional", "events=authenticated", "events=connected"));
+    pulsews_client *peer = make_peer(hub, "/ws/stream", 1, OPTIONS("headers=Authorization: Bearer " ANN));
+    uint64_t number = hub_event(hub, PULSEWS_HUB_CONNECTED)->peer;
+    const pulsews_hub_event *event = hub_event(hub, PULSEWS_HUB_AUTHENTICATED);
+    static const char
+        ann[] = "{\"sub\":\"ann\",\"exp\":4102444800,\"topics\":[\"price.*\"],\"publish\":[\"signal.*\"]}";
+    CHECK(event->peer == number && strcmp(event->text, "ann") == 0 && strcmp(event->route, "/ws/stream") == 0);
+    CHECK(event->length == sizeof ann - 1 && memcmp(event->data, ann, event->length) == 0);
+    send_text(peer, "{\"type\":\"auth\",\"data\":{\"token\":\"" ANN_LESS "\"}}");
+    event = hub_event(hub, PULSEWS_HUB_AUTHENTICATED);
+    CHECK(event->peer == number && event->length < sizeof ann &&
+          memchr(event->data, '{', event->length) == event->data);
+    /* What is refused changes nothing. */
+    send_text(peer, "{\"type\":\"auth\",\"data\":{\"token\":\"" BOB "\"}}");
+    GETS(peer, "\"type\":\"auth\"");
+    GETS(peer, "another_user");
+    pulsews_client *other = make_peer(hub, "/ws/stream", 1, NO_OPTIONS);
+    send_text(other, "{\"type\":\"auth\",\"data\":{\"token\":\"" FORGED "\"}}");
+    GETS(other, "token_bad_signature");
+    send_text(other, "{\"type\":\"auth\",\"data\":{\"token\":\"" BOB "\"}}");
+    event = hub_event(hub, PULSEWS_HUB_AUTHENTICATED);
+    CHECK(event->peer != number && strcmp(event->text, "bob") == 0);
+    pulsews_client_free(other);
+    pulsews_client_free(peer);
+    pulsews_hub_free(hub);
+}
+
+static const char *ask(const pulsews_hub *hub, const char *path, const char *headers) {
+    char request[512];
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n%s\r\n", path, headers);
+    return http_exchange(hub_port(hub), request);
+}
+
+TEST(hub_status_with_a_token) {
+    static const char *const paths[] = {"/ws/status", "/ws/stats", "/metrics"};
+    pulsews_hub *hub = open_hub(OPTIONS("status_token=open-sesame", "address_failures=7"));
+    for (int i = 0; i < 3; i++) {
+        CHECK(strstr(ask(hub, paths[i], "Authorization: Bearer open-sesame\r\n"), " 200 OK"));
+        CHECK(strstr(ask(hub, paths[i], ""), " 401 "));
+        CHECK(strstr(ask(hub, paths[i], "Authorization: Bearer open-sesam\r\n"), " 401 "));
+        CHECK(strstr(ask(hub, paths[i], "Authorization: Bearer \r\n"), "messages_published") == NULL);
+    }
+    CHECK(strstr(ask(hub, "/ws/health", ""), " 200 OK"));
+    /* Who guesses is banned as who guesses tokens. */
+    for (int i = 0; i < 8; i++) ask(hub, "/metrics", "Authorization: Bearer x\r\n");
+    CHECK(strstr(ask(hub, "/ws/health", ""), " 429 "));
+    pulsews_hub_free(hub);
+    hub = open_hub(NO_OPTIONS);
+    for (int i = 0; i < 3; i++) CHECK(strstr(ask(hub, paths[i], ""), " 200 OK"));
+    pulsews_hub_free(hub);
+}
+
 TEST(hub_publishing_with_a_token) {
     pulsews_hub *hub = guarded(OPTIONS("auth=none"));
     static const char *const cases[][4] = {{ANN, "signal.a", "200 OK", ""},

@@ -92,6 +92,7 @@
     X(hub_option_at) \
     X(hub_statistic_at) \
     X(hub_status_json) \
+    X(hub_topic_json) \
     X(hub_prometheus) \
     X(hub_peers_json) \
     X(hub_statistics) \

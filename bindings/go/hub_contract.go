@@ -11,29 +11,33 @@ import "time"
 type HubEventKind uint32
 
 const (
-	HubConnected   HubEventKind = 1  // a WebSocket peer is open
-	HubClosed      HubEventKind = 2  // a peer is gone, the last event of that peer
-	HubMessage     HubEventKind = 3  // a peer has sent a message that is none of the protocol's own
-	HubSubscribe   HubEventKind = 4  // a peer has subscribed to a topic
-	HubUnsubscribe HubEventKind = 5  // a peer has left a topic, also by its end
-	HubHTTPRequest HubEventKind = 6  // a request to an application route; it waits for Hub.Answer, at most WithHubRequestTimeout
-	HubAuthorize   HubEventKind = 7  // a peer wants to connect; its upgrade waits for Hub.Answer, at most WithHubRequestTimeout: status 101 lets it in, any other refuses it
-	HubSlow        HubEventKind = 8  // a peer's queue is full, and WithHubSlowPolicy has decided; once until it has caught up
-	HubTopicIdle   HubEventKind = 9  // the last peer has left a topic
-	HubDrained     HubEventKind = 10 // a drain has ended: no connection is left. The last event of the hub
+	HubConnected     HubEventKind = 1  // a WebSocket peer is open
+	HubClosed        HubEventKind = 2  // a peer is gone, the last event of that peer
+	HubMessage       HubEventKind = 3  // a peer has sent a message that is none of the protocol's own
+	HubSubscribe     HubEventKind = 4  // a peer has subscribed to a topic
+	HubUnsubscribe   HubEventKind = 5  // a peer has left a topic, also by its end
+	HubHTTPRequest   HubEventKind = 6  // a request to an application route; it waits for Hub.Answer, at most WithHubRequestTimeout
+	HubAuthorize     HubEventKind = 7  // a peer wants to connect; its upgrade waits for Hub.Answer, at most WithHubRequestTimeout: status 101 lets it in, any other refuses it
+	HubSlow          HubEventKind = 8  // a peer's queue is full, and WithHubSlowPolicy has decided; once until it has caught up
+	HubTopicIdle     HubEventKind = 9  // the last peer has left a topic
+	HubDrained       HubEventKind = 10 // a drain has ended: no connection is left. The last event of the hub
+	HubTopicWanted   HubEventKind = 11 // the first peer has subscribed to a topic; topic_idle follows when none is left
+	HubAuthenticated HubEventKind = 12 // a peer has shown a token that holds: with its request, by the message auth, or to renew one
 )
 
 var hubEventNames = map[HubEventKind]string{
-	HubConnected:   "connected",
-	HubClosed:      "closed",
-	HubMessage:     "message",
-	HubSubscribe:   "subscribe",
-	HubUnsubscribe: "unsubscribe",
-	HubHTTPRequest: "http_request",
-	HubAuthorize:   "authorize",
-	HubSlow:        "slow",
-	HubTopicIdle:   "topic_idle",
-	HubDrained:     "drained",
+	HubConnected:     "connected",
+	HubClosed:        "closed",
+	HubMessage:       "message",
+	HubSubscribe:     "subscribe",
+	HubUnsubscribe:   "unsubscribe",
+	HubHTTPRequest:   "http_request",
+	HubAuthorize:     "authorize",
+	HubSlow:          "slow",
+	HubTopicIdle:     "topic_idle",
+	HubDrained:       "drained",
+	HubTopicWanted:   "topic_wanted",
+	HubAuthenticated: "authenticated",
 }
 
 // A TopicState says how fresh a topic is, apart from any connection.
@@ -237,6 +241,12 @@ func WithHubResumeWindow(d time.Duration) HubOption {
 // none may. Allowed: 1 to 4096 bytes without NUL.
 func WithHubPublishToken(value string) HubOption {
 	return HubOption(WithOption("publish_token", value))
+}
+
+// WithHubStatusToken sets option status_token of a hub. The bearer token that lets HTTP requests read "/ws/status",
+// "/ws/stats" and "/metrics"; without it everybody may. Allowed: 1 to 4096 bytes without NUL.
+func WithHubStatusToken(value string) HubOption {
+	return HubOption(WithOption("status_token", value))
 }
 
 // WithHubOrigin sets option origin of a hub. A web origin whose pages may open a WebSocket and read answers; without
@@ -470,8 +480,8 @@ func WithTopicLatest(on bool) TopicOption {
 	return TopicOption(withBoolean("latest", on))
 }
 
-// WithTopicMaxKeys sets option max_keys of a topic. The most keys of the topic; a message with one more counts as one
-// without a key. Allowed: 1 to 100000. Default: 10000.
+// WithTopicMaxKeys sets option max_keys of a topic. The most keys of the topic; with one more, keys without a message
+// for long are forgotten, and half of them stay. Allowed: 1 to 100000. Default: 10000.
 func WithTopicMaxKeys(n int) TopicOption {
 	return TopicOption(withInteger("max_keys", int64(n)))
 }

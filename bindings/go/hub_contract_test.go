@@ -34,6 +34,7 @@ var hubOptionFunctions = map[string]HubOption{
 	"WithHubCertificateKey":       WithHubCertificateKey(`/etc/ssl/hub.key`),
 	"WithHubResumeWindow":         WithHubResumeWindow(1000000000),
 	"WithHubPublishToken":         WithHubPublishToken(`correct-horse`),
+	"WithHubStatusToken":          WithHubStatusToken(`correct-horse`),
 	"WithHubOrigin":               WithHubOrigin(`https://app.example.com`),
 	"WithHubAuth":                 WithHubAuth(AuthRequired),
 	"WithHubAuthTimeout":          WithHubAuthTimeout(10000000),
@@ -83,16 +84,18 @@ var topicOptionFunctions = map[string]TopicOption{
 
 // What each event fills, by the names of the contract.
 var hubEventKeys = map[HubEventKind][]string{
-	HubConnected:   {"peer", "address", "route", "target", "headers", "text"},
-	HubClosed:      {"peer", "route", "code", "text", "count"},
-	HubMessage:     {"peer", "route", "code", "data"},
-	HubSubscribe:   {"peer", "route", "topic", "count"},
-	HubUnsubscribe: {"peer", "route", "topic", "count"},
-	HubHTTPRequest: {"request", "address", "route", "method", "target", "headers", "data"},
-	HubAuthorize:   {"request", "peer", "address", "route", "target", "headers", "text"},
-	HubSlow:        {"peer", "route", "code", "count"},
-	HubTopicIdle:   {"topic"},
-	HubDrained:     {"count"},
+	HubConnected:     {"peer", "address", "route", "target", "headers", "text"},
+	HubClosed:        {"peer", "route", "code", "text", "count"},
+	HubMessage:       {"peer", "route", "code", "data"},
+	HubSubscribe:     {"peer", "route", "topic", "count"},
+	HubUnsubscribe:   {"peer", "route", "topic", "count"},
+	HubHTTPRequest:   {"request", "address", "route", "method", "target", "headers", "data"},
+	HubAuthorize:     {"request", "peer", "address", "route", "target", "headers", "text"},
+	HubSlow:          {"peer", "route", "code", "count"},
+	HubTopicIdle:     {"topic"},
+	HubDrained:       {"count"},
+	HubTopicWanted:   {"topic"},
+	HubAuthenticated: {"peer", "route", "text", "data"},
 }
 
 // The statistics, in the order of the library.

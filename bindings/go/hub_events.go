@@ -27,10 +27,11 @@ type HubEvent struct {
 	Method string      // HubHTTPRequest: such as "POST"
 	Target string      // path and query of the request; of HubConnected the path, whose query may hold a token
 	Header http.Header // of the request; of HubConnected without Authorization and Cookie
-	Data   []byte      // HubMessage: the message; HubHTTPRequest: the body; nil if there are no bytes
+	Data   []byte      // HubMessage: the message; HubHTTPRequest: the body; HubAuthenticated: the claims; nil if there are no bytes
 
 	MessageKind Kind       // HubMessage: Text or Binary
 	Subprotocol string     // HubConnected: the one that was chosen, such as "pulse.v1"; empty if none
+	User        string     // HubAuthenticated: whom the token names (sub); Data has all that it says, a JSON object
 	Token       string     // HubAuthorize: the bearer token, from wherever it came; empty if there is none
 	CloseCode   int        // HubClosed: 1006 without a close frame
 	Reason      string     // HubClosed: why, as a sentence
@@ -59,6 +60,8 @@ func (e *HubEvent) complete(code int, text string) {
 		e.MessageKind = Kind(code)
 	case HubAuthorize:
 		e.Token = text
+	case HubAuthenticated:
+		e.User = text
 	case HubSlow:
 		e.Policy = slowPolicies[code]
 	}

@@ -66,6 +66,9 @@ static inline int32_t pulsego_hub_statistic_at(size_t index, const char **name, 
 static inline int64_t pulsego_hub_status_json(const pulsews_hub *hub, char *buffer, size_t size) {
     return pulsego_api.hub_status_json(hub, buffer, size);
 }
+static inline int64_t pulsego_hub_topic_json(const pulsews_hub *hub, const char *topic, char *buffer, size_t size) {
+    return pulsego_api.hub_topic_json(hub, topic, buffer, size);
+}
 static inline int64_t pulsego_hub_prometheus(const pulsews_hub *hub, char *buffer, size_t size) {
     return pulsego_api.hub_prometheus(hub, buffer, size);
 }

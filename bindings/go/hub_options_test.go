@@ -127,7 +127,7 @@ func TestEachKeyOfAHubEventHasAField(t *testing.T) {
 		"method":  func(e HubEvent) bool { return e.Method == "method" },
 		"headers": func(e HubEvent) bool { return e.Header.Get("Name") == "value" },
 		"topic":   func(e HubEvent) bool { return e.Topic == "topic" }, "data": func(e HubEvent) bool { return string(e.Data) == "data" },
-		"text": func(e HubEvent) bool { return e.Reason+e.Token+e.Subprotocol == "text" },
+		"text": func(e HubEvent) bool { return e.Reason+e.Token+e.Subprotocol+e.User == "text" },
 		"code": func(e HubEvent) bool {
 			return e.CloseCode == 2 || e.MessageKind == Binary || e.Policy == SlowDisconnect
 		},

@@ -150,7 +150,7 @@ func TestAuthorize(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	secret := []byte(strings.Repeat("s", 32))
-	h := newHub(t, WithHubAuth(AuthRequired))
+	h := newHub(t, WithHubAuth(AuthRequired), WithHubEvents(HubAuthenticated))
 	must(t, h.Key("main", "HS256", secret))
 	must(t, h.Start())
 	part := func(value any) string {
@@ -165,6 +165,9 @@ func TestTokens(t *testing.T) {
 		return body + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 	}
 	join(t, h, "/ws/stream", WithHeader("Authorization", "Bearer "+token(secret)))
+	if e := happens(t, h, HubAuthenticated); e.Peer == 0 || e.User != "u" || !strings.HasPrefix(string(e.Data), `{"exp":`) {
+		t.Errorf("%+v", e)
+	}
 	wrong := WithHeader("Authorization", "Bearer "+token(secret[1:]))
 	_, err := Dial(within(t, soon), hubURL(h, "/ws/stream"), WithReconnect(false), wrong)
 	var refused *HandshakeError
@@ -175,6 +178,9 @@ func TestTokens(t *testing.T) {
 	say(t, late, pulse.NewAuth(token(secret)))
 	if answer := got[pulse.Authenticated](t, late); answer.Data.User != "u" || answer.Data.Expires == "" {
 		t.Errorf("%+v", answer)
+	}
+	if e := happens(t, h, HubAuthenticated); e.User != "u" {
+		t.Errorf("%+v", e)
 	}
 }
 

@@ -58,6 +58,20 @@ type HubPeer struct {
 	Queued        int64         `json:"queued"`    // waiting
 }
 
+// Snapshot gives what a topic has for a newcomer, as the JSON text of its snapshot message: the latest of each key with
+// WithTopicLatest, else its history. ErrInvalid if there is no such topic yet.
+func (h *Hub) Snapshot(topic string) ([]byte, error) {
+	if err := noNUL("topic", topic); err != nil {
+		return nil, err
+	}
+	var text []byte
+	err := h.call(fmt.Sprintf("the hub does not show topic %.80q", topic), func() (status int) {
+		text, status = h.native.topicJSON(topic)
+		return status
+	})
+	return text, err
+}
+
 // Peers lists the peers.
 func (h *Hub) Peers() ([]HubPeer, error) {
 	var text []byte

@@ -255,8 +255,25 @@ func TestTheStateOfATopicIsTold(t *testing.T) {
 	}
 }
 
+func TestWhatATopicHas(t *testing.T) {
+	h := startHub(t)
+	if text, err := h.Snapshot("price"); !errors.Is(err, ErrInvalid) || len(text) != 0 {
+		t.Errorf("%s %v", text, err)
+	}
+	for _, price := range []string{"1.50", "1.60"} {
+		_, err := h.Publish(within(t, soon), "price", "", []byte(`{"price":"`+price+`"}`))
+		must(t, err)
+	}
+	text, err := h.Snapshot("price")
+	must(t, err)
+	if !strings.HasPrefix(string(text), `{"type":"snapshot","topic":"price",`) || !strings.Contains(string(text), `"1.60"`) {
+		t.Errorf("%s", text)
+	}
+}
+
 func TestTheLifeOfAPeer(t *testing.T) {
-	h := startHub(t, WithHubEvents(HubConnected, HubClosed, HubMessage), WithHubEvents(HubSubscribe, HubUnsubscribe, HubTopicIdle))
+	h := startHub(t, WithHubEvents(HubConnected, HubClosed, HubMessage),
+		WithHubEvents(HubSubscribe, HubUnsubscribe, HubTopicIdle, HubTopicWanted))
 	c := join(t, h, "/ws/stream?x=1", WithHeader("X-Test", "yes"), WithHeader("Cookie", "secret"))
 	first := happens(t, h, HubConnected)
 	if first.Peer == 0 || first.Address != "127.0.0.1" || first.Route != "/ws/stream" || !strings.HasPrefix(first.Target, "/ws/stream") ||
@@ -264,6 +281,9 @@ func TestTheLifeOfAPeer(t *testing.T) {
 		t.Errorf("%+v", first)
 	}
 	subscribe(t, c, pulse.Topic{Topic: "t"})
+	if e := happens(t, h, HubTopicWanted); e.Topic != "t" || e.Peer != 0 {
+		t.Errorf("%+v", e)
+	}
 	if e := happens(t, h, HubSubscribe); e.Peer != first.Peer || e.Topic != "t" || e.Count != 1 {
 		t.Errorf("%+v", e)
 	}

@@ -287,6 +287,13 @@ func (n nativeHub) peers() ([]byte, int) {
 	})
 }
 
+func (n nativeHub) topicJSON(topic string) ([]byte, int) {
+	name := cString(topic)
+	return grown(func(b []byte) int {
+		return int(C.pulsego_hub_topic_json(n.hub, name, (*C.char)(unsafe.Pointer(&b[0])), C.size_t(len(b))))
+	})
+}
+
 func (n nativeHub) prometheus() []byte {
 	text, _ := grown(func(b []byte) int {
 		return int(C.pulsego_hub_prometheus(n.hub, (*C.char)(unsafe.Pointer(&b[0])), C.size_t(len(b))))

@@ -99,7 +99,10 @@ enum {
     PULSEWS_HUB_SLOW = 8,        /* A peer's queue is full, and `slow_policy` has decided; once until it has caught
                                     up */
     PULSEWS_HUB_TOPIC_IDLE = 9,  /* The last peer has left a topic */
-    PULSEWS_HUB_DRAINED = 10     /* A drain has ended: no connection is left. The last event of the hub */
+    PULSEWS_HUB_DRAINED = 10,    /* A drain has ended: no connection is left. The last event of the hub */
+    PULSEWS_HUB_TOPIC_WANTED = 11, /* The first peer has subscribed to a topic; `topic_idle` follows when none is left */
+    PULSEWS_HUB_AUTHENTICATED = 12 /* A peer has shown a token that holds: with its request, by the message `auth`, or
+                                    to renew one */
 };
 /* end of hub events */
 
@@ -136,7 +139,8 @@ int32_t pulsews_hub_create(pulsews_loop *loop, pulsews_hub **hub, char *error, s
  * it. PULSEWS_EOPTION or PULSEWS_EVALUE with a sentence; nothing has changed then. */
 int32_t pulsews_hub_set(pulsews_hub *hub, const char *name, const char *value, char *error, size_t error_size);
 /* Adds an address to listen at: "host:port", "[address]:port", "wss://host:port" (TLS; needs option certificate) or
- * "unix:/path". The host is an address, "localhost", or "*" for all of IPv4 and IPv6; port 0 picks a free one. */
+ * "unix:/path". The host is an address, "localhost", or "*" for all of IPv4 and IPv6; port 0 picks a free one. "fd:3" and
+ * "wss://fd:3": a copy of a descriptor that listens, taken at the start; that one stays yours. */
 int32_t pulsews_hub_listen(pulsews_hub *hub, const char *address, char *error, size_t error_size);
 /* The address number `index` that the hub listens at, in the order of pulsews_hub_listen and with the port that was
  * picked: its length, as in pulsews.h. PULSEWS_EINVAL before the start, and when there is none. */
@@ -197,6 +201,10 @@ int32_t pulsews_hub_load(pulsews_hub *hub, const char *topic, const pulsews_hub_
 /* Says how fresh a topic is: one of the states above, and a sentence why (NULL: none; 256 bytes are kept). It stays so
  * until the next call; stale ends with the next message. */
 int32_t pulsews_hub_topic_state(pulsews_hub *hub, const char *topic, int32_t state, const char *cause);
+/* What a topic has for a newcomer: the latest of each key with option latest, else its history, as the text of a snapshot
+ * message (docs/PROTOCOL.md). Copied and returned as by pulsews_hub_status_json. PULSEWS_EINVAL if there is no such topic
+ * yet. */
+int64_t pulsews_hub_topic_json(const pulsews_hub *hub, const char *topic, char *buffer, size_t size);
 
 /* ---- Peers ----------------------------------------------------------------------------------------------------- */
 

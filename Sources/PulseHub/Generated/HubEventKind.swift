@@ -14,6 +14,8 @@ package enum HubEventKind: UInt32, Sendable {
   case slow = 8
   case topicIdle = 9
   case drained = 10
+  case topicWanted = 11
+  case authenticated = 12
 
   package var name: Literal {
     switch self {
@@ -27,6 +29,8 @@ package enum HubEventKind: UInt32, Sendable {
     case .slow: "slow"
     case .topicIdle: "topic_idle"
     case .drained: "drained"
+    case .topicWanted: "topic_wanted"
+    case .authenticated: "authenticated"
     }
   }
 }

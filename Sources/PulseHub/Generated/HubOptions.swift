@@ -40,6 +40,7 @@ package struct HubOptions: Sendable {
   package var certificateKey: [UInt8] = []
   package var resumeWindow: Int64 = 120_000_000_000
   package var publishToken: [UInt8] = []
+  package var statusToken: [UInt8] = []
   package var origins: [[UInt8]] = []
   package var auth: AuthMode = .none
   package var authTimeout: Int64 = 5_000_000_000
@@ -102,19 +103,19 @@ extension HubOptions {
     case 21: eventQueueBytes = Int(truncatingIfNeeded: number)
     case 22: subscriptionsPerPeer = Int(truncatingIfNeeded: number)
     case 25: resumeWindow = number
-    case 28: auth = AuthMode(rawValue: UInt8(truncatingIfNeeded: number)) ?? auth
-    case 29: authTimeout = number
-    case 30: tokenInURL = number != 0
-    case 33: tokenLeeway = number
-    case 34: addressConnections = Int(truncatingIfNeeded: number)
-    case 35: addressConnects = Int(truncatingIfNeeded: number)
-    case 36: addressFailures = Int(truncatingIfNeeded: number)
-    case 38: proxyProtocol = number != 0
-    case 39: userConnections = Int(truncatingIfNeeded: number)
-    case 40: peerMessages = Int(truncatingIfNeeded: number)
-    case 41: peerBytes = Int(truncatingIfNeeded: number)
-    case 42: drainSpread = number
-    case 43: explainInBand = number != 0
+    case 29: auth = AuthMode(rawValue: UInt8(truncatingIfNeeded: number)) ?? auth
+    case 30: authTimeout = number
+    case 31: tokenInURL = number != 0
+    case 34: tokenLeeway = number
+    case 35: addressConnections = Int(truncatingIfNeeded: number)
+    case 36: addressConnects = Int(truncatingIfNeeded: number)
+    case 37: addressFailures = Int(truncatingIfNeeded: number)
+    case 39: proxyProtocol = number != 0
+    case 40: userConnections = Int(truncatingIfNeeded: number)
+    case 41: peerMessages = Int(truncatingIfNeeded: number)
+    case 42: peerBytes = Int(truncatingIfNeeded: number)
+    case 43: drainSpread = number
+    case 44: explainInBand = number != 0
     default: break
     }
   }
@@ -125,11 +126,12 @@ extension HubOptions {
     case 23: certificate = text
     case 24: certificateKey = text
     case 26: publishToken = text
-    case 27: origins.append(text)
-    case 31: tokenAudience = text
-    case 32: tokenIssuer = text
-    case 37: trustedProxies.append(text)
-    case 44: serverHeader = text
+    case 27: statusToken = text
+    case 28: origins.append(text)
+    case 32: tokenAudience = text
+    case 33: tokenIssuer = text
+    case 38: trustedProxies.append(text)
+    case 45: serverHeader = text
     default: break
     }
   }
@@ -137,8 +139,8 @@ extension HubOptions {
   private func held(_ row: Int) -> Int {
     switch row {
     case 19: events.count
-    case 27: origins.count
-    case 37: trustedProxies.count
+    case 28: origins.count
+    case 38: trustedProxies.count
     default: 0
     }
   }
@@ -146,11 +148,11 @@ extension HubOptions {
   private mutating func clear(_ row: Int) {
     switch row {
     case 19: events = HubEventSet()
-    case 27: origins = []
-    case 37: trustedProxies = []
+    case 28: origins = []
+    case 38: trustedProxies = []
     default: break
     }
   }
 
-  package static var sheet: OptionSheet { OptionSheet(packed: PULSE_TEXTS_HUB_OPTIONS, rows: 45) }
+  package static var sheet: OptionSheet { OptionSheet(packed: PULSE_TEXTS_HUB_OPTIONS, rows: 46) }
 }

@@ -17,6 +17,8 @@ AUTHORIZE = 7
 SLOW = 8
 TOPIC_IDLE = 9
 DRAINED = 10
+TOPIC_WANTED = 11
+AUTHENTICATED = 12
 
 # Their names, by their numbers.
 EVENTS: Dict[int, str] = {
@@ -30,6 +32,8 @@ EVENTS: Dict[int, str] = {
     SLOW: "slow",
     TOPIC_IDLE: "topic_idle",
     DRAINED: "drained",
+    TOPIC_WANTED: "topic_wanted",
+    AUTHENTICATED: "authenticated",
 }
 
 # What happens to a peer whose queue is full: option slow_policy.

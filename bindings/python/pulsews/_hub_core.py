@@ -318,6 +318,12 @@ class HubCore:
         """A dict for each peer: its number (``peer``), address, route, and what was sent to it."""
         return json.loads(self._text(_lib.pulsews_hub_peers_json))  # type: ignore[no-any-return]
 
+    def snapshot(self, topic: str) -> Dict[str, Any]:
+        """What a topic has for a newcomer, as its ``snapshot`` message: the latest of each key with option ``latest``, else
+        its history. :class:`InvalidArgument` if there is no such topic yet."""
+        name = c_text(topic, "topic")
+        return json.loads(self._text(lambda *rest: _lib.pulsews_hub_topic_json(rest[0], name, *rest[1:])))  # type: ignore[no-any-return]
+
     def prometheus(self) -> str:
         """The statistics in the Prometheus text format."""
         return self._text(_lib.pulsews_hub_prometheus).decode("utf-8", "replace")

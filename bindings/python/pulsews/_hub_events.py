@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import inspect
+import json
 from collections import deque
 from time import monotonic
 from typing import Any, Callable, Deque, Dict, Iterable, Mapping, NamedTuple, Optional, Set, Tuple, TypeVar, Union
@@ -33,11 +34,14 @@ HANDLERS: Mapping[str, Tuple[int, int, int]] = {
     "on_authorize": (_hub_contract.AUTHORIZE, 1, 1),
     "on_slow": (_hub_contract.SLOW, 1, 2),
     "on_topic_idle": (_hub_contract.TOPIC_IDLE, 1, 1),
+    "on_topic_wanted": (_hub_contract.TOPIC_WANTED, 1, 1),
+    "on_authenticated": (_hub_contract.AUTHENTICATED, 1, 3),
     "on_error": (0, 1, 2),
 }
 NAMES = {event: name for name, (event, _, _) in HANDLERS.items() if event}
 # Peers are known by name to handlers of these, which need the first and the last event of each.
-_OF_PEERS = ("on_connect", "on_close", "on_message", "on_subscribe", "on_unsubscribe", "on_slow")
+_OF_PEERS = ("on_connect", "on_close", "on_message", "on_subscribe", "on_unsubscribe", "on_slow", "on_authenticated")
+_OF_TOPICS = (_hub_contract.TOPIC_IDLE, _hub_contract.TOPIC_WANTED)
 # Events are fetched so many at a time.
 _BATCH = 256
 # While so many events wait for handlers that are still at work, no more are fetched: the library then stops reading
@@ -146,6 +150,15 @@ class HubEvents(HubCore):
         """Decorates ``handler(topic)``: the last peer has left a topic."""
         return self._register("on_topic_idle", handler)
 
+    def on_topic_wanted(self, handler: Handler) -> Handler:
+        """Decorates ``handler(topic)``: the first peer has subscribed to a topic."""
+        return self._register("on_topic_wanted", handler)
+
+    def on_authenticated(self, handler: Handler) -> Handler:
+        """Decorates ``handler(peer, user, claims)``: a peer has shown a token that holds, with its request, by the message
+        ``auth``, or to renew one; ``user`` is whom it names (``sub``), ``claims`` a dict of all that it says."""
+        return self._register("on_authenticated", handler)
+
     def on_error(self, handler: Handler) -> Handler:
         """Decorates ``handler(problem, where)``: a handler or a task has failed, as the log says, too."""
         return self._register("on_error", handler)
@@ -247,7 +260,7 @@ class HubEvents(HubCore):
                 Headers._parse(event.headers), _data(event), _text(event.text) or None, number or None,
             )
             return Job(name, (event.request,), (request,), event.request)
-        if kind == _hub_contract.TOPIC_IDLE:
+        if kind in _OF_TOPICS:
             return Job(name, _text(event.topic), (_text(event.topic),))
         if kind == _hub_contract.CONNECTED:
             peer = self._peers[number] = HubPeer(
@@ -277,6 +290,8 @@ class HubEvents(HubCore):
             return event.code, _text(event.text)
         if kind in (_hub_contract.SUBSCRIBE, _hub_contract.UNSUBSCRIBE):
             return (_text(event.topic),)
+        if kind == _hub_contract.AUTHENTICATED:
+            return _text(event.text), json.loads(_data(event))
         return (event.count,) if kind == _hub_contract.SLOW else ()
 
     # ---- calling handlers

@@ -85,6 +85,7 @@ _FUNCTIONS = {
         c_int32, (c_size_t, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_char_p), POINTER(c_char_p))
     ),
     "pulsews_hub_status_json": (c_int64, (c_void_p, c_char_p, c_size_t)),
+    "pulsews_hub_topic_json": (c_int64, (c_void_p, c_char_p, c_char_p, c_size_t)),
     "pulsews_hub_prometheus": (c_int64, (c_void_p, c_char_p, c_size_t)),
     "pulsews_hub_peers_json": (c_int64, (c_void_p, c_char_p, c_size_t)),
     "pulsews_hub_statistics": (c_int32, (c_void_p, POINTER(c_double), c_size_t)),

@@ -56,6 +56,7 @@ class HubOptions(TypedDict, total=False):
     certificate_key: Union[str, "os.PathLike[str]"]
     resume_window: Duration
     publish_token: str
+    status_token: str
     origin: Union[str, Iterable[str]]
     auth: AuthMode
     auth_timeout: Duration

@@ -184,7 +184,7 @@ def test_two_hundred_peers(arun):
 
 def test_the_life_of_a_peer(arun):
     async def main():
-        seen = {name: Seen() for name in ("connect", "close", "message", "subscribe", "unsubscribe", "topic_idle")}
+        seen = {name: Seen() for name in ("connect", "close", "message", "subscribe", "unsubscribe", "topic_idle", "topic_wanted")}
         hub = make_hub()
         for name, handler in seen.items():
             assert getattr(hub, f"on_{name}")(handler) is handler
@@ -195,6 +195,7 @@ def test_the_life_of_a_peer(arun):
                 assert first.address == "127.0.0.1" and first.headers["x-test"] == "yes" and first.state == {}
                 await peer.subscribe("t")
                 assert await seen["subscribe"].next() == (first, "t")
+                assert await seen["topic_wanted"].next() == ("t",)
                 for sent, got in (({"type": "order"}, {"type": "order"}), ("[1]", [1]), ("{", "{"), ("plain", "plain"), (b"\x00", b"\x00")):
                     await peer.send(sent)
                     assert await seen["message"].next() == (first, got)
@@ -205,6 +206,20 @@ def test_the_life_of_a_peer(arun):
             async with Peer(hub) as again:
                 second, = await seen["connect"].next()
                 assert second.number != first.number and again.welcome
+
+    arun(main())
+
+
+def test_what_a_topic_has(arun):
+    async def main():
+        async with make_hub() as hub:
+            with pytest.raises(pulsews.InvalidArgument):
+                hub.snapshot("price")
+            for price in ("1.50", "1.60"):
+                hub.publish("price", {"type": "price_update", "price": price})
+            shown = hub.snapshot("price")
+            assert (shown["type"], shown["topic"], shown["offset"]) == ("snapshot", "price", 2)
+            assert [item["data"]["price"] for item in shown["items"]] == ["1.50", "1.60"]
 
     arun(main())
 

@@ -217,10 +217,17 @@ def bearer(text):
 def test_tokens(arun):
     async def main():
         secret = b"s" * 32
-        async with make_hub(keys={"main": ("HS256", secret)}, auth="required", explain_in_band=False) as hub:
-            good = token(secret, sub="ann", exp=int(time.time()) + 60)
+        hub, seen = make_hub(keys={"main": ("HS256", secret)}, auth="required", explain_in_band=False), Seen()
+        hub.on_authenticated(seen)
+        async with hub:
+            claims = {"sub": "ann", "exp": int(time.time()) + 60, "accounts": ["a"]}
+            good = token(secret, **claims)
             async with Peer(hub, **bearer(good)) as peer:
                 assert (await peer.subscribe("t"))["type"] == "subscribed"
+                who, user, said = await seen.next()
+                assert who.route == "/ws/stream" and user == "ann" and said == claims
+                await peer.send({"type": "auth", "data": {"token": token(secret, sub="ann", exp=claims["exp"])}})
+                assert await seen.next() == (who, "ann", {"sub": "ann", "exp": claims["exp"]})
             with pytest.raises(websockets.InvalidStatus, match="401"):
                 await websockets.connect(url(hub), proxy=None, **bearer(token(b"t" * 32, sub="ann", exp=2**33)))
             assert hub.statistics()["tokens_refused"] == 1
