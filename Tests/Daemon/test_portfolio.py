@@ -83,6 +83,18 @@ def test_accounts_are_kept_apart(start):
         assert get(nobody, "error")["data"]["code"] == "publish_forbidden"
 
 
+def test_the_last_token_counts(start):
+    daemon = start(BASE)
+    with daemon.peer() as service:
+        for claims, expected in ((SERVICE, "published"), ({**SERVICE, "publish": ["portfolio.a2.*"]}, "error"),
+                                 ({"sub": "engine"}, "error"), (SERVICE, "published")):
+            service.send(json.dumps({"type": "auth", "data": {"token": token(**claims)}}))
+            service.send(json.dumps(position("BTC", "1")))
+            assert get(service, "auth")["data"]["user"] == "engine"
+            answer = get(service, expected)
+            assert expected == "published" or answer["data"]["code"] == "publish_forbidden"
+
+
 def test_members_have_names_of_their_own(start):
     daemon = start(BASE + 'prefix = "books.live"\naccount = "acct"\nposition_key = "s"\n')
     with daemon.peer(additional_headers=bearer(publish=["books.live.*.positions"])) as service:

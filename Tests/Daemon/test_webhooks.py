@@ -3,9 +3,10 @@
 import json
 import re
 import stat
+import time
 
 import pytest
-from daemons import ROOT, SECRET, get, subscribe, token
+from daemons import PATIENCE, ROOT, SECRET, get, subscribe, token
 
 KEY = "a-secret-for-webhooks"
 BASE = f"""
@@ -84,6 +85,8 @@ def test_the_secret_in_the_body(start, tmp_path):
         assert message["data"]["data"] == {"ticker": "A"} and KEY not in json.dumps(message)
     for body in ('{"ticker":"A"}', json.dumps({"secret": "x", "ticker": "A"}), "a text"):
         assert code(call(daemon, body, path=HOOK)) == (401, "bad_secret")
+    daemon.signal()
+    assert daemon.wait() == 0
     assert KEY not in audit.read_text() and KEY not in daemon.output
 
 
@@ -133,6 +136,15 @@ def test_resends_are_left_out(start):
     assert [call(daemon)[1]["offset"] for _ in range(3)] == [1, 2, 3]
 
 
+def audited(path, count):
+    """The lines of the audit file, once there are so many: they follow the answers."""
+    deadline = time.monotonic() + PATIENCE
+    while len(lines := path.read_text().splitlines()) < count:
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.01)
+    return [json.loads(line) for line in lines]
+
+
 def test_a_hub_without_room_says_so_and_takes_the_resend(start, tmp_path):
     audit = tmp_path / "audit"
     daemon = start(BASE.replace("[key", f'publish_queue_bytes = "4KiB"\n[audit]\nfile = "{audit}"\n[key', 1))
@@ -140,7 +152,7 @@ def test_a_hub_without_room_says_so_and_takes_the_resend(start, tmp_path):
     for _ in range(2):  # none of them counts as taken
         status, headers, answer = daemon.request(f"{HOOK}/{KEY}", body)
         assert status == 503 and headers["Retry-After"] and json.loads(answer)["error"]["code"] == "unavailable"
-    assert [json.loads(line)["result"] for line in audit.read_text().splitlines()] == ["full", "full"]
+    assert [line["result"] for line in audited(audit, 2)] == ["full", "full"]
     assert call(daemon)[0] == 200
 
 
@@ -150,7 +162,7 @@ def test_the_audit_file(start, tmp_path):
     answer = call(daemon, '{\n "ticker":\r\n"A"}')[1]
     call(daemon, '{\n "ticker":\r\n"A"}')
     call(daemon, path=f"{HOOK}/wrong")
-    lines = [json.loads(line) for line in audit.read_text().splitlines()]
+    lines = audited(audit, 3)
     assert [line["result"] for line in lines] == ["published", "duplicate", "refused"]
     assert lines[0]["id"] == answer["id"] and lines[0]["data"] == {"ticker": "A"} and lines[0]["offset"] == 1
     assert lines[2]["code"] == "bad_secret" and {line["address"] for line in lines} == {"127.0.0.1"}
@@ -159,7 +171,7 @@ def test_the_audit_file(start, tmp_path):
     audit.rename(tmp_path / "old")
     daemon.reload()
     call(daemon)
-    assert len(audit.read_text().splitlines()) == 1 and len((tmp_path / "old").read_text().splitlines()) == 3
+    assert len(audited(audit, 1)) == 1 and len(audited(tmp_path / "old", 3)) == 3
 
 
 def test_the_audit_file_is_rotated_by_size(start, tmp_path):
@@ -167,6 +179,8 @@ def test_the_audit_file_is_rotated_by_size(start, tmp_path):
     daemon = start(BASE.replace("[key", f'[audit]\nfile = "{audit}"\nmax_size = "4KiB"\nkeep = 2\n[key', 1))
     for number in range(10):
         call(daemon, json.dumps({"ticker": "A", "n": number, "x": "y" * 1500}))
+    daemon.signal()
+    assert daemon.wait() == 0
     numbers = [[json.loads(line)["data"]["n"] for line in (tmp_path / name).read_text().splitlines()]
                for name in ("audit", "audit.1", "audit.2")]
     assert numbers == [[8, 9], [6, 7], [4, 5]] and not (tmp_path / "audit.3").exists()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Synchronization
 import Testing
 
 @testable import HubDaemon
@@ -52,6 +53,45 @@ import Testing
     #expect(audit.write("b") == .worksAgain(lost: 1))
     #expect(lines(folder + "/later/audit") == ["b", ""])
     audit.close()
+  }
+
+  /// A pipe that nobody reads stands for a disk that is slow.
+  @Test func aSlowDiskHoldsNobodyUp() {
+    let path = folder() + "/audit"
+    mkfifo(path, 0o600)
+    let reader = open(path, O_RDONLY | O_NONBLOCK)
+    let news = Mutex<[Audit.News]>([])
+    let log = AuditLog(mostBytes: 1000) { told in news.withLock { $0.append(told) } }
+    var audit = Audit(AuditConfig(file: path))
+    #expect(audit.open() == nil)
+    fcntl(audit.descriptor, F_SETFL, O_WRONLY)  // its writes wait
+    #expect(log.use(audit) == nil)
+    let filler = String(repeating: "x", count: 99)
+    for _ in 0..<2000 { log.append(filler) }
+    #expect(news.withLock { $0.first } == .failed("the audit file is written more slowly than calls come"))
+    #expect(!log.end(within: 1))
+    var piece = [UInt8](repeating: 0, count: 1 << 20)
+    var isEnded = false
+    while !isEnded {
+      while read(reader, &piece, piece.count) > 0 {}
+      isEnded = log.end(within: 1_000_000)
+    }
+    let lost = news.withLock { $0.reduce(0) { if case .worksAgain(let lost) = $1 { $0 + lost } else { $0 } } }
+    #expect(lost > 0 && lost < 2000)
+    close(reader)
+  }
+
+  @Test func linesKeepTheirOrderAndAllAreWrittenAtTheEnd() {
+    let path = folder() + "/audit"
+    let log = AuditLog { _ in }
+    log.append("for nobody")
+    #expect(log.end(within: 0))
+    let other = AuditLog { Issue.record("\($0)") }
+    #expect(other.use(Audit(AuditConfig(file: path))) == nil)
+    for number in 0..<5000 { other.append("\(number)") }
+    #expect(other.end(within: 20_000_000_000))
+    #expect(lines(path) == (0..<5000).map { "\($0)" } + [""])
+    #expect(other.reopen() == nil)
   }
 
   @Test func aLinkIsNotFollowed() {

@@ -4,34 +4,21 @@ import Testing
 @testable import HubDaemon
 
 @Suite struct PeerTests {
-  // {"alg":"HS256"} . {"sub":"s","publish":["signal_status","portfolio.a1.*"]} . signature
-  private let token =
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzIiwicHVibGlzaCI6WyJzaWduYWxfc3RhdHVzIiwicG9ydGZvbGlvLmExLioiXX0.c2ln"
-
-  @Test func rightsAreThoseOfTheToken() {
+  @Test func rightsAreThoseOfTheLastToken() {
     var book = PeerBook()
-    book.asks(1, token: token)
     #expect(book[1] == nil)
-    book.connected(1)
-    book.connected(2)
-    #expect(book[1]?.user == "s")
+    book.authenticated(1, claims: Array(#"{"sub":"s","publish":["signal_status","portfolio.a1.*"]}"#.utf8))
+    #expect(book[1]?.user == "s" && book[2] == nil)
     #expect(book[1]?.mayPublish("portfolio.a1.positions") == true)
     #expect(book[1]?.mayPublish("portfolio.a2.positions") == false)
     #expect(book[1]?.mayPublish("signal_status") == true)
-    #expect(book[2] == nil)
+    book.authenticated(1, claims: Array(#"{"sub":"s","publish":["portfolio.a2.*"]}"#.utf8))
+    #expect(book[1]?.mayPublish("portfolio.a1.positions") == false)
+    #expect(book[1]?.mayPublish("portfolio.a2.positions") == true)
+    book.authenticated(1, claims: Array(#"{"sub":"s"}"#.utf8))
+    #expect(book[1]?.mayPublish("portfolio.a2.positions") == false)
     book.closed(1)
     #expect(book[1] == nil && book.count == 0)
-  }
-
-  @Test(arguments: ["", "a.b", "a.b.c.d", "..", "a.!.c", "a.bm8.c", "a.W10.c"])
-  func whatIsNoTokenGrantsNothing(_ token: String) { #expect(PeerBook.rights(token) == nil) }
-
-  @Test func upgradesThatCameToNothingAreBounded() {
-    var book = PeerBook()
-    for peer in 1...10_000 { book.asks(UInt64(peer), token: token) }
-    book.connected(1)
-    book.connected(10_000)
-    #expect(book[1] == nil && book[10_000] != nil)
   }
 
   @Test(arguments: [
@@ -45,12 +32,6 @@ import Testing
     #expect(TopicTemplate("signal")?.pattern == "signal")
     #expect(TopicTemplate("{a}.{b}")?.fill(Array(#"{"a":"x","b":2}"#.utf8)) == .success("x.2"))
     for text in ["", "{", "}", "a}", "{}", "{a", "{a.}", "{a{b}", "a{.b}"] { #expect(TopicTemplate(text) == nil) }
-  }
-
-  @Test func base64() {
-    #expect(Base64URL.decode("") == [])
-    #expect(Base64URL.decode("-_8") == [0xFB, 0xFF])
-    for text in ["a", "a=", "+/8", "abcde", "é"] { #expect(Base64URL.decode(text[...]) == nil) }
   }
 
   private func read(_ text: String, _ portfolio: PortfolioConfig? = PortfolioConfig(line: 1)) -> String {

@@ -65,10 +65,10 @@ import Testing
     #expect(plain.contains(.route(path: "/hook/", name: "kind", value: "application")))
     #expect(plain.contains(.topic(pattern: "signal.*", name: "history", value: "100")))
     #expect(plain.contains(.topic(pattern: "signal_status", name: "history", value: "100")))
-    #expect(!plain.contains(.set(name: "events", value: "authorize")))
+    #expect(!plain.contains(.set(name: "events", value: "authenticated")))
     #expect(!plain.contains { if case .topic(_, "subscribe", _) = $0 { true } else { false } })
     let guarded = calls("[hub]\nauth = \"optional\"\n" + hook)
-    #expect(guarded.contains(.set(name: "events", value: "authorize")))
+    #expect(guarded.contains(.set(name: "events", value: "authenticated")))
     #expect(guarded.contains(.topic(pattern: "signal.*", name: "subscribe", value: "granted")))
     // What the configuration names itself is its own matter.
     let named = calls("[topic.\"signal.**\"]\n" + hook)

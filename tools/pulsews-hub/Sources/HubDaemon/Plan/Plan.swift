@@ -56,9 +56,9 @@ struct Plan {
     add(.set(name: "events", value: "drained"), 0)
     if config.webhooks.isEmpty, config.portfolio == nil { return }
     if !config.webhooks.isEmpty { add(.set(name: "events", value: "http_request"), 0) }
-    for event in ["message", "connected", "closed"] { add(.set(name: "events", value: event), 0) }
-    // The hub has verified a token before it asks; without `auth` it looks at none.
-    if config.auth != nil { add(.set(name: "events", value: "authorize"), 0) }
+    for event in ["message", "closed"] { add(.set(name: "events", value: event), 0) }
+    // Without `auth` the hub looks at no token.
+    if config.auth != nil { add(.set(name: "events", value: "authenticated"), 0) }
     for webhook in config.webhooks {
       add(.route(path: webhook.value.route, name: "kind", value: "application"), webhook.line)
       for pattern in [webhook.value.topic.pattern, webhook.value.statusTopic] where !isNamed(pattern, config) {

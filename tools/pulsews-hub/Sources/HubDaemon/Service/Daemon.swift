@@ -165,13 +165,16 @@ public final class Daemon {
       switch wait(until: deadline) {
       case .ended:
         Feed.close(feeds)
+        services.end()
         log.info("ended")
         return ExitCode.done
       case .signal(SIGHUP): log.warning("no configuration is read any more")
       case .signal:
+        services.end()
         log.warning("ended by a second signal; peers were cut")
         return ExitCode.cut
       case .timeout:
+        services.end()
         log.warning("the drain took longer than drain_timeout; peers were cut")
         return ExitCode.cut
       }
@@ -221,7 +224,7 @@ extension Daemon {
       audit?.close()
       return problem
     }
-    services.take(next, audit)
+    if let problem = services.take(next, audit) { log.error("\(problem): no audit file is written") }
     LibraryLog.set(next.log.level)
     let gone = change.removedFeeds + change.replacedFeeds.map(\.name)
     Feed.close(feeds.filter { gone.contains($0.config.name) })

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Who the peers are, and what they may publish, as their tokens say. The hub has verified a token before it asks whether its
-/// peer may connect; what is read here is only what is in it.
+/// Who the peers are, and what they may publish, as the claims of their tokens say, which the hub has verified.
 struct PeerBook {
   struct Rights: Equatable {
     let user: String
@@ -11,21 +10,11 @@ struct PeerBook {
     func mayPublish(_ topic: String) -> Bool { publish.contains { TopicName.matches($0, topic) } }
   }
 
-  private var asking: [(peer: UInt64, rights: Rights)] = []
   private var peers: [UInt64: Rights] = [:]
-  /// Of the upgrades that were asked about and came to nothing, no event tells: so many are kept.
-  private static let mostAsking = 4096
 
-  /// A peer that wants to connect, with the token that it shows.
-  mutating func asks(_ peer: UInt64, token: String) {
-    guard let rights = PeerBook.rights(token) else { return }
-    if asking.count >= PeerBook.mostAsking { asking.removeFirst(PeerBook.mostAsking / 2) }
-    asking.append((peer, rights))
-  }
-
-  mutating func connected(_ peer: UInt64) {
-    guard let index = asking.lastIndex(where: { $0.peer == peer }) else { return }
-    peers[peer] = asking.remove(at: index).rights
+  /// A peer's token holds, its first one or a renewal; `claims`: a JSON object.
+  mutating func authenticated(_ peer: UInt64, claims: [UInt8]) {
+    peers[peer] = Rights(user: JSONScanner.text(claims, at: ["sub"]) ?? "", publish: JSONScanner.texts(claims, at: ["publish"]) ?? [])
   }
 
   mutating func closed(_ peer: UInt64) { peers[peer] = nil }
@@ -33,11 +22,4 @@ struct PeerBook {
   subscript(peer: UInt64) -> Rights? { peers[peer] }
 
   var count: Int { peers.count }
-
-  /// The claims of a JSON Web Token whose signature was verified.
-  static func rights(_ token: String) -> Rights? {
-    let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 3, let payload = Base64URL.decode(parts[1]), JSONScanner.isObject(payload) else { return nil }
-    return Rights(user: JSONScanner.text(payload, at: ["sub"]) ?? "", publish: JSONScanner.texts(payload, at: ["publish"]) ?? [])
-  }
 }

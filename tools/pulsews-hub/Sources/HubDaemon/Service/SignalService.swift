@@ -13,7 +13,6 @@ final class SignalService: Sendable {
     var webhooks: [String: WebhookConfig] = [:]
     var taken: [String: Dedupe] = [:]
     var portfolio: PortfolioConfig?
-    var audit: Audit?
     var peers = PeerBook()
     /// The topic for the status of each signal, and the signals in order.
     var statusTopics: [String: String] = [:]
@@ -24,12 +23,19 @@ final class SignalService: Sendable {
   private let hub: LibraryHub
   private let log: Logger
   private let state = Mutex(State())
+  private let audit: AuditLog
   /// Tells the signals of this process from those of another.
   private let life: String
 
   init(_ hub: LibraryHub, _ log: Logger) {
     self.hub = hub
     self.log = log
+    audit = AuditLog { news in
+      switch news {
+      case .failed(let problem): log.error("\(problem); signals go on, and the lines that are lost are counted")
+      case .worksAgain(let lost): log.warning("the audit file is written again", metadata: ["lost": "\(lost)"])
+      }
+    }
     life = String(UInt64.random(in: 0 ... .max), radix: 36)
   }
 
@@ -37,24 +43,25 @@ final class SignalService: Sendable {
   func begin(_ config: Config) -> String? {
     var audit = config.audit.map { Audit($0) }
     if let problem = audit?.open() { return problem }
-    take(config, audit)
-    return nil
+    return take(config, audit)
   }
 
-  /// Another configuration, with its audit file open.
-  func take(_ config: Config, _ audit: Audit?) {
+  /// Another configuration, with its audit file open. nil, or why no audit file will be written.
+  func take(_ config: Config, _ audit: Audit?) -> String? {
     state.withLock { state in
-      state.audit?.close()
-      state.audit = audit
       state.portfolio = config.portfolio
       state.webhooks = Dictionary(config.webhooks.map { ($0.value.route, $0.value) }) { $1 }
       state.taken = state.taken.filter { state.webhooks[$0.key] != nil }
     }
+    return self.audit.use(audit)
   }
 
   /// Opens the audit file anew, under which name it may be by now.
-  func reopen() -> String? {
-    state.withLock { state in state.audit == nil ? nil : state.audit?.open() }
+  func reopen() -> String? { audit.reopen() }
+
+  /// Writes what is left for the audit file.
+  func end() {
+    if !audit.end(within: 5_000_000_000) { log.error("lines of the audit file are lost: it is written too slowly") }
   }
 
   func handle(_ event: borrowing HubEvent) {
@@ -66,13 +73,9 @@ final class SignalService: Sendable {
       let code = pulsews_hub_answer(
         hub.handle, event.request, status, "Content-Type: application/json\n\(headers)", bytes, bytes.count)
       if code != OK.code { log.error("a webhook could not be answered: \(text(pulsews_error_text(code)))") }
-    case Int(PULSEWS_HUB_AUTHORIZE):
-      let (peer, token) = (event.peer, event.text)
-      state.withLock { $0.peers.asks(peer, token: token) }
-      pulsews_hub_answer(hub.handle, event.request, 101, nil, nil, 0)
-    case Int(PULSEWS_HUB_CONNECTED):
-      let peer = event.peer
-      state.withLock { $0.peers.connected(peer) }
+    case Int(PULSEWS_HUB_AUTHENTICATED):
+      let (peer, claims) = (event.peer, event.data)
+      state.withLock { $0.peers.authenticated(peer, claims: claims) }
     case Int(PULSEWS_HUB_CLOSED):
       let peer = event.peer
       state.withLock { $0.peers.closed(peer) }
@@ -102,12 +105,12 @@ extension SignalService {
       }
       switch webhook.judge(call, state.taken[route] ?? Dedupe(), now: now) {
       case .refuse(let status, let code, let sentence):
-        record(&state, webhook, call, "refused", [("code", code)])
+        record(webhook, call, "refused", [("code", code)])
         log.warning(
           "a call of a webhook was refused", metadata: ["webhook": "\(webhook.path)", "address": "\(call.address)", "code": "\(code)"])
         return refusal(status, code, sentence)
       case .duplicate:
-        record(&state, webhook, call, "duplicate", [])
+        record(webhook, call, "duplicate", [])
         log.info("a repeated call of a webhook was left out", metadata: ["webhook": "\(webhook.path)", "address": "\(call.address)"])
         return (200, "", "{\"duplicate\":true}")
       case .publish(let topic, let data, let mark):
@@ -128,7 +131,7 @@ extension SignalService {
     switch publish(topic, key: nil, Array(head.utf8) + data + [UInt8(ascii: "}")]) {
     case .failure(let failure):
       let isFull = failure.code == Int32(PULSEWS_EQUEUEFULL)
-      record(&state, webhook, call, isFull ? "full" : "failed", [("topic", topic), ("data", String(decoding: data, as: UTF8.self))])
+      record(webhook, call, isFull ? "full" : "failed", [("topic", topic), ("data", String(decoding: data, as: UTF8.self))])
       log.error("a signal could not be published: \(failure.sentence)", metadata: ["webhook": "\(webhook.path)", "topic": "\(topic)"])
       if isFull { return refusal(503, "unavailable", "the hub has no room for it now", headers: "Retry-After: 5\n") }
       return refusal(400, "bad_body", failure.sentence)
@@ -137,7 +140,7 @@ extension SignalService {
       if let mark { state.taken[webhook.route, default: Dedupe()].take(mark, now: now, window: webhook.window) }
       remember(&state, id, webhook.statusTopic)
       record(
-        &state, webhook, call, "published",
+        webhook, call, "published",
         [("id", id), ("topic", topic), ("offset", "\(offset)"), ("data", String(decoding: data, as: UTF8.self))])
       return (200, "", "{\"id\":\(jsonString(id)),\"topic\":\(jsonString(topic)),\"offset\":\(offset)}")
     }
@@ -162,20 +165,15 @@ extension SignalService {
 
   /// A line of the audit file; `data` is JSON, all else text.
   private func record(
-    _ state: inout State, _ webhook: WebhookConfig, _ call: WebhookCall, _ result: String, _ more: [(name: String, value: String)]
+    _ webhook: WebhookConfig, _ call: WebhookCall, _ result: String, _ more: [(name: String, value: String)]
   ) {
-    if state.audit == nil { return }
     let head = [("time", formatTime(daemon_realtime_ns())), ("webhook", webhook.path), ("address", call.address), ("result", result)]
     let members = (head + more.map { ($0.name, $0.value) }).map { name, value in
       "\(jsonString(name)):\(name == "data" || name == "offset" ? value : jsonString(value))"
     }
     // Only blanks of JSON can be line feeds here.
     let line = "{\(members.joined(separator: ","))}".utf8.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }
-    switch state.audit?.write(String(decoding: line, as: UTF8.self)) {
-    case .failed(let problem): log.error("\(problem); signals go on, and the lines that are lost are counted")
-    case .worksAgain(let lost): log.warning("the audit file is written again", metadata: ["lost": "\(lost)"])
-    case nil: break
-    }
+    audit.append(String(decoding: line, as: UTF8.self))
   }
 }
 
@@ -190,7 +188,7 @@ extension SignalService {
       case .failure(let refusal): return error(id, nil, refusal.code, refusal.sentence)
       case .success(let message):
         guard state.peers[peer]?.mayPublish(message.topic) == true else {
-          return error(id, message.topic, "publish_forbidden", "no token shown with the handshake lets this peer publish to the topic")
+          return error(id, message.topic, "publish_forbidden", "no token of this peer lets it publish to the topic")
         }
         switch publish(message.topic, key: message.key, data) {
         case .success(let offset):

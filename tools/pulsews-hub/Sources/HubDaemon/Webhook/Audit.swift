@@ -4,10 +4,10 @@ import Glibc
 
 /// A file with a line of JSON for each signal. What can't be written is counted and told, and holds nothing up.
 ///
-/// Belongs to who holds the lock of the service.
+/// Belongs to one thread at a time.
 struct Audit {
   private(set) var config: AuditConfig
-  private var descriptor: Int32 = -1
+  private(set) var descriptor: Int32 = -1
   private var size: Int64 = 0
   /// Half a line stands at the end: the next one begins anew.
   private var isTorn = false
