@@ -11,7 +11,7 @@ static void check(int32_t status) {
     exit(1);
 }
 
-static pulsews_hub *make_hub(char **arguments) {
+static pulsews_hub *make_hub(int count, char **arguments) {
     pulsews_hub *hub;
     check(pulsews_hub_create(NULL, &hub, problem, sizeof problem));
     int secure = !strcmp(arguments[1], "tls");
@@ -24,6 +24,7 @@ static pulsews_hub *make_hub(char **arguments) {
         snprintf(flush, sizeof flush, "%ldms", atol(arguments[4]) / 1000);
         check(pulsews_hub_topic(hub, "fanout", "flush", flush, problem, sizeof problem));
     }
+    if (count > 5) check(pulsews_hub_topic(hub, "fanout", "history", arguments[5], problem, sizeof problem));
     if (secure) {
         check(pulsews_hub_set(hub, "certificate", arguments[2], problem, sizeof problem));
         check(pulsews_hub_set(hub, "certificate_key", arguments[3], problem, sizeof problem));
@@ -58,11 +59,11 @@ static void publish_all(pulsews_hub *hub, fanout_load *load) {
 int main(int count, char **arguments) {
     struct rlimit files;
     char line[1024];
-    if (count != 5) return fprintf(stderr, "usage: hub plain|tls CERTIFICATE KEY FLUSH_US\n"), 2;
+    if (count < 5) return fprintf(stderr, "usage: hub plain|tls CERTIFICATE KEY FLUSH_US [HISTORY]\n"), 2;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
-    pulsews_hub *hub = make_hub(arguments);
+    pulsews_hub *hub = make_hub(count, arguments);
     char address[64];
     pulsews_hub_address(hub, 0, address, sizeof address);
     fanout_say_port(atoi(strrchr(address, ':') + 1));

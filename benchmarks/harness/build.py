@@ -148,6 +148,10 @@ def fanout_load() -> Path:
     return compile_c("fanout-load", ["fanout/fanout_load.c"], ["-Wextra"], ["-lssl", "-lcrypto", "-lz"])
 
 
+def fanout_return() -> Path:
+    return compile_c("fanout-return", ["fanout/fanout_return.c"], ["-Wextra"])
+
+
 def fanout_raw() -> list:
     return [compile_c("fanout-raw", ["fanout/raw.c"], ["-Wextra"], ["-lcrypto", "-lz"])]
 

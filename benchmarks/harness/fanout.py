@@ -34,6 +34,7 @@ class Part:
     captured: bool = False
     stalled: float = 0.0
     secure: bool = False
+    away: int = 0  # messages that are published while all peers are away
     servers: tuple = EVERYBODY
 
 
@@ -45,7 +46,9 @@ PARTS = {
     "stalled": Part("1,024 bytes, one peer in ten more that never reads", seconds=0.03, size=1024, stalled=0.1),
     "idle": Part("Idle peers"),
     "idle-tls": Part("Idle peers over TLS", secure=True, servers=("hub", "uWebSockets", "gorilla", "websockets")),
+    "return": Part("All peers come back at once and resume", away=20, servers=("hub",)),
 }
+TAKEN = 5  # messages before they are cut
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ GOALS = (
     Goal("stalled", "healthy", 1.20, "p99"),
     Goal("idle", "", 1.0, "kib", " KiB"),
     Goal("idle-tls", "", 20.0, "kib", " KiB"),
+    Goal("return", "", 5.0, "last", " s"),
 )
+WORDS = {"us": "CPU", "p99": "p99", "kib": "memory", "last": "the last peer that comes back"}
 
 
 class Program:
@@ -135,10 +140,10 @@ class Fanout:
     def __init__(self, options, say) -> None:
         self.say, self.rounds = say, options.fanout_rounds
         self.duration, self.peers, self.parts = options.fanout_seconds, options.peers, options.parts
-        self.server_cpu, self.client_cpu = options.server_cpu, options.client_cpu
+        self.server_cpu, self.client_cpu, self.returning = options.server_cpu, options.client_cpu, options.returning
         self.results, self.failed, self.absent, self.commands = {}, [], {}, {}
         self.certificate = build.certificate()
-        self.load = build.fanout_load()
+        self.load, self.load_returns = build.fanout_load(), build.fanout_return()
         for name, make in build.SERVERS.items():
             try:
                 self.commands[name] = make()
@@ -181,10 +186,33 @@ class Fanout:
                 "together": found["messages"] / found["reads"] / part.burst,
                 "busy": found["cpu"] / max(found["seconds"], 1e-9), "server": cpu / max(found["seconds"], 1e-9)}
 
+    def returned(self, part: Part, name: str) -> dict:
+        """A run of peers that are cut and come back; the load tool looks that each gets every number."""
+        server = Program([*self.commands[name], "plain", *self.certificate, 0, 10 * part.away], self.server_cpu)
+        load = None
+        try:
+            port = server.line().split()[1]
+            load = Program([self.load_returns, port, self.returning, TAKEN, part.away], self.client_cpu)
+            load.line()
+            server.ask(f"publish {TAKEN} 1 10000 {text_of(part.size)}")
+            load.line()
+            server.ask(f"publish {part.away} 1 1000 {text_of(part.size)}")
+            before = server.ask("report")["cpu"]
+            found = load.ask("return")
+            cpu = server.ask("report")["cpu"] - before
+        finally:
+            if load:
+                load.stop()
+            server.stop()
+        return {"last": found["seconds"], "half": found["p50_s"], "busy": found["cpu"] / found["seconds"],
+                "server": cpu / found["seconds"]}
+
     def run(self) -> None:
         for peers in self.peers:
             for key in self.parts:
                 part = PARTS[key]
+                if part.away and peers != self.peers[0]:
+                    continue
                 self.say(f"fan-out, {peers} peers, {key} ...")
                 names = [name for name in part.servers if name in self.commands]
                 for _ in range(self.rounds):
@@ -196,12 +224,12 @@ class Fanout:
         if place in [failure[:3] for failure in self.failed]:
             return
         try:
-            found = self.once(part, name, peers)
+            found = self.returned(part, name) if part.away else self.once(part, name, peers)
         except (RuntimeError, OSError, ValueError) as problem:
             self.failed.append((peers, key, name, str(problem)))
             self.say(f"failed: {name}, {key}: {problem}")
             return
-        if found.get("busy", 0) > MOST_BUSY:
+        if found.get("busy", 0) > MOST_BUSY and not part.away:
             self.say(f"discarded: {name}, {key}: the load tool was {found['busy']:.0%} busy")
             return
         if found.get("together", 0) > MOST_TOGETHER:
@@ -214,8 +242,20 @@ class Fanout:
     def best(self, peers: int, part: str, name: str, key: str) -> Optional[float]:
         return min((found[key] for found in self.results.get((peers, part, name), [])), default=None)
 
+    def table_of_returns(self, peers: int, key: str) -> str:
+        lines = [f"\n### fan-out, {key}: {PARTS[key].title}, {self.returning:,} peers\n",
+                 "| server | the last is back after s | half are after s | server busy | load busy |", "|---|---:|---:|---:|---:|"]
+        for name in PARTS[key].servers:
+            if self.results.get((peers, key, name)):
+                cells = [f"{self.best(peers, key, name, 'last'):.2f}", f"{self.best(peers, key, name, 'half'):.2f}"]
+                cells += [f"{self.best(peers, key, name, share):.0%}" for share in ("server", "busy")]
+                lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
     def table(self, peers: int, key: str) -> str:
         part = PARTS[key]
+        if part.away:
+            return self.table_of_returns(peers, key)
         lines = [f"\n### fan-out, {key}: {part.title}, {peers:,} peers\n"]
         if part.seconds:
             lines.append("| server | CPU us per delivery | x raw | x uWebSockets | p50 ms | p99 ms | server busy | load busy |")
@@ -241,8 +281,10 @@ class Fanout:
     def goals(self, peers: int) -> str:
         lines = []
         for goal in GOALS:
+            if PARTS[goal.part].away and peers != self.peers[0]:
+                continue
             found = self.best(peers, goal.part, "hub", goal.key)
-            text = f"{goal.part}, {'p99' if goal.key == 'p99' else 'memory' if goal.key == 'kib' else 'CPU'} of the hub"
+            text = f"{goal.part}, {WORDS[goal.key]} of the hub"
             if goal.other:
                 text += f" to that of {goal.other}"
                 theirs = (self.best(peers, goal.other, "hub", goal.key) if goal.other in PARTS
@@ -256,7 +298,8 @@ class Fanout:
     def report(self) -> str:
         parts = []
         for peers in self.peers:
-            parts += [self.table(peers, key) for key in self.parts] + [self.goals(peers)]
+            parts += [self.table(peers, key) for key in self.parts if not PARTS[key].away or peers == self.peers[0]]
+            parts.append(self.goals(peers))
         parts.append(f"\nbest of {self.rounds} rounds in turn")
         parts += [f"absent: {name}: {reason}" for name, reason in self.absent.items()]
         parts += [f"FAILED: {', '.join(map(str, failure))}" for failure in self.failed]
