@@ -70,10 +70,12 @@ extension HubConnection {
     return noteWritten(queue, (isSmall ? nil : writePieces(queue)) ?? writeJoined(queue))
   }
 
-  /// Nothing waits that would have to go out before a message of now.
-  var hasNothingToWrite: Bool { phase == .open && !isDue && !writeIsBlocked && output.count == 0 }
+  /// Whether messages need not wait in the queue: nothing stands in front of them, and the kernel takes something.
+  @inline(__always) func takes(_ run: DeliveryRun, _ subscription: Subscription, _ queue: PeerQueue) -> Bool {
+    phase == .open && !isDue && !writeIsBlocked && output.count == 0 && run.isNext(for: subscription, queue)
+  }
 
-  /// Messages that need not wait in the queue.
+  /// Messages that it takes.
   func write(_ run: DeliveryRun, _ subscription: Subscription, _ queue: PeerQueue) {
     let frame = run.frame(subscription, queue, owner.encoder)
     let result = stream.write(frame.bytes)

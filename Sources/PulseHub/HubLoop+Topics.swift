@@ -49,12 +49,16 @@ extension HubLoop {
     for entry in all {
       if let entry, entry.flushAt <= flushAt { longest = max(longest, entry.topic.info.settings.flush) }
     }
+    var count = 0
+    for entry in all {
+      if let entry, entry.topic.info.settings.flush <= longest { count &+= 1 }
+    }
     var next = Int64.max
     for entry in all {
       guard let entry else { continue }
       if entry.topic.info.settings.flush <= longest {
         entry.flushAt = 0
-        distribute(entry, isAlone: all.count == 1)
+        distribute(entry, isAlone: count == 1)
       } else {
         gathering.append(entry)
         next = min(next, entry.flushAt)
@@ -84,8 +88,9 @@ extension HubLoop {
     while place < entry.subscribers.count {
       let subscription = entry.subscribers[place]
       place &+= 1
+      fetchAhead(entry, place)
       guard let queue = subscription.queue, let connection = connection(at: queue.tag) else { continue }
-      if let run, connection.hasNothingToWrite, run.isNext(for: subscription, queue) {
+      if let run, connection.takes(run, subscription, queue) {
         connection.write(run, subscription, queue)
       } else {
         setDue(connection)

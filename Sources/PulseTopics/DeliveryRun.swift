@@ -25,7 +25,7 @@ package final class DeliveryRun {
     end = TopicPosition(offset: last.offset, ordinal: last.publication.ordinal)
   }
 
-  /// Whether it may go out to the peer at once, before it was in the queue.
+  /// Whether it is what the peer gets next; the owner has nothing else to write either.
   @inline(__always) package func isNext(for subscription: Subscription, _ queue: PeerQueue) -> Bool {
     subscription.position == before && !queue.hasWork && !queue.isOverflowed
   }

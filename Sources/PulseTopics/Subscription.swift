@@ -9,7 +9,13 @@ package final class Subscription {
   /// For the owner: where it stands in the loop's list of the topic's subscribers.
   package var place: Int32 = -1
   /// The queue of the peer; nil when the subscription has ended.
-  package internal(set) unowned(unsafe) var queue: PeerQueue?
+  package internal(set) var queue: PeerQueue? {
+    get { reference?.takeUnretainedValue() }
+    set { reference = newValue.map { Unmanaged.passUnretained($0) } }
+  }
+  private var reference: Unmanaged<PeerQueue>?
+  /// Where the queue is, without touching it.
+  package var queueAddress: UnsafeRawPointer? { reference.map { UnsafeRawPointer($0.toOpaque()) } }
   /// The one of the same peer that began before it.
   package internal(set) var next: Subscription?
 

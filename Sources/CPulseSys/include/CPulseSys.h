@@ -321,6 +321,13 @@ void psys_token_key_free(psys_token_key *_Nonnull key);
 int32_t psys_token_check(const psys_token_key *_Nonnull key, const void *_Nullable bytes, size_t count,
                          const void *_Nullable signature, size_t size);
 
+/* ---- The caches ---- */
+
+/* Asks for memory that will be needed soon, without waiting for it. */
+static inline void psys_fetch_ahead(const void *_Nonnull memory, size_t size) {
+    for (size_t at = 0; at < size; at += 64) __builtin_prefetch((const char *)memory + at);
+}
+
 #ifdef __cplusplus
 }
 #endif
