@@ -60,15 +60,6 @@ package enum HubMessage {
     return text.end()
   }
 
-  package static func feed(from: [UInt8], to: [UInt8], cause: [UInt8]) -> [UInt8] {
-    var text = MessageText("feed")
-    text.open("data")
-    text.add("from", from)
-    text.add("to", to)
-    text.add("cause", cause)
-    return text.end()
-  }
-
   /// `topic` is empty if it is about none; `details` is a JSON object, empty for {}.
   @inline(never) package static func error(
     id: [UInt8], code: Literal, message: [UInt8], topic: [UInt8] = [], details: [UInt8] = []

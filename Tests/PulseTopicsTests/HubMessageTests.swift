@@ -35,10 +35,6 @@ import Testing
         #"{"type":"topic_state",\#(name),"state":"live","age":null}"#
       ),
       (
-        HubMessage.feed(from: Array("a"), to: Array("b"), cause: Array("reset")),
-        #"{"type":"feed","data":{"from":"a","to":"b","cause":"reset"}}"#
-      ),
-      (
         HubMessage.error(id: Array("\"x\""), code: "topic_forbidden", message: Array("no"), topic: Array("t")),
         #"{"type":"error","id":"x","topic":"t","data":{"code":"topic_forbidden","message":"no","details":{}}}"#
       ),
