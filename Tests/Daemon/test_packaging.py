@@ -82,3 +82,7 @@ def test_the_service_knows_the_exit_codes_and_times():
     assert (service["SuccessExitStatus"], service["RestartPreventExitStatus"]) == ("3", "2 64")
     drain = re.search(r'drain_timeout = "(\d+)s"', EXAMPLE)[1]
     assert int(service["TimeoutStopSec"].rstrip("s")) > int(drain)
+
+
+def test_the_program_brings_no_data_of_locales():
+    assert PROGRAM.stat().st_size < 32_000_000
