@@ -119,6 +119,7 @@ extension Hub {
     switch kind {
     case .metrics: Response(200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: prometheus())
     case .stats: .json(statsJSON())
+    case .peers: .json(peersJSON())
     default: .json(statusJSON())
     }
   }

@@ -11,7 +11,7 @@ final class HubRoute: @unchecked Sendable {  // nothing changes once the hub run
   enum Kind {
     case stream, application
     case files(HubFolder)
-    case health, status, stats, metrics, publish
+    case health, status, stats, metrics, peers, publish
   }
 
   let path: [UInt8]
@@ -59,7 +59,7 @@ final class HubFolder: @unchecked Sendable {  // the descriptor stays open as lo
 struct HubRoutes {
   private static let most = 1000
   private static var own: TextTable {
-    TextTable("/ws/health\0/ws/status\0/ws/stats\0/metrics\0/ws/publish\0", rows: 5, columns: 1)
+    TextTable("/ws/health\0/ws/status\0/ws/stats\0/metrics\0/ws/peers\0/ws/publish\0", rows: 6, columns: 1)
   }
 
   /// By the row of `own`.
@@ -69,6 +69,7 @@ struct HubRoutes {
     case 1: .status
     case 2: .stats
     case 3: .metrics
+    case 4: .peers
     default: .publish
     }
   }
@@ -110,10 +111,11 @@ struct HubRoutes {
       var isTaken = false
       for route in all where HTTPText.same(route.path[...], path[...]) { isTaken = true }
       // Without a token nobody may publish, so that there is no such path.
-      if isTaken || (row == 4 && hub.options.publishToken.isEmpty && hub.keys.isEmpty) { continue }
+      if isTaken || (row == 5 && hub.options.publishToken.isEmpty && hub.keys.isEmpty) { continue }
+      if row == 4, !hub.options.listPeers { continue }
       let made = HubRoute(path: path, index: all.count, kind: HubRoutes.kind(row))
       all.append(made)
-      try add(made, .http, row == 4 ? .post : .get)
+      try add(made, .http, row == 5 ? .post : .get)
     }
   }
 

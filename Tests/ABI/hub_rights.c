@@ -261,12 +261,20 @@ TEST(hub_status_with_a_token) {
         CHECK(strstr(ask(hub, paths[i], "Authorization: Bearer \r\n"), "messages_published") == NULL);
     }
     CHECK(strstr(ask(hub, "/ws/health", ""), " 200 OK"));
+    CHECK(strstr(ask(hub, "/ws/peers", "Authorization: Bearer open-sesame\r\n"), " 404 "));
     /* Who guesses is banned as who guesses tokens. */
     for (int i = 0; i < 8; i++) ask(hub, "/metrics", "Authorization: Bearer x\r\n");
     CHECK(strstr(ask(hub, "/ws/health", ""), " 429 "));
     pulsews_hub_free(hub);
     hub = open_hub(NO_OPTIONS);
     for (int i = 0; i < 3; i++) CHECK(strstr(ask(hub, paths[i], ""), " 200 OK"));
+    pulsews_hub_free(hub);
+    hub = open_hub(OPTIONS("list_peers=true", "status_token=open-sesame"));
+    pulsews_client *peer = pulse_peer(hub);
+    const char *list = ask(hub, "/ws/peers", "Authorization: Bearer open-sesame\r\n");
+    CHECK(strstr(list, "[{\"peer\":") && strstr(list, "\"address\":\"127.0.0.1\"") &&
+          strstr(ask(hub, "/ws/peers", ""), " 401 "));
+    pulsews_client_free(peer);
     pulsews_hub_free(hub);
 }
 

@@ -244,9 +244,15 @@ func WithHubPublishToken(value string) HubOption {
 }
 
 // WithHubStatusToken sets option status_token of a hub. The bearer token that lets HTTP requests read "/ws/status",
-// "/ws/stats" and "/metrics"; without it everybody may. Allowed: 1 to 4096 bytes without NUL.
+// "/ws/stats", "/ws/peers" and "/metrics"; without it everybody may. Allowed: 1 to 4096 bytes without NUL.
 func WithHubStatusToken(value string) HubOption {
 	return HubOption(WithOption("status_token", value))
+}
+
+// WithHubListPeers sets option list_peers of a hub. Answers "/ws/peers" with the list that pulsews_hub_peers_json
+// gives: addresses, routes and books of all peers. Default: false.
+func WithHubListPeers(on bool) HubOption {
+	return HubOption(withBoolean("list_peers", on))
 }
 
 // WithHubOrigin sets option origin of a hub. A web origin whose pages may open a WebSocket and read answers; without

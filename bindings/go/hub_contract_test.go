@@ -35,6 +35,7 @@ var hubOptionFunctions = map[string]HubOption{
 	"WithHubResumeWindow":         WithHubResumeWindow(1000000000),
 	"WithHubPublishToken":         WithHubPublishToken(`correct-horse`),
 	"WithHubStatusToken":          WithHubStatusToken(`correct-horse`),
+	"WithHubListPeers":            WithHubListPeers(true),
 	"WithHubOrigin":               WithHubOrigin(`https://app.example.com`),
 	"WithHubAuth":                 WithHubAuth(AuthRequired),
 	"WithHubAuthTimeout":          WithHubAuthTimeout(10000000),

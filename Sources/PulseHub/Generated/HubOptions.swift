@@ -41,6 +41,7 @@ package struct HubOptions: Sendable {
   package var resumeWindow: Int64 = 120_000_000_000
   package var publishToken: [UInt8] = []
   package var statusToken: [UInt8] = []
+  package var listPeers: Bool = false
   package var origins: [[UInt8]] = []
   package var auth: AuthMode = .none
   package var authTimeout: Int64 = 5_000_000_000
@@ -103,19 +104,20 @@ extension HubOptions {
     case 21: eventQueueBytes = Int(truncatingIfNeeded: number)
     case 22: subscriptionsPerPeer = Int(truncatingIfNeeded: number)
     case 25: resumeWindow = number
-    case 29: auth = AuthMode(rawValue: UInt8(truncatingIfNeeded: number)) ?? auth
-    case 30: authTimeout = number
-    case 31: tokenInURL = number != 0
-    case 34: tokenLeeway = number
-    case 35: addressConnections = Int(truncatingIfNeeded: number)
-    case 36: addressConnects = Int(truncatingIfNeeded: number)
-    case 37: addressFailures = Int(truncatingIfNeeded: number)
-    case 39: proxyProtocol = number != 0
-    case 40: userConnections = Int(truncatingIfNeeded: number)
-    case 41: peerMessages = Int(truncatingIfNeeded: number)
-    case 42: peerBytes = Int(truncatingIfNeeded: number)
-    case 43: drainSpread = number
-    case 44: explainInBand = number != 0
+    case 28: listPeers = number != 0
+    case 30: auth = AuthMode(rawValue: UInt8(truncatingIfNeeded: number)) ?? auth
+    case 31: authTimeout = number
+    case 32: tokenInURL = number != 0
+    case 35: tokenLeeway = number
+    case 36: addressConnections = Int(truncatingIfNeeded: number)
+    case 37: addressConnects = Int(truncatingIfNeeded: number)
+    case 38: addressFailures = Int(truncatingIfNeeded: number)
+    case 40: proxyProtocol = number != 0
+    case 41: userConnections = Int(truncatingIfNeeded: number)
+    case 42: peerMessages = Int(truncatingIfNeeded: number)
+    case 43: peerBytes = Int(truncatingIfNeeded: number)
+    case 44: drainSpread = number
+    case 45: explainInBand = number != 0
     default: break
     }
   }
@@ -127,11 +129,11 @@ extension HubOptions {
     case 24: certificateKey = text
     case 26: publishToken = text
     case 27: statusToken = text
-    case 28: origins.append(text)
-    case 32: tokenAudience = text
-    case 33: tokenIssuer = text
-    case 38: trustedProxies.append(text)
-    case 45: serverHeader = text
+    case 29: origins.append(text)
+    case 33: tokenAudience = text
+    case 34: tokenIssuer = text
+    case 39: trustedProxies.append(text)
+    case 46: serverHeader = text
     default: break
     }
   }
@@ -139,8 +141,8 @@ extension HubOptions {
   private func held(_ row: Int) -> Int {
     switch row {
     case 19: events.count
-    case 28: origins.count
-    case 38: trustedProxies.count
+    case 29: origins.count
+    case 39: trustedProxies.count
     default: 0
     }
   }
@@ -148,11 +150,11 @@ extension HubOptions {
   private mutating func clear(_ row: Int) {
     switch row {
     case 19: events = HubEventSet()
-    case 28: origins = []
-    case 38: trustedProxies = []
+    case 29: origins = []
+    case 39: trustedProxies = []
     default: break
     }
   }
 
-  package static var sheet: OptionSheet { OptionSheet(packed: PULSE_TEXTS_HUB_OPTIONS, rows: 46) }
+  package static var sheet: OptionSheet { OptionSheet(packed: PULSE_TEXTS_HUB_OPTIONS, rows: 47) }
 }

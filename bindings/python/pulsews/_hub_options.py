@@ -57,6 +57,7 @@ class HubOptions(TypedDict, total=False):
     resume_window: Duration
     publish_token: str
     status_token: str
+    list_peers: bool
     origin: Union[str, Iterable[str]]
     auth: AuthMode
     auth_timeout: Duration
