@@ -30,7 +30,8 @@ import Testing
     #expect(
       Plan(Reading(PlanTests.base).config).steps.map(\.call) == [
         .set(name: "name", value: "a"), .set(name: "origin", value: "https://a"), .set(name: "origin", value: "https://b"),
-        .set(name: "events", value: "drained"), .topic(pattern: "price.*", name: nil, value: ""),
+        .set(name: "events", value: "drained"), .set(name: "events", value: "topic_wanted"), .set(name: "events", value: "topic_idle"),
+        .topic(pattern: "price.*", name: nil, value: ""),
         .topic(pattern: "price.*", name: "latest", value: "true"),
         .listen("127.0.0.1:1"),
       ])
@@ -55,6 +56,28 @@ import Testing
     let resubscribed = edited("\"B\"", "\"C\"")
     #expect(resubscribed.resubscribedFeeds.map(\.name) == ["one"])
     #expect(resubscribed.replacedFeeds.isEmpty && resubscribed.needsRestart.isEmpty)
+  }
+
+  /// What peers want, and the times of a standby, need no other connection.
+  @Test func whoFollowsMayChange() {
+    func plan(_ lines: String, standby: String = "") -> Plan {
+      let reading = Reading(
+        "[feed.a]\nurl=\"ws://h/\"\npreset=\"okx\"\nstreams=\"price\"\n\(lines)\n[feed.b]\nurl=\"ws://h/\"\nmap=\"okx\"\n\(standby)\n")
+      #expect(reading.errors == [])
+      return Plan(reading.config)
+    }
+    let old = plan("symbols=[\"A\"]", standby: "standby_for=\"a\"")
+    let lines = ["symbols=[\"A\", \"B\"]", "follow=true\nsymbols=[\"A\"]", "follow=true\nlinger=5\nsymbols=[\"*\"]\nmost_symbols=5"]
+    for changed in lines {
+      let change = PlanChange(from: old, to: plan(changed, standby: "standby_for=\"a\""))
+      #expect(change.resubscribedFeeds.map(\.name) == ["a"] && change.replacedFeeds.isEmpty && change.needsRestart.isEmpty)
+    }
+    let timed = PlanChange(from: old, to: plan("symbols=[\"A\"]", standby: "standby_for=\"a\"\nafter=1"))
+    #expect(timed.resubscribedFeeds.map(\.name) == ["b"])
+    #expect(PlanChange(from: old, to: plan("symbols=[\"A\"]")).replacedFeeds.map(\.name) == ["b"])
+    // Its map names the other feed.
+    let renamed = PlanChange(from: old, to: plan("symbols=[\"A\"]\nname=\"other\"", standby: "standby_for=\"a\""))
+    #expect(renamed.replacedFeeds.map(\.name) == ["a", "b"])
   }
 
   private func calls(_ text: String) -> [HubCall] { Plan(Reading(text).config).steps.map(\.call) }

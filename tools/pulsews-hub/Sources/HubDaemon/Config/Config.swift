@@ -150,6 +150,7 @@ struct ConfigReader {
     for (name, node) in feeds.all() {
       if let feed = FeedConfig.read(name, node, findings, sections.surroundings, table) { config.feeds.append(feed) }
     }
+    StandbyConfig.connect(&config.feeds, findings)
   }
 
   func readWebhooks(_ config: inout Config) {

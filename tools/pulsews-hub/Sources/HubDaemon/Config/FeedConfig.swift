@@ -1,30 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A subscription of a feed's client.
-struct FeedSubscription: Hashable {
+struct FeedSubscription: Hashable, Sendable {
   let key: String
   var message: String?
   var unsubscribe: String?
 }
 
 /// A feed: a client of the library, and the map by which its messages become those of topics.
-struct FeedConfig: Equatable {
+struct FeedConfig: Equatable, Sendable {
   let name: String
   let url: Located<String>
   let options: [OptionSetting]
   /// The name of a map that the library knows, or the text of one.
   let map: Located<String>
+  /// Subscribed as long as the feed is there.
   let subscriptions: [Located<FeedSubscription>]
+  /// Subscribed for topics that have peers; nil: nothing is.
+  let follow: FollowRules?
+  var standby: StandbyConfig?
 
   /// The same connection: a change of subscriptions alone needs no other.
   func isSameConnection(_ other: FeedConfig) -> Bool {
-    url == other.url && options == other.options && map == other.map
+    url == other.url && options == other.options && map == other.map && standby?.primary == other.standby?.primary
+      && standby?.primaryName == other.standby?.primaryName
   }
+
+  /// What it is called in `topic_state` and in the log.
+  var clientName: String { options.last { $0.name == "name" }?.value ?? name }
 }
 
 extension FeedConfig {
-  private static let own = ["url", "map", "subscribe", "symbols", "streams", "intervals"]
-  private static let mostKeys = 10_000
+  private static let own = ["url", "map", "standby_for", "after", "stable"] + FeedSubscriptions.keys
 
   /// nil, with errors, if it can't be one.
   static func read(_ name: String, _ node: ConfigNode, _ findings: Findings, _ surroundings: Surroundings, _ table: OptionTable)
@@ -40,13 +47,16 @@ extension FeedConfig {
     options += urls.dropFirst().map { OptionSetting(name: "endpoints", value: $0.value, line: $0.line) }
     let preset = options.last { $0.name == "preset" }?.value
     let map = readMap(section, preset, table)
-    let subscriptions = readSubscriptions(section, preset)
+    let lines = map.map { $0.value.contains("=") ? $0.value : table.lines(ofMap: $0.value) }
+    let subscriptions = FeedSubscriptions(section, preset: preset, map: lines)
+    let standby = StandbyConfig.read(section)
     guard let url = urls.first else {
       if section.node("url") == nil { findings.error(node.line, "\(section.title) needs \"url\"") }
       return nil
     }
     guard let map else { return nil }
-    return FeedConfig(name: name, url: url, options: options, map: map, subscriptions: subscriptions)
+    return FeedConfig(
+      name: name, url: url, options: options, map: map, subscriptions: subscriptions.always, follow: subscriptions.follow, standby: standby)
   }
 
   private static func readURLs(_ section: Section) -> [Located<String>] {
@@ -73,54 +83,5 @@ extension FeedConfig {
     section.findings.error(
       section.line, "\(section.title) needs \"map\": a name (\(table.maps.joined(separator: ", "))), or lines of your own")
     return nil
-  }
-
-  private static func readSubscriptions(_ section: Section, _ preset: String?) -> [Located<FeedSubscription>] {
-    let findings = section.findings
-    let symbols = section.texts("symbols") ?? []
-    let intervals = section.texts("intervals") ?? []
-    let streams = section.texts("streams") ?? []
-    var found: [Located<FeedSubscription>] = []
-    func add(_ template: FeedStreams.Template, _ names: [String: String], line: Int) {
-      var wanted = [("", "")]
-      if template.key.contains("{symbol") { wanted = symbols.map { ($0.value, "") } }
-      if template.key.contains("{interval}") {
-        wanted = wanted.flatMap { pair in intervals.map { (pair.0, names[$0.value] ?? $0.value) } }
-      }
-      if wanted.isEmpty {
-        let missing = symbols.isEmpty && template.key.contains("{symbol") ? "symbols" : "intervals"
-        findings.error(line, "\"\(template.key)\" of \(section.title) needs \"\(missing)\"")
-      }
-      for (symbol, interval) in wanted {
-        let message = template.message.map { fill($0, symbol, interval) }
-        let subscription = FeedSubscription(
-          key: fill(template.key, symbol, interval), message: message,
-          unsubscribe: message?.replacing("\"op\":\"subscribe\"", with: "\"op\":\"unsubscribe\""))
-        if !found.contains(where: { $0.value == subscription }) { found.append(Located(value: subscription, line: line)) }
-      }
-    }
-    let known = preset.flatMap { FeedStreams.known[$0] }
-    for stream in streams {
-      if let known, let template = known.streams[stream.value] {
-        add(template, known.intervals, line: stream.line)
-      } else if let known {
-        let names = known.streams.keys.sorted().joined(separator: ", ")
-        findings.error(
-          stream.line, "\"streams\" of \(section.title) are of \(names), and not \"\(stream.value)\"; \"subscribe\" takes any key")
-      } else {
-        findings.error(stream.line, "\"streams\" of \(section.title) are known for some presets only; \"subscribe\" takes any key")
-      }
-    }
-    for key in section.texts("subscribe") ?? [] { add(FeedStreams.Template(key: key.value, message: nil), [:], line: key.line) }
-    if found.count > mostKeys { findings.error(section.line, "\(section.title) has more than \(mostKeys) keys") }
-    if let line = (symbols.first ?? intervals.first)?.line, streams.isEmpty, found.isEmpty {
-      findings.error(line, "\(section.title) has symbols or intervals, but neither \"streams\" nor \"subscribe\" to use them")
-    }
-    return found
-  }
-
-  private static func fill(_ template: String, _ symbol: String, _ interval: String) -> String {
-    template.replacing("{symbol_lower}", with: symbol.lowercased()).replacing("{symbol}", with: symbol)
-      .replacing("{interval}", with: interval)
   }
 }

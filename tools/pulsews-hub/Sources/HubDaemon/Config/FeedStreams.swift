@@ -1,11 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How the keys of a known feed are made of symbols, streams and intervals. The maps of the library understand what comes.
-struct FeedStreams {
-  struct Template {
+struct FeedStreams: Sendable {
+  struct Template: Equatable, Sendable {
     let key: String
     /// The text that subscribes, where the preset has no template for it; the one that ends it has another `op`.
     let message: String?
+
+    var hasSymbol: Bool { key.contains("{symbol") }
+    var hasInterval: Bool { key.contains("{interval}") }
+
+    func subscription(_ symbol: String, _ interval: String) -> FeedSubscription {
+      let message = message.map { fill($0, symbol, interval) }
+      return FeedSubscription(
+        key: fill(key, symbol, interval), message: message,
+        unsubscribe: message?.replacing("\"op\":\"subscribe\"", with: "\"op\":\"unsubscribe\""))
+    }
+
+    private func fill(_ template: String, _ symbol: String, _ interval: String) -> String {
+      template.replacing("{symbol_lower}", with: symbol.lowercased()).replacing("{symbol}", with: symbol)
+        .replacing("{interval}", with: interval)
+    }
+
+    /// A symbol as the exchange's messages have it: where keys are in small letters, they are in capitals.
+    func asTold(_ symbol: String) -> String { key.contains("{symbol_lower}") ? symbol.uppercased() : symbol }
   }
 
   let streams: [String: Template]

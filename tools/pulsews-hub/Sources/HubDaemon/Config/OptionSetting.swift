@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// One call that sets an option of the library.
-struct OptionSetting {
+struct OptionSetting: Sendable {
   let name: String
   let value: String
   let line: Int

@@ -18,6 +18,7 @@ struct OptionTable: Sendable {
   /// Presets of clients, and maps of feeds.
   let presets: [String]
   let maps: [String]
+  private let linesOfMaps: [String]
 
   static let library = OptionTable()
 
@@ -39,9 +40,13 @@ struct OptionTable: Sendable {
     options = found
     presets = OptionTable.names { pulsews_preset_at($0, $1, nil, nil) }
     maps = OptionTable.names { pulsews_hub_map_at($0, $1, nil, nil) }
+    linesOfMaps = OptionTable.names { pulsews_hub_map_at($0, nil, nil, $1) }
   }
 
   func options(of scope: Scope) -> [Option] { options[scope] ?? [] }
+
+  /// The lines of a map that the library knows; empty for any other.
+  func lines(ofMap name: String) -> String { maps.firstIndex(of: name).map { linesOfMaps[$0] } ?? "" }
 
   private static func names(_ entry: (Int, UnsafeMutablePointer<UnsafePointer<CChar>?>) -> Int32) -> [String] {
     var names: [String] = []

@@ -6,6 +6,8 @@ struct Located<Value> {
   let line: Int
 }
 
+extension Located: Sendable where Value: Sendable {}
+
 extension Located: Equatable where Value: Equatable {
   /// The same, wherever it stands: a line that moves is no change.
   static func == (left: Located, right: Located) -> Bool { left.value == right.value }

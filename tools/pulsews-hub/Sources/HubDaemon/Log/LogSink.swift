@@ -36,6 +36,9 @@ final class LogSink: Sendable {
     return nil
   }
 
+  /// Without the secrets of the configuration.
+  func clean(_ text: String) -> String { state.withLock { $0.redactor.clean(text) } }
+
   /// The same file, which may have another name by now.
   func reopen() -> String? {
     let file = state.withLock { $0.config.file }

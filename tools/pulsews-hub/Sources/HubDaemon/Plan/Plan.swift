@@ -53,7 +53,8 @@ struct Plan {
   /// Events, routes and topics of webhooks and of the portfolio. What the configuration itself says of a topic comes behind,
   /// and counts.
   private mutating func addServices(_ config: Config) {
-    add(.set(name: "events", value: "drained"), 0)
+    // Whether a feed follows its subscribers may change while the hub runs.
+    for event in ["drained", "topic_wanted", "topic_idle"] { add(.set(name: "events", value: event), 0) }
     if config.webhooks.isEmpty, config.portfolio == nil { return }
     if !config.webhooks.isEmpty { add(.set(name: "events", value: "http_request"), 0) }
     for event in ["message", "closed"] { add(.set(name: "events", value: event), 0) }

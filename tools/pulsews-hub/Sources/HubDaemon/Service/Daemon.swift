@@ -27,7 +27,7 @@ public final class Daemon {
   private var config: Config
   private let hub: LibraryHub
   private let loop: LibraryLoop
-  private var feeds: [Feed] = []
+  private let feeds: FeedWatch
   private let services: SignalService
   private let pump: EventPump
   private let signals: Int32
@@ -91,6 +91,7 @@ public final class Daemon {
     let isShared = Int(config.hubOption("loops")?.value ?? "1") == 1
     hub = try LibraryHub(isShared ? loop : nil)
     services = SignalService(hub, log)
+    feeds = FeedWatch(hub, log)
     for step in Plan(config).steps { try hub.make(step.call) }
     for address in activation?.addresses ?? [] { try hub.make(.listen(address)) }
   }
@@ -101,17 +102,27 @@ public final class Daemon {
     if signals < 0 || pump.ended < 0 { return fail("no descriptor for signals: \(systemError())") }
     do throws(LibraryFailure) { try hub.start() } catch { return fail("the hub does not start: \(error.sentence)") }
     do throws(Problem) {
-      for feed in config.feeds { feeds.append(try Feed(feed, loop, hub)) }
+      feeds.add(try make(config.feeds))
     } catch {
       return fail("\(path):\(error.line): \(error.sentence)")
     }
     if let problem = services.begin(config) { return fail(problem) }
-    if let problem = pump.begin(hub, { [services] event in services.handle(event) }) { return fail(problem) }
-    for feed in feeds { feed.start() }
+    let handle: @Sendable (borrowing HubEvent) -> Void = { [services, feeds] event in
+      services.handle(event)
+      feeds.handle(event)
+    }
+    if let problem = pump.begin(hub, handle) { return fail(problem) }
+    if let problem = feeds.begin() { return fail(problem) }
     let places = hub.addresses
     for place in places { log.info("listening", metadata: ["address": "\(place)"]) }
     tell(Notify.ready("\(places.count) sockets, \(feeds.count) feeds"))
     return waitForEnd()
+  }
+
+  private func make(_ configs: [FeedConfig]) throws(Problem) -> [(config: FeedConfig, feed: Feed)] {
+    var made: [(config: FeedConfig, feed: Feed)] = []
+    for config in configs { made.append((config, try Feed(config, loop, hub))) }
+    return made
   }
 
   private func fail(_ sentence: String) -> Int32 {
@@ -164,7 +175,7 @@ public final class Daemon {
     while true {
       switch wait(until: deadline) {
       case .ended:
-        Feed.close(feeds)
+        Feed.close(feeds.end())
         services.end()
         log.info("ended")
         return ExitCode.done
@@ -212,9 +223,9 @@ extension Daemon {
     let next = file.config
     let change = PlanChange(from: Plan(config), to: Plan(next))
     if !change.needsRestart.isEmpty { return "a restart is needed for \(change.needsRestart.joined(separator: ", "))" }
-    var made: [Feed] = []
+    let made: [(config: FeedConfig, feed: Feed)]
     do throws(Problem) {
-      for feed in change.addedFeeds + change.replacedFeeds { made.append(try Feed(feed, loop, hub)) }
+      made = try make(change.addedFeeds + change.replacedFeeds)
     } catch {
       return "line \(error.line): \(error.sentence)"
     }
@@ -226,18 +237,9 @@ extension Daemon {
     }
     if let problem = services.take(next, audit) { log.error("\(problem): no audit file is written") }
     LibraryLog.set(next.log.level)
-    let gone = change.removedFeeds + change.replacedFeeds.map(\.name)
-    Feed.close(feeds.filter { gone.contains($0.config.name) })
-    feeds.removeAll { gone.contains($0.config.name) }
-    for feed in made { feed.start() }
-    feeds += made
-    for changed in change.resubscribedFeeds {
-      do throws(Problem) {
-        try feeds.first { $0.config.name == changed.name }?.take(changed)
-      } catch {
-        log.error("\(path):\(error.line): \(error.sentence)")
-      }
-    }
+    Feed.close(feeds.remove(change.removedFeeds + change.replacedFeeds.map(\.name)))
+    feeds.add(made)
+    for changed in change.resubscribedFeeds { feeds.change(changed) }
     config = next
     return nil
   }

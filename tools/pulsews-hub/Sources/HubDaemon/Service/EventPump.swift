@@ -52,6 +52,7 @@ struct HubEvent: ~Copyable {
   var route: String { HubDaemon.text(raw.route) }
   var target: String { HubDaemon.text(raw.target) }
   var method: String { HubDaemon.text(raw.method) }
+  var topic: String { HubDaemon.text(raw.topic) }
   var text: String { HubDaemon.text(raw.text) }
   var data: [UInt8] { Array(UnsafeRawBufferPointer(start: raw.data, count: raw.data == nil ? 0 : raw.length)) }
 }

@@ -23,13 +23,29 @@ enum Summary {
     if let portfolio = config.portfolio {
       lines += PortfolioConfig.Kind.allCases.map { "portfolio: \($0.type) to \(portfolio.pattern($0))" }
     }
-    for feed in config.feeds {
-      let map = feed.map.value.contains("=") ? "a map of its own" : "map \(feed.map.value)"
-      let endpoints = feed.options.filter { $0.name == "endpoints" }.count
-      let more = endpoints == 0 ? "" : ", \(endpoints) more endpoint\(endpoints == 1 ? "" : "s")"
-      lines.append("feed \(feed.name): \(place(feed.url.value))\(more), \(map), \(feed.subscriptions.count) subscriptions")
-    }
+    lines += config.feeds.map(line)
     return lines
+  }
+
+  private static func line(_ feed: FeedConfig) -> String {
+    let map = feed.map.value.contains("=") ? "a map of its own" : "map \(feed.map.value)"
+    let endpoints = feed.options.filter { $0.name == "endpoints" }.count
+    let more = endpoints == 0 ? "" : ", \(endpoints) more endpoint\(endpoints == 1 ? "" : "s")"
+    var line = "feed \(feed.name): \(place(feed.url.value))\(more), \(map), \(feed.subscriptions.count) subscriptions"
+    if let follow = feed.follow {
+      let symbols = follow.open.isEmpty ? "" : " and up to \(follow.mostSymbols) symbols that peers name"
+      line += ", and as peers come and go up to \(follow.fixedCount)\(symbols), each kept \(seconds(follow.linger)) without a peer"
+    }
+    if let standby = feed.standby {
+      line += ", stands in for \(standby.primary.value) after \(seconds(standby.after)), until that is back for \(seconds(standby.stable))"
+    }
+    return line
+  }
+
+  private static func seconds(_ ns: Int64) -> String {
+    let milliseconds = ns / 1_000_000
+    if milliseconds % 1000 == 0 { return "\(milliseconds / 1000) s" }
+    return milliseconds > 0 ? "\(milliseconds) ms" : "\(ns) ns"
   }
 
   /// A URL without what may be secret: user and query.

@@ -59,6 +59,23 @@ struct JSONScanner {
     }
   }
 
+  /// The elements of an array at `path`, each as it stands; none if there is no array.
+  static func elements(_ bytes: [UInt8], at path: [String]) -> [[UInt8]] {
+    guard let range = range(bytes, at: path) else { return [] }
+    var scanner = JSONScanner(bytes)
+    scanner.at = range.lowerBound
+    var elements: [[UInt8]] = []
+    let isWhole =
+      scanner.byte == UInt8(ascii: "[")
+      && scanner.skipList("]", 0) { scanner in
+        let start = scanner.at
+        guard scanner.skipValue(depth: 1) else { return false }
+        elements.append(Array(bytes[start..<scanner.at]))
+        return true
+      }
+    return isWhole ? elements : []
+  }
+
   /// Without the member of that name of the outermost object, and its text; nil if it has none of that name, or two.
   static func extract(_ name: String, from bytes: [UInt8]) -> (value: String, rest: [UInt8])? {
     guard let members = JSONScanner.members(bytes, 0..<bytes.count) else { return nil }
