@@ -143,6 +143,20 @@ def test_what_is_not_fresh_does_not_look_so(page):
         page.until("stateOf('BTC') === 'Live' && !line('BTC').classList.contains('old')")
 
 
+def test_another_source_is_shown(page):
+    with page.serving() as hub:
+        publish_price(hub, "BTC", "1.5")
+        page.open()
+        page.until("stateOf('BTC') === 'Live'")
+        for start, end in (("binance-1", "binance-2"), ("binance", "<b>kraken</b>")):
+            hub.send(0, json.dumps({"type": "feed", "data": {"from": start, "to": end, "cause": "the connection was reset"}}))
+            page.until(f"text($('#hub-body')).includes('from {start} to {end}, the connection was reset')")
+        lines = page.run("return [...document.querySelectorAll('#hub-body > .note')].map(text)")
+        assert [re.sub(r"^\d\d:\d\d:\d\d\u00a0UTC: ", "", line) for line in lines if " to " in line] == [
+            "from binance to <b>kraken</b>, the connection was reset", "from binance-1 to binance-2, the connection was reset"]
+        assert page.run("return stateOf('BTC')") == "Live"  # of that the topic's own state tells
+
+
 def test_only_rows_that_can_be_seen_are_written_to(page):
     symbols = [f"S{number:03}" for number in range(200)]
     page.configure(symbols=symbols)

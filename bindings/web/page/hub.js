@@ -28,14 +28,18 @@ export class Feeds {
     this.#topics.set(topic, { state, feed: feed ?? before?.feed ?? "" });
   }
 
-  /** `[name, topics, those that are not live]` of each, by name; nothing where no feed has told its name. */
+  /**
+   * `[name, topics, those where it stands in for another feed, those that are not live]` of each, by name; nothing where no feed
+   * has told its name.
+   */
   list() {
     const feeds = new Map();
     for (const { feed, state } of this.#topics.values()) {
       if (feed === "") continue;
-      const row = feeds.get(feed) ?? [feed, 0, 0];
+      const row = feeds.get(feed) ?? [feed, 0, 0, 0];
       row[1] += 1;
-      if (state !== "live") row[2] += 1;
+      if (state === "failover") row[2] += 1;
+      else if (state !== "live") row[3] += 1;
       feeds.set(feed, row);
     }
     return [...feeds.values()].sort(([a], [b]) => a.localeCompare(b));
@@ -58,7 +62,7 @@ export class HubPanel {
       this.#askedAt = -Infinity;
     });
     page.client.addEventListener("feed", ({ detail: { data } }) => {
-      this.#events = [`${data.from} to ${data.to}: ${data.cause}`, ...this.#events].slice(0, 3);
+      this.#events = [changeOver(data, Date.now()), ...this.#events].slice(0, 3);
       page.frames.soon(this);
     });
     page.client.addEventListener("topic_state", ({ detail }) => {
@@ -117,7 +121,8 @@ export class HubPanel {
 
   #feedParts() {
     const feeds = this.feeds.list();
-    const parts = feeds.length === 0 ? [] : [table("Feeds", ["Feed", "Topics", "Not live"], feeds.map((row) => row.map(String)))];
+    const heads = ["Feed", "Topics", "Standing in", "Not live"];
+    const parts = feeds.length === 0 ? [] : [table("Feeds", heads, feeds.map((row) => row.map(String)))];
     return [...parts, ...this.#events.map(sentence)];
   }
 
@@ -128,6 +133,11 @@ export class HubPanel {
     const rows = value.slice(0, MOST_PEERS).map((peer) => PEERS.map(([name]) => String(peer?.[name] ?? "")));
     return table(`Peers: ${value.length}`, PEERS.map(([, label]) => label), rows);
   }
+}
+
+/** What the hub told of another source, as a line. */
+export function changeOver({ from, to, cause }, time) {
+  return `${clockText(time)}\u00a0UTC: from ${from} to ${to}${cause ? `, ${cause}` : ""}`;
 }
 
 const sentence = (text) => make("p", { className: "note", textContent: text });

@@ -307,6 +307,7 @@ export class PulseWS extends EventTarget {
       const error = new PulseWSError(data?.code ?? "error", data?.message ?? "", { details: data?.details });
       this.#emit("error", topic === undefined ? error : Object.assign(error, { topic }));
     } else if (HUB_TYPES.has(type)) {
+      if (type === "feed") this.sharing?.announced(message);
       this.#emit(type, message);
     } else {
       this.#published(message);

@@ -173,6 +173,13 @@ export class Sharing {
     if (this.isLeader) this.#post({ kind: "drop", detail });
   }
 
+  /** Of the leader: what the hub tells everybody of its feeds, to all. */
+  announced(message) {
+    if (!this.isLeader) return;
+    this.#flush();
+    this.#post({ kind: "feed", message });
+  }
+
   // ---- the leader
 
   #lead() {
@@ -276,6 +283,8 @@ export class Sharing {
       this.unsettled.delete(number);
     } else if (kind === "drop") {
       this.hooks.event("drop", detail);
+    } else if (kind === "feed") {
+      this.hooks.event("feed", message);
     } else if (kind === "subscribed") {
       this.#placed(message);
     } else if (Array.isArray(to)) {

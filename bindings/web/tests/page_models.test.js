@@ -10,6 +10,7 @@ import { configure, symbolOf, topicOf } from "../page/config.js";
 import { changeOf, compareDecimals, decimalsOf, parseDecimal, percentOf } from "../page/decimal.js";
 import { entryOf, gapEntry } from "../page/entries.js";
 import { kindOf, sentenceOf, WORDS } from "../page/freshness.js";
+import { changeOver, Feeds } from "../page/hub.js";
 import { Row, Rows } from "../page/rows.js";
 import { ageText, clockText, intervalLength, minuteText } from "../page/times.js";
 import { Published } from "../src/messages.js";
@@ -96,6 +97,22 @@ test("the age is by the hub's clock, and never negative", () => {
   assert.equal(row.age(0, 0), 0);
   row.take(price('"1"', { t: [null, null, null] }), 4500); // nobody stamped it: it is as old as its arrival
   assert.equal(row.age(5000, 99), 500);
+});
+
+test("feeds that stand in are not those that fail", () => {
+  const feeds = new Feeds();
+  for (const name of ["A", "B"]) feeds.take({ topic: `price.${name}`, state: "live", feed: "binance" });
+  feeds.take({ topic: "own", state: "live" });
+  assert.deepEqual(feeds.list(), [["binance", 2, 0, 0]]);
+  for (const name of ["A", "B"]) feeds.take({ topic: `price.${name}`, state: "stale", feed: "binance" });
+  assert.deepEqual(feeds.list(), [["binance", 2, 0, 2]]);
+  feeds.take({ topic: "price.A", state: "failover", feed: "kraken" });
+  assert.deepEqual(feeds.list(), [["binance", 1, 0, 1], ["kraken", 1, 1, 0]]);
+  feeds.take({ topic: "price.A", state: "stale" }); // without a name it is as before
+  assert.deepEqual(feeds.list(), [["binance", 1, 0, 1], ["kraken", 1, 0, 1]]);
+  const time = Date.UTC(2026, 0, 1, 10, 1, 2);
+  assert.equal(changeOver({ from: "binance", to: "kraken", cause: "no data" }, time), "10:01:02\u00a0UTC: from binance to kraken, no data");
+  assert.equal(changeOver({ from: "a", to: "b", cause: "" }, time), "10:01:02\u00a0UTC: from a to b");
 });
 
 test("only what is fresh and confirmed on an open connection is live", () => {

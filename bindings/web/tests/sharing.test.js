@@ -119,6 +119,17 @@ test("a hub that was restarted is a gap in every tab", async () => {
   for (const tab of tabs) assert.deepEqual(tab.of("gap").map(({ from, cause }) => [from, cause]), [[null, "hub_restart"]]);
 });
 
+test("another source of the hub's is told in every tab, once", async () => {
+  const { browser, hub, got, tabs } = await two();
+  const told = { type: "feed", data: { from: "binance-1", to: "binance-2", cause: "reset" } };
+  browser.socket.say(told);
+  hub.publish();
+  await settle();
+  for (const tab of tabs) assert.deepEqual(tab.of("feed"), [told]);
+  assert.deepEqual(got.map((list) => list.at(-1)), [4, 4]);
+  assert.deepEqual(tabs.map((tab) => tab.of("failover").length), [0, 0]); // that is the application's own feed
+});
+
 test("the feed of the application serves all tabs, while no hub is there", async () => {
   const browser = new FakeBrowser();
   const hub = new Hub(browser);
