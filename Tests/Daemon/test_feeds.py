@@ -132,6 +132,42 @@ def test_a_new_connection_subscribes_what_is_wanted_then(start, venue):
         state(stays, "price.SOL", "live", feed="f")
 
 
+def test_who_waits_in_vain_is_told(start, venue):
+    daemon = start(following(venue).replace("latest = true", "latest = true\nstale_after = '200ms'"))
+    with daemon.peer() as peer:
+        subscribe(peer, "price.SOL", "price.nothing")
+        state(peer, "price.SOL", "stale", age=None)
+        state(peer, "price.nothing", "stale", age=None)
+        venue.wait_for_keys("solusdt@bookTicker")
+        venue.say("SOLUSDT", 5)
+        state(peer, "price.SOL", "live", feed="f")
+
+
+@pytest.mark.parametrize("loops", [1, 3])
+def test_what_is_subscribed_in_the_end_is_what_is_wanted(start, venue, loops):
+    """Peers on several threads of the hub come to the same topics and leave them, at once."""
+    names = [f"S{number}" for number in range(12)]
+    text = following(venue, symbols=", ".join(f'"{name}USDT"' for name in names), linger="50ms")
+    daemon = start(text.replace("[hub]", f"[hub]\nloops = {loops}"))
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(daemon.peer()) for _ in range(9)]
+        for turn in range(60):
+            for number, peer in enumerate(peers):
+                topic = f"price.{names[(turn + number) % len(names)]}"
+                peer.send(json.dumps({"type": "subscribe" if (turn // 2 + number) % 2 else "unsubscribe", "topics": [topic, "price.S0"]}))
+        for number, peer in enumerate(peers):
+            peer.send(json.dumps({"type": "unsubscribe", "topics": [f"price.{name}" for name in names]}))
+            if number < 3:
+                peer.send(json.dumps({"type": "subscribe", "topics": [f"price.S{2 * number + 1}"]}))
+            peer.send(json.dumps({"type": "ping", "id": "end"}))
+            get(peer, "pong")
+        venue.wait_for_keys("s1usdt@bookTicker", "s3usdt@bookTicker", "s5usdt@bookTicker")
+        for name in ("S1", "S3", "S5"):
+            assert venue.say(f"{name}USDT", 5) == 1
+        for number in range(3):
+            assert get(peers[number], "price_update")["topic"] == f"price.S{2 * number + 1}"
+
+
 # ---- Any symbol
 
 

@@ -70,6 +70,10 @@ import Testing
     ("preset = \"kraken\"\nfollow = true\nlinger = \"2d\"", "a time of 0 to 1d"),
     ("preset = \"kraken\"\nfollow = true\nstreams = \"price\"\nsymbols = \"A\"\nmap = \"okx=1\"", "the map has no \"rule=price\""),
     ("preset = \"bybit\"\nfollow = true\nstreams = \"candle\"\nsymbols = \"*\"", "needs \"intervals\""),
+    (
+      "preset = \"bybit\"\nfollow = true\nstreams = \"price\"\nsymbols = \"*\"\nsubscribe = \"x.{symbol}\"",
+      "\"x.{symbol}\" of [feed.f] needs \"symbols\""
+    ),
     ("map = \"kraken\"\nafter = 5", "\"after\" of [feed.f] needs \"standby_for\""),
     ("map = \"kraken\"\nstandby_for = \"f\"", "a feed can't stand by for itself"),
     ("map = \"kraken\"\nheartbeat_intervall = 1", "\"heartbeat_interval\" is spelled nearly so"),

@@ -55,6 +55,9 @@ import Testing
     _ = story.take(.ready, now: 0)
     #expect(story.take(state("disconnected", from: "connected", cause: "closed"), now: 0) == [])
     #expect(!story.isUp)
+    // The next time it is wanted, and does not come, is another story.
+    _ = story.take(state("connecting", from: "disconnected"), now: 0)
+    #expect(lines(story.take(state("reconnecting", from: "connecting", cause: "refused"), now: 0)).count == 1)
   }
 
   @Test func flappingDoesNotFillTheLog() {

@@ -39,7 +39,8 @@ struct FeedSubscriptions {
       }
     }
     for key in keys {
-      for wanted in made(FeedStreams.Template(key: key.value, message: nil), [:], line: key.line) { append(wanted.subscription, key.line) }
+      let template = FeedStreams.Template(key: key.value, message: nil)
+      for wanted in made(template, [:], line: key.line, isOpen: false) { append(wanted.subscription, key.line) }
     }
     finish(hasStreams: !streams.isEmpty)
   }
@@ -72,7 +73,7 @@ struct FeedSubscriptions {
 
   private mutating func add(_ stream: Located<String>, _ template: FeedStreams.Template, _ known: FeedStreams, _ map: String?) {
     if follow == nil {
-      for wanted in made(template, known.intervals, line: stream.line) { append(wanted.subscription, stream.line) }
+      for wanted in made(template, known.intervals, line: stream.line, isOpen: star != nil) { append(wanted.subscription, stream.line) }
       return
     }
     guard let map else { return }
@@ -82,7 +83,7 @@ struct FeedSubscriptions {
         "\"follow\" of \(section.title) needs to know the topics of \"\(stream.value)\": the map has no \"rule=\(stream.value)\" whose "
           + "topic has the symbol first, and then the interval")
     }
-    for wanted in made(template, known.intervals, line: stream.line) {
+    for wanted in made(template, known.intervals, line: stream.line, isOpen: star != nil) {
       follow?.add(rule.topic(template.asTold(wanted.symbol), wanted.interval), wanted.subscription)
     }
     if star != nil {
@@ -95,13 +96,12 @@ struct FeedSubscriptions {
     if !always.contains(where: { $0.value == subscription }) { always.append(Located(value: subscription, line: line)) }
   }
 
-  /// A key for each symbol and interval; `names`: what the exchange calls intervals.
-  private func made(_ template: FeedStreams.Template, _ names: [String: String], line: Int)
+  /// A key for each symbol and interval; `names`: what the exchange calls intervals; `isOpen`: peers name symbols, too.
+  private func made(_ template: FeedStreams.Template, _ names: [String: String], line: Int, isOpen: Bool)
     -> [(symbol: String, interval: String, subscription: FeedSubscription)]
   {
     var wanted = [("", "")]
     if template.hasSymbol { wanted = symbols.map { ($0.value, "") } }
-    let isOpen = follow != nil && star != nil && template.hasSymbol
     if template.hasSymbol, wanted.isEmpty, !isOpen { error(line, "\"\(template.key)\" of \(section.title) needs \"symbols\"") }
     if template.hasInterval {
       if intervals.isEmpty { error(line, "\"\(template.key)\" of \(section.title) needs \"intervals\"") }

@@ -110,10 +110,8 @@ struct Demand {
 
   mutating func tick(now: Int64) -> [Step] {
     var steps: [Step] = []
-    for (key, entry) in entries.sorted(by: { $0.key < $1.key }) {
-      guard let idleSince = entry.idleSince, now - idleSince >= rules.linger else { continue }
-      steps += drop(key)
-    }
+    let due = entries.filter { entry in entry.value.idleSince.map { now - $0 >= rules.linger } ?? false }
+    for key in due.keys.sorted() { steps += drop(key) }
     if !steps.isEmpty { steps += admitWaiting() }
     return steps + settle(now)
   }

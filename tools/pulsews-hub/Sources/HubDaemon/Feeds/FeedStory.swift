@@ -78,6 +78,7 @@ struct FeedStory {
       wasTold = true
       return []
     }
+    if change.state == "connecting" { wasTold = false }
     if change.cause.isEmpty || change.state == "connecting" { return [] }
     cause = change.cause
     var fields = [Field(name: "cause", value: cause)]
