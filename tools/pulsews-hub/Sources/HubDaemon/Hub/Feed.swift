@@ -137,7 +137,7 @@ final class Feed: @unchecked Sendable {  // one thread at a time, under the lock
     guard let index = Feed.messagesIndex else { return 0 }
     var values = [Double](repeating: 0, count: index + 1)
     pulsews_statistics(client, &values, values.count)
-    return UInt64(values[index])
+    return UInt64(exactly: values[index]) ?? 0
   }
 
   /// The endpoints as events name them, the preferred one first.
