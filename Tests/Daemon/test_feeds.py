@@ -244,6 +244,20 @@ def test_another_configuration_keeps_what_is_wanted(start, venue):
         venue.wait_for_keys("solusdt@bookTicker")
 
 
+def test_a_refused_key_of_the_configuration_is_asked_for_again_by_another(start):
+    venue = Venue(refused=["BADUSDT"])
+    try:
+        text = HUB + f'[feed.f]\npreset = "binance-spot"\nurl = "{venue.url}"\nrate_limit = "1000/s"\nsubscribe = ["badusdt@bookTicker"]\n'
+        daemon = start(text)
+        daemon.wait_for("subscription_rejected")
+        assert venue.requests == [("SUBSCRIBE", "badusdt@bookTicker")]
+        daemon.reload(text.replace('["bad', '["solusdt@bookTicker", "bad'))
+        venue.wait_for_keys("solusdt@bookTicker")
+        venue.wait_for(lambda: venue.requests.count(("SUBSCRIBE", "badusdt@bookTicker")) > 1)
+    finally:
+        venue.end()
+
+
 # ---- Another endpoint
 
 
@@ -344,6 +358,9 @@ def test_a_standby_stands_in_and_gives_back(start, venue, kraken):
     venue.wait_for_keys("solusdt@bookTicker")
     with daemon.peer() as peer:
         stand_in_and_give_back(venue, kraken, Follower(peer, "price.SOL"))
+        daemon.reload(standing_by(venue, kraken).split("[feed.kraken]")[0])
+        assert get(peer, "feed")["data"] == {"from": "kraken", "to": "binance", "cause": "the configuration has changed"}
+        kraken.wait_for(lambda: not kraken.live)
     daemon.wait_for("a feed stands in for another")
     daemon.wait_for("a feed has given back")
 
@@ -380,6 +397,8 @@ def stand_in_and_give_back(venue, kraken, follower):
     kraken.wait_for_keys("SOL/USD")
     say(kraken, "SOL/USD", said[-1] + 1)
     assert follower.states[-1] == ("failover", "kraken")
+    follower.until(lambda: len(follower.feeds) == 3)
+    assert (follower.feeds[2]["from"], follower.feeds[2]["to"]) == ("binance", "kraken")
 
 
 def test_a_standby_stands_in_for_one_that_says_nothing(start, venue, kraken):
@@ -393,6 +412,19 @@ def test_a_standby_stands_in_for_one_that_says_nothing(start, venue, kraken):
         subscribe(peer, "price.SOL")
         kraken.say("SOL/USD", 2)
         state(peer, "price.SOL", "failover", feed="kraken")
+
+
+def test_nobody_stands_in_for_one_at_rest(start, venue, kraken):
+    text = standing_by(venue, kraken).replace('subscribe = ["solusdt@bookTicker"]',
+                                              'symbols = "SOLUSDT"\nstreams = "price"\nfollow = true\nlinger = "50ms"')
+    # One that rests later tells that the time is over.
+    text += f'[feed.clock]\npreset = "kraken"\nurl = "{kraken.url}"\nsymbols = "X"\nstreams = "price"\nfollow = true\nlinger = "700ms"\n'
+    daemon = start(text)
+    first = daemon.wait_for("a feed rests")
+    assert "feed=binance" in first
+    daemon.wait_for("a feed rests", daemon.lines.index(first) + 1)
+    assert kraken.connections == 1  # that of the clock
+    assert "stands in" not in daemon.output
 
 
 def test_a_standby_follows_peers_too(start, venue, kraken):

@@ -153,6 +153,26 @@ private let second: Int64 = 1_000_000_000
     #expect(demand.want("price.BAD", now: 70 * second) == [.subscribe(subscription("badusdt@bookTicker"))])
   }
 
+  @Test func aRefusedSymbolIsRememberedByAnotherConfigurationWhileItHasPeers() {
+    var demand = demand("\"*\"")
+    _ = demand.want("price.BAD", now: 0)
+    _ = demand.want("price.GONE", now: 0)
+    for key in ["badusdt@bookTicker", "goneusdt@bookTicker"] { _ = demand.refuse(key, now: 0) }
+    demand.leave("price.GONE", now: 0)
+    #expect(demand.take(rules("\"*\"", more: "linger = 5\n"), isPinned: false, topics: ["price.BAD"], now: second) == [])
+    #expect(demand.subscriptions == [])
+    #expect(demand.want("price.BAD", now: second) == [.withhold(topic: "price.BAD", .refused)])
+    #expect(demand.want("price.GONE", now: second) == [.subscribe(subscription("goneusdt@bookTicker"))])
+  }
+
+  @Test func whatIsSubscribedInAnyCaseIsNobodysWish() {
+    var demand = demand("\"*\", \"BTCUSDT\"", more: "subscribe = [\"solusdt@bookTicker\", \"btcusdt@bookTicker\"]\n", pinned: true)
+    #expect(demand.want("price.SOL", now: 0) == [] && demand.want("price.BTC", now: 0) == [])
+    #expect(demand.want("price.XRP", now: 0) == [.subscribe(subscription("xrpusdt@bookTicker"))])
+    for topic in ["price.SOL", "price.BTC"] { demand.leave(topic, now: 0) }
+    #expect(demand.deadline == nil)
+  }
+
   // MARK: Another configuration
 
   @Test func whatIsWantedStays() {

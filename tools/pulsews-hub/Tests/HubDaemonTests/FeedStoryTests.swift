@@ -88,6 +88,12 @@ import Testing
     #expect(story.take(rotation, now: 0) == [])
   }
 
+  @Test func aCauseHasNoURL() {
+    #expect(FeedStory.withoutURLs("wss://h:1/key/hidden: no data for 3 s") == "no data for 3 s")
+    #expect(FeedStory.withoutURLs("moved to wss://h/x, and back") == "moved to and back")
+    #expect(FeedStory.withoutURLs("can't connect to h:9443: connection refused") == "can't connect to h:9443: connection refused")
+  }
+
   @Test func silenceIsAnOutageOfItsOwn() {
     var story = FeedStory(name: "f", endpoints: ["ws://a/"])
     _ = story.take(state("connected", from: "connecting"), now: 0)

@@ -110,7 +110,8 @@ struct FeedSubscriptions {
     return wanted.map { ($0.0, $0.1, template.subscription($0.0, $0.1)) }
   }
 
-  private func finish(hasStreams: Bool) {
+  private mutating func finish(hasStreams: Bool) {
+    follow?.pinned = Set(always.map(\.value.key))
     if always.count + (follow?.fixedCount ?? 0) > FeedSubscriptions.mostKeys {
       error(section.line, "\(section.title) has more than \(FeedSubscriptions.mostKeys) keys")
     }

@@ -23,6 +23,8 @@ struct FollowRules: Equatable, Sendable {
 
   var fixed: [String: [FeedSubscription]] = [:]
   var open: [OpenStream] = []
+  /// Keys that are subscribed in any case, and so nobody's wish.
+  var pinned: Set<String> = []
   /// What `*` has at its end; nil: what the map takes off.
   var quote: String?
   /// How many symbols that only peers have named may be subscribed at a time.
@@ -35,7 +37,11 @@ struct FollowRules: Equatable, Sendable {
   }
 
   func wishes(_ topic: String) -> [Wish] {
-    if let found = fixed[topic] { return found.map { Wish(subscription: $0, openSymbol: nil) } }
+    let wishes = fixed[topic].map { $0.map { Wish(subscription: $0, openSymbol: nil) } } ?? openWishes(topic)
+    return wishes.filter { !pinned.contains($0.subscription.key) }
+  }
+
+  private func openWishes(_ topic: String) -> [Wish] {
     var wishes: [Wish] = []
     for stream in open {
       for interval in stream.intervals {
@@ -80,5 +86,5 @@ struct FollowRules: Equatable, Sendable {
   }
 
   /// How many subscriptions there are for symbols of the configuration.
-  var fixedCount: Int { Set(fixed.values.joined()).count }
+  var fixedCount: Int { Set(fixed.values.joined().lazy.map(\.key)).subtracting(pinned).count }
 }

@@ -39,6 +39,11 @@ struct FeedStory {
     return "\(name)-\(index + 1)"
   }
 
+  /// A sentence of the library's, which may begin with a URL.
+  static func withoutURLs(_ sentence: String) -> String {
+    sentence.split(separator: " ").filter { !$0.contains("://") }.joined(separator: " ")
+  }
+
   mutating func take(_ event: ClientEvent, now: Int64) -> [News] {
     switch event {
     case .state(let change): return take(change, now)

@@ -186,9 +186,7 @@ final class FeedWatch: Sendable {
         } catch {
           log.error("a feed does not take a subscription: \(error.sentence)", metadata: ["feed": "\(watched.story.name)"])
         }
-      case .unsubscribe(let key):
-        // It may be one of those that are subscribed in any case.
-        if !watched.isFixed(key) { feed.unsubscribe(key) }
+      case .unsubscribe(let key): feed.unsubscribe(key)
       case .withhold(let topic, let reason):
         pulsews_hub_topic_state(hub.handle, topic, Int32(PULSEWS_TOPIC_STALE), watched.cause(reason))
         if reason == .full {
@@ -219,8 +217,7 @@ final class FeedWatch: Sendable {
 
   /// To all peers. The cause is a sentence of the library's, and may quote the URL.
   private func announce(_ from: String, _ to: String, _ cause: String) {
-    let words = cause.split(separator: " ").filter { !$0.contains("://") }.joined(separator: " ")
-    let cause = LogSink.shared.clean(words)
+    let cause = LogSink.shared.clean(FeedStory.withoutURLs(cause))
     let message = "{\"type\":\"feed\",\"data\":{\"from\":\(jsonString(from)),\"to\":\(jsonString(to)),\"cause\":\(jsonString(cause))}}"
     let bytes = Array(message.utf8)
     let code = pulsews_hub_send(hub.handle, 0, UInt32(PULSEWS_TEXT), bytes, bytes.count)

@@ -40,9 +40,6 @@ struct WatchedFeed {
     return fixed + (demand?.subscriptions.filter { !keys.contains($0.key) } ?? [])
   }
 
-  /// Subscribed, whoever is there.
-  func isFixed(_ key: String) -> Bool { config.subscriptions.contains { $0.value.key == key } }
-
   /// Whether it has to be connected.
   var isNeeded: Bool { demand?.isResting != true && standby?.isServing != false }
 
