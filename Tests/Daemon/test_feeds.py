@@ -35,7 +35,7 @@ def kraken():
     made.end()
 
 
-def following(venue, symbols='"SOLUSDT", "BTCUSDT"', linger="30s", more=""):
+def following(venue, symbols='"SOLUSDT", "BTCUSDT"', linger="10m", more=""):
     return HUB + f"""[feed.f]
 preset = "binance-spot"
 url = "{venue.url}"
@@ -44,6 +44,7 @@ symbols = [{symbols}]
 follow = true
 linger = "{linger}"
 reconnect_base_delay = "20ms"
+host_connect_rate = "1000/s"
 rate_limit = "1000/s"
 {more}"""
 
@@ -230,7 +231,7 @@ def test_another_configuration_keeps_what_is_wanted(start, venue):
         daemon.reload(following(venue, symbols='"SOLUSDT", "XRPUSDT"', linger="1s"))
         venue.wait_for_keys("solusdt@bookTicker", "xrpusdt@bookTicker")
         # All, whoever is there; and then only for peers again, with the time that they have.
-        daemon.reload(following(venue, symbols='"SOLUSDT", "BTCUSDT"').replace("follow = true\n", "").replace('linger = "30s"\n', ""))
+        daemon.reload(following(venue, symbols='"SOLUSDT", "BTCUSDT"').replace("follow = true\n", "").replace('linger = "10m"\n', ""))
         venue.wait_for_keys("solusdt@bookTicker", "btcusdt@bookTicker")
         daemon.reload(following(venue, linger="100ms"))
         venue.wait_for_keys("solusdt@bookTicker")
@@ -267,6 +268,7 @@ preset = "binance-spot"
 url = ["{venue.url}?key=hidden-one", "{other.url}?key=hidden-two"]
 subscribe = ["solusdt@bookTicker"]
 reconnect_base_delay = "20ms"
+host_connect_rate = "1000/s"
 endpoint_return = "300ms"
 """
     daemon = start(text)
@@ -318,6 +320,7 @@ preset = "binance-spot"
 url = "{venue.url}"
 subscribe = ["solusdt@bookTicker"]
 reconnect_base_delay = "20ms"
+host_connect_rate = "1000/s"
 reconnect_max_delay = "50ms"
 {more}
 [feed.kraken]

@@ -119,6 +119,7 @@ import Testing
       standbys("standby_for = \"binanec\"\n").errors == [
         "line 8: \"standby_for\" of [feed.kraken]: there is no feed \"binanec\"; \"binance\" is spelled nearly so"
       ])
+    #expect(standbys("standby_for = \"binance\"\nname = \"main\"\n").errors.first?.hasPrefix("line 8: ") == true)
     let chain = standbys("standby_for = \"binance\"\n[feed.okx]\nurl=\"ws://c/\"\nmap=\"okx\"\nstandby_for = \"kraken\"\n")
     #expect(
       chain.errors == ["line 12: \"standby_for\" of [feed.okx]: \"kraken\" is a standby itself, and no feed stands by for one"])

@@ -43,6 +43,10 @@ struct StandbyConfig: Equatable, Sendable {
       } else if primary.standby != nil {
         findings.error(line, "\"standby_for\" of \(title): \"\(name)\" is a standby itself, and no feed stands by for one")
       }
+      if primary.name != feeds[index].name, primary.clientName == feeds[index].clientName {
+        findings.error(
+          line, "\"standby_for\" of \(title): both feeds have the name \"\(primary.clientName)\", so that nobody can tell them apart")
+      }
       feeds[index].standby?.primaryName = primary.clientName
     }
   }
