@@ -38,6 +38,9 @@ def test_every_message_of_the_hub_is_there():
     source = SOURCES["HubMessage.swift"]
     built = set(re.findall(r'(?:MessageText|timed)\("(\w+)"', source)) | {"snapshot"}
     assert len(built) > 10
+    # The daemon's own, which any program may send.
+    watch = (ROOT / "tools/pulsews-hub/Sources/HubDaemon/Feeds/FeedWatch.swift").read_text()
+    built |= set(re.findall(r'"\{\\"type\\":\\"(\w+)\\"', watch))
     assert built == {message["type"] for message in examples(FROM_THE_HUB) if "o" not in message}
     assert set(re.findall(r'\.(?:add|open)\("(\w+)"', source)) - members(examples(FROM_THE_HUB)) <= {"number", "feed"}
     assert all(f"| `{name}` |" in FROM_THE_HUB for name in ("number", "feed"))
