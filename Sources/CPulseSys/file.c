@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #endif
 #include "CPulseSys.h"
+#include "old_libc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ static void describe(const struct stat *status, psys_file *file) {
 
 int32_t psys_file_look(const char *path, psys_file *file) {
     struct stat status;
-    if (stat(path, &status) != 0) return -errno;
+    if (look_at(path, &status, 0) != 0) return -errno;
     describe(&status, file);
     return 0;
 }
@@ -40,7 +41,7 @@ int32_t psys_file_open(const char *path, psys_file *file, int32_t *created) {
     }
     if (descriptor < 0) return -errno;
     struct stat status;
-    if (fstat(descriptor, &status) != 0) {
+    if (look_at_open(descriptor, &status) != 0) {
         int32_t error = -errno;
         close(descriptor);
         return error;

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #endif
 #include "CPulseSys.h"
+#include "old_libc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +60,7 @@ int32_t psys_open_log(const char *path) {
     if (descriptor < 0) return errno == ELOOP || errno == ENXIO ? INT32_MIN : -errno;
     struct stat status;
     int32_t error = 0;
-    if (fstat(descriptor, &status) != 0) error = -errno;
+    if (look_at_open(descriptor, &status) != 0) error = -errno;
     else if (!S_ISREG(status.st_mode)) error = INT32_MIN;
     else if ((status.st_mode & 0077) != 0 && fchmod(descriptor, status.st_mode & 0700) != 0) error = -errno;
     if (error == 0) return descriptor;
@@ -94,7 +95,7 @@ void psys_log_set_level(int32_t level) { __atomic_store_n(&log_level, level, __A
 void psys_file_identity(const char *path, void *bytes) {
     struct stat found;
     int64_t numbers[4] = {0};
-    if (stat(path, &found) == 0) {
+    if (look_at(path, &found, 0) == 0) {
         numbers[0] = (int64_t)found.st_dev;
         numbers[1] = (int64_t)found.st_ino;
         numbers[2] = (int64_t)found.st_size;

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #endif
 #include "CPulseSys.h"
+#include "old_libc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +45,7 @@ static int32_t unix_address(const char *path, struct sockaddr_un *at) {
 /* A socket file that nobody listens on any more is what a process left that was killed. */
 static int32_t remove_stale(const struct sockaddr_un *at) {
     struct stat found;
-    if (lstat(at->sun_path, &found) != 0) return errno == ENOENT ? 0 : -errno;
+    if (look_at(at->sun_path, &found, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? 0 : -errno;
     if (!S_ISSOCK(found.st_mode)) return -EEXIST;
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (probe < 0) return -errno;
@@ -64,7 +65,7 @@ int32_t psys_unix_listen(const char *path, int32_t backlog, uint64_t *identity) 
     if (descriptor < 0) return -errno;
     struct stat made;
     if (bind(descriptor, (const struct sockaddr *)&at, sizeof at) != 0 || listen(descriptor, backlog) != 0 ||
-        lstat(path, &made) != 0) {
+        look_at(path, &made, AT_SYMLINK_NOFOLLOW) != 0) {
         int error = errno;
         close(descriptor);
         return -error;
@@ -75,7 +76,9 @@ int32_t psys_unix_listen(const char *path, int32_t backlog, uint64_t *identity) 
 
 void psys_unix_remove(const char *path, uint64_t identity) {
     struct stat found;
-    if (lstat(path, &found) == 0 && S_ISSOCK(found.st_mode) && (uint64_t)found.st_ino == identity) unlink(path);
+    if (look_at(path, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(found.st_mode) &&
+        (uint64_t)found.st_ino == identity)
+        unlink(path);
 }
 
 int32_t psys_spare(void) {
@@ -156,7 +159,7 @@ int32_t psys_file_beneath(int32_t folder, const char *path, psys_served_file *fi
     if (descriptor < 0 && (errno == ENOSYS || errno == EPERM)) descriptor = open_step_by_step(folder, path);
     if (descriptor < 0) return -errno;
     struct stat found;
-    if (fstat((int)descriptor, &found) != 0) {
+    if (look_at_open((int)descriptor, &found) != 0) {
         int error = errno;
         close((int)descriptor);
         return -error;

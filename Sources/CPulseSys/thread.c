@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #endif
 #include "CPulseSys.h"
+#include "old_libc.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -23,7 +24,6 @@
 __asm__(".symver pthread_create,pthread_create@GLIBC_2.2.5");
 __asm__(".symver pthread_join,pthread_join@GLIBC_2.2.5");
 __asm__(".symver pthread_detach,pthread_detach@GLIBC_2.2.5");
-__asm__(".symver pthread_sigmask,pthread_sigmask@GLIBC_2.2.5");
 __asm__(".symver pthread_attr_setstacksize,pthread_attr_setstacksize@GLIBC_2.2.5");
 __asm__(".symver pthread_setname_np,pthread_setname_np@GLIBC_2.12");
 #endif

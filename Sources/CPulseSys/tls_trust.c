@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the certificates are that a system trusts. */
 #include "CPulseSys.h"
+#include "old_libc.h"
 
 #include <dirent.h>
 #include <openssl/ssl.h>
@@ -16,7 +17,7 @@
 /* An empty file is what is left where the package was removed. */
 static int has_content(const char *path) {
     struct stat found;
-    return access(path, R_OK) == 0 && stat(path, &found) == 0 && S_ISREG(found.st_mode) && found.st_size > 0;
+    return access(path, R_OK) == 0 && look_at(path, &found, 0) == 0 && S_ISREG(found.st_mode) && found.st_size > 0;
 }
 /* OpenSSL looks for "9d66eef0.0" and the like, and sees nothing else. */
 static int is_hashed(const char *name) {

@@ -9,7 +9,7 @@ import pytest
 from conftest import FOLDER, LIBRARY, ROOT, run
 
 NEEDED = re.compile(r"^(libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libssl\.so\.\d+|libcrypto\.so\.\d+|libz\.so\.1|ld-linux.*)$")
-GLIBC_FLOOR = (2, 34)
+GLIBC_FLOOR = (2, 17)
 
 
 def test_exports_are_the_headers_functions(functions):
