@@ -34,6 +34,33 @@ struct JSONScanner {
     return text(bytes, range)
   }
 
+  /// The same of the object, or with an empty path of the value, that stands at `place`.
+  static func text(_ bytes: [UInt8], in place: Range<Int>, at path: [String] = []) -> String? {
+    guard let range = range(bytes, in: place, at: path) else { return nil }
+    return text(bytes, range)
+  }
+
+  /// Where the elements of an array stand, which is at `path` in the value at `place`; nil if it is no array.
+  static func elements(_ bytes: [UInt8], in place: Range<Int>? = nil, at path: [String] = []) -> [Range<Int>]? {
+    guard let range = range(bytes, in: place ?? 0..<bytes.count, at: path) else { return nil }
+    var scanner = JSONScanner(bytes)
+    scanner.at = range.lowerBound
+    scanner.skipBlanks()
+    guard scanner.take("[") else { return nil }
+    var places: [Range<Int>] = []
+    scanner.skipBlanks()
+    if scanner.take("]") { return places }
+    while true {
+      scanner.skipBlanks()
+      let start = scanner.at
+      guard scanner.skipValue(depth: 1) else { return nil }
+      places.append(start..<scanner.at)
+      scanner.skipBlanks()
+      if scanner.take("]") { return places }
+      guard scanner.take(",") else { return nil }
+    }
+  }
+
   /// The value at `path` as it stands.
   static func raw(_ bytes: [UInt8], at path: [String]) -> String? {
     range(bytes, at: path).map { String(decoding: bytes[$0], as: UTF8.self) }
@@ -90,8 +117,10 @@ struct JSONScanner {
     return (value, Array(bytes[..<cut.lowerBound] + bytes[cut.upperBound...]))
   }
 
-  private static func range(_ bytes: [UInt8], at path: [String]) -> Range<Int>? {
-    var range = 0..<bytes.count
+  private static func range(_ bytes: [UInt8], at path: [String]) -> Range<Int>? { range(bytes, in: 0..<bytes.count, at: path) }
+
+  private static func range(_ bytes: [UInt8], in place: Range<Int>, at path: [String]) -> Range<Int>? {
+    var range = place
     for name in path {
       guard let members = members(bytes, range) else { return nil }
       guard let found = members.first(where: { decoded(bytes, $0.name) == name }) else { return nil }

@@ -13,6 +13,29 @@ enum TopicName {
     return segments.count == wanted.count
   }
 
+  /// Which of the patterns counts for a name: the one that says more at the first difference; a word says more than `*`,
+  /// and `*` more than `**`. The name may be a pattern, too, whose `*` is then a word.
+  static func best(_ patterns: [String], for name: String) -> String? {
+    func ranks(_ pattern: String) -> [Int] {
+      pattern.split(separator: ".", omittingEmptySubsequences: false).map { $0 == "**" ? 0 : $0 == "*" ? 1 : 2 }
+    }
+    return patterns.filter { matches($0, name) }.max { ranks($0).lexicographicallyPrecedes(ranks($1)) }
+  }
+
+  /// The names that both patterns name, as a pattern; nil if there are none. `other` has no `**`.
+  static func intersection(_ pattern: String, _ other: String) -> String? {
+    let words = pattern.split(separator: ".", omittingEmptySubsequences: false)
+    let others = other.split(separator: ".", omittingEmptySubsequences: false)
+    var segments: [Substring] = []
+    for (index, theirs) in others.enumerated() {
+      guard index < words.count else { return nil }
+      if words[index] == "**", index == words.count - 1 { return (segments + others[index...]).joined(separator: ".") }
+      if words[index] != theirs, words[index] != "*", theirs != "*" { return nil }
+      segments.append(words[index] == "*" ? theirs : words[index])
+    }
+    return words.count == others.count ? segments.joined(separator: ".") : nil
+  }
+
   /// Whether it can be one segment of a name.
   static func isSegment(_ text: String) -> Bool {
     !text.isEmpty && text.utf8.count <= 128 && text != "*" && text != "**"
