@@ -28,6 +28,7 @@ need make command -v make
 need pkg-config command -v pkg-config
 need libssl-dev pkg-config --exists openssl
 need zlib1g-dev pkg-config --exists zlib
+need libcurl4-openssl-dev pkg-config --exists libcurl
 need openssl command -v openssl
 need nginx-light has_daemon nginx
 need haproxy has_daemon haproxy

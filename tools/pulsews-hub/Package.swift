@@ -19,11 +19,13 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CPulseWS"),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .target(name: "CDaemonSystem"),
+    .target(name: "CDaemonHTTP", dependencies: ["CCurl"]),
     .target(
       name: "HubDaemon",
       dependencies: [
-        "CPulseWS", "CDaemonSystem", "TOMLKit", .product(name: "Logging", package: "swift-log"),
+        "CPulseWS", "CDaemonSystem", "CDaemonHTTP", "TOMLKit", .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
       name: "pulsews-hub",

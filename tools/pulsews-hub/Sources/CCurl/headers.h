@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Debian's libcurl4-openssl-dev. */
+#include <curl/curl.h>
