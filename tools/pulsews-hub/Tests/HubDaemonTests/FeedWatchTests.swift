@@ -13,7 +13,11 @@ private final class Heard: FeedListener {
   private let words = Mutex<[String]>([])
   private let news = daemon_event_descriptor()
 
-  func connected(_ feed: String) { add("connected \(feed)") }
+  func connected(_ feed: String, openedAt: Int64) {
+    let age = daemon_realtime_ns() - openedAt
+    add("connected \(feed)\(0..<60_000_000_000 ~= age ? "" : ", \(age) ns ago")")
+  }
+  func lost(_ feed: String) { add("lost \(feed)") }
   func wanted(_ topic: String) { add("wanted \(topic)") }
 
   private func add(_ word: String) {
@@ -68,6 +72,8 @@ private final class Heard: FeedListener {
     try peers[1].subscribe("price.SOL")
     try peers[1].subscribe("price.BTC")
     #expect(heard.take(3) == ["connected one", "wanted price.SOL", "wanted price.BTC"])
+    exchange.beginDrain()
+    #expect(heard.take(4).last == "lost one")
     withExtendedLifetime(peers) { Feed.close(watch.end()) }
     #expect(watch.count == 0)
   }

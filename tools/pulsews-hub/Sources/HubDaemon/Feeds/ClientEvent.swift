@@ -22,6 +22,15 @@ enum ClientEvent: Equatable {
   case rejected(key: String)
   case other
 
+  /// Data of the connection come behind it.
+  var beginsData: Bool {
+    switch self {
+    case .state(let change): change.state == "connected"
+    case .fresh: true
+    default: false
+    }
+  }
+
   init(_ json: [UInt8]) {
     func member(_ name: String) -> String { JSONScanner.text(json, at: [name]) ?? "" }
     switch member("event") {

@@ -20,7 +20,7 @@ final class FeedWatch: Sendable {
   }
 
   private enum Call {
-    case connected(String), wanted(String)
+    case connected(String, openedAt: Int64), lost(String), wanted(String)
   }
 
   private static let batch = 256
@@ -127,7 +127,8 @@ final class FeedWatch: Sendable {
       for call in calls {
         for listener in listeners {
           switch call {
-          case .connected(let feed): listener.connected(feed)
+          case .connected(let feed, let openedAt): listener.connected(feed, openedAt: openedAt)
+          case .lost(let feed): listener.lost(feed)
           case .wanted(let topic): listener.wanted(topic)
           }
         }
@@ -162,9 +163,13 @@ final class FeedWatch: Sendable {
       let events = state.feeds[index].feed.events(FeedWatch.batch)
       if events.count == FeedWatch.batch { daemon_event_set(wake) }
       for event in events {
-        for news in state.feeds[index].story.take(event, now: now) {
-          if news == .ready { calls.append(.connected(state.feeds[index].config.name)) }
-          tell(news, &state.feeds[index], now)
+        let wasUp = state.feeds[index].story.isUp
+        for news in state.feeds[index].story.take(event, now: now) { tell(news, &state.feeds[index], now) }
+        let name = state.feeds[index].config.name
+        switch (wasUp, state.feeds[index].story.isUp) {
+        case (false, true): calls.append(.connected(name, openedAt: state.feeds[index].feed.openedAt))
+        case (true, false): calls.append(.lost(name))
+        default: break
         }
       }
       act(state.feeds[index].demand?.tick(now: now) ?? [], &state.feeds[index], now)

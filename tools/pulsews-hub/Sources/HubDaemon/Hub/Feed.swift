@@ -18,6 +18,8 @@ final class Feed: @unchecked Sendable {  // one thread at a time, under the lock
   private let client: OpaquePointer
   private var subscribed: [String: FeedSubscription] = [:]
   private var isOn = false
+  /// When its connection was opened, or spoke again after a silence (ns since 1970).
+  private(set) var openedAt: Int64 = 0
 
   /// Does not connect yet. `isTrial`: never will, and leaves no trace on the disk.
   init(_ config: FeedConfig, _ loop: LibraryLoop, _ hub: LibraryHub, isTrial: Bool = false) throws(Problem) {
@@ -117,7 +119,9 @@ final class Feed: @unchecked Sendable {  // one thread at a time, under the lock
     var events: [ClientEvent] = []
     var message = pulsews_message()
     while events.count < most, pulsews_recv(client, &message, 0) == OK.code {
-      events.append(ClientEvent(Array(UnsafeRawBufferPointer(start: message.data, count: message.length))))
+      let event = ClientEvent(Array(UnsafeRawBufferPointer(start: message.data, count: message.length)))
+      if event.beginsData { openedAt = message.received_ns }
+      events.append(event)
     }
     return events
   }
