@@ -34,7 +34,7 @@ def test_the_example_is_right(folder):
     done = check(written(folder, EXAMPLE))
     assert (done.returncode, done.stderr) == (0, "")
     assert ("feed binance: wss://stream.binance.com:9443/stream, map binance-spot, 0 subscriptions, and as peers come and go up to 12, "
-            "each kept 30 s without a peer\n") in done.stdout
+            "each kept 30 s without a peer, 500 candles of 6 topics from https://api.binance.com/api/v3/klines\n") in done.stdout
     assert ("feed kraken: wss://ws.kraken.com/v2, map kraken, 0 subscriptions, and as peers come and go up to 3, each kept 30 s without "
             "a peer, stands in for binance after 10 s, until that is back for 10 s\n") in done.stdout
 

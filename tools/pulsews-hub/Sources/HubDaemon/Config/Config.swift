@@ -34,6 +34,8 @@ struct Config: Equatable {
   var log = LogConfig()
   /// How long a drain may take (ns).
   var drainTimeout: Int64 = 20_000_000_000
+  /// How long the history of candles may keep the hub from starting (ns).
+  var historyTimeout = HistoryConfig.defaultTimeout
 
   /// What peers have to show; nil: tokens are not looked at.
   var auth: String? { hubOption("auth").flatMap { $0.value == "none" ? nil : $0.value } }
@@ -65,6 +67,7 @@ extension Config {
     reader.readPortfolio(&config)
     reader.readLog(&config)
     reader.readDaemon(&config)
+    HistoryTopics.check(config, findings)
     sections.finish()
     return config
   }
@@ -191,6 +194,7 @@ struct ConfigReader {
   func readDaemon(_ config: inout Config) {
     guard let daemon = section("daemon") else { return }
     config.drainTimeout = daemon.time("drain_timeout", "0 to 1h", 0...Config.mostDrain) ?? config.drainTimeout
+    config.historyTimeout = daemon.time("history_timeout", "0 to 1m", 0...60_000_000_000) ?? config.historyTimeout
     daemon.finish()
   }
 }

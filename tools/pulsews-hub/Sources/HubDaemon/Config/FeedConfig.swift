@@ -19,6 +19,8 @@ struct FeedConfig: Equatable, Sendable {
   /// Subscribed for topics that have peers; nil: nothing is.
   let follow: FollowRules?
   var standby: StandbyConfig?
+  /// nil: no candles by REST.
+  var history: HistoryConfig?
 
   /// The same connection: a change of subscriptions alone needs no other.
   func isSameConnection(_ other: FeedConfig) -> Bool {
@@ -31,7 +33,7 @@ struct FeedConfig: Equatable, Sendable {
 }
 
 extension FeedConfig {
-  private static let own = ["url", "map", "standby_for", "after", "stable"] + FeedSubscriptions.keys
+  private static let own = ["url", "map", "standby_for", "after", "stable"] + FeedSubscriptions.keys + HistoryConfig.keys
 
   /// nil, with errors, if it can't be one.
   static func read(_ name: String, _ node: ConfigNode, _ findings: Findings, _ surroundings: Surroundings, _ table: OptionTable)
@@ -50,13 +52,15 @@ extension FeedConfig {
     let lines = map.map { $0.value.contains("=") ? $0.value : table.lines(ofMap: $0.value) }
     let subscriptions = FeedSubscriptions(section, preset: preset, map: lines)
     let standby = StandbyConfig.read(section)
+    let history = HistoryConfig.read(section, preset: preset, map: map?.value, feedURL: urls.first?.value, options: options)
     guard let url = urls.first else {
       if section.node("url") == nil { findings.error(node.line, "\(section.title) needs \"url\"") }
       return nil
     }
     guard let map else { return nil }
     return FeedConfig(
-      name: name, url: url, options: options, map: map, subscriptions: subscriptions.always, follow: subscriptions.follow, standby: standby)
+      name: name, url: url, options: options, map: map, subscriptions: subscriptions.always, follow: subscriptions.follow, standby: standby,
+      history: history)
   }
 
   private static func readURLs(_ section: Section) -> [Located<String>] {

@@ -30,6 +30,50 @@ final class LibraryHub: @unchecked Sendable {  // nothing changes after init; th
     }
   }
 
+  /// A message for a topic; stamps are ns since 1970, 0 for none.
+  struct Message {
+    let key: String
+    let text: String
+    var exchange: Int64 = 0
+    var received: Int64 = 0
+  }
+
+  /// nil, or why it was not published.
+  func publish(_ topic: String, _ message: Message) -> String? {
+    withPublication(topic, message) { publication in
+      let count = pulsews_hub_publish_batch(handle, &publication, 1)
+      return count == 1 ? nil : HubDaemon.text(pulsews_error_text(count))
+    }
+  }
+
+  /// Puts a message into a topic's past, before the hub starts.
+  func load(_ topic: String, _ message: Message) -> String? {
+    withPublication(topic, message) { publication in
+      let code = pulsews_hub_load(handle, topic, &publication, 1)
+      return code == OK.code ? nil : HubDaemon.text(pulsews_error_text(code))
+    }
+  }
+
+  private func withPublication<R>(_ topic: String, _ message: Message, _ body: (inout pulsews_hub_publication) -> R) -> R {
+    var text = message.text
+    return topic.withCString { topic in
+      message.key.withCString { key in
+        text.withUTF8 { bytes in
+          var publication = pulsews_hub_publication(
+            topic: topic, key: key, data: bytes.baseAddress, length: bytes.count, offset: 0, exchange_ns: message.exchange,
+            received_ns: message.received, published_ns: message.received)
+          return body(&publication)
+        }
+      }
+    }
+  }
+
+  /// Until its next message.
+  func setStale(_ topic: String, _ cause: String) { pulsews_hub_topic_state(handle, topic, Int32(PULSEWS_TOPIC_STALE), cause) }
+
+  /// What a newcomer would be given of a topic: the text of its `snapshot`; nil if nobody has made the topic.
+  func snapshot(_ topic: String) -> String? { libraryText { pulsews_hub_topic_json(handle, topic, $0, $1) } }
+
   func start() throws(LibraryFailure) { try library { pulsews_hub_start(handle, $0, $1) } }
 
   /// Certificate and key are read anew.

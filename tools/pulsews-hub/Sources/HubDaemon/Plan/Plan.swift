@@ -43,6 +43,9 @@ struct Plan {
       add(.route(path: route.name.value, name: nil, value: ""), route.name.line)
       for setting in route.options { add(.route(path: route.name.value, name: setting.name, value: setting.value), setting.line) }
     }
+    for topic in HistoryTopics.groups(config) {
+      for setting in topic.options { add(.topic(pattern: topic.name.value, name: setting.name, value: setting.value), setting.line) }
+    }
     for topic in config.topics {
       add(.topic(pattern: topic.name.value, name: nil, value: ""), topic.name.line)
       for setting in topic.options { add(.topic(pattern: topic.name.value, name: setting.name, value: setting.value), setting.line) }

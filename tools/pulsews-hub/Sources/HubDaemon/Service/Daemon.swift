@@ -29,6 +29,7 @@ public final class Daemon {
   private let loop: LibraryLoop
   private let feeds: FeedWatch
   private let services: SignalService
+  private let history: CandleHistory?
   private let pump: EventPump
   private let signals: Int32
 
@@ -92,6 +93,7 @@ public final class Daemon {
     hub = try LibraryHub(isShared ? loop : nil)
     services = SignalService(hub, log)
     feeds = FeedWatch(hub, log)
+    history = CandleHistory(hub, log)
     for step in Plan(config).steps { try hub.make(step.call) }
     for address in activation?.addresses ?? [] { try hub.make(.listen(address)) }
   }
@@ -100,6 +102,8 @@ public final class Daemon {
 
   private func serve() -> Int32 {
     if signals < 0 || pump.ended < 0 { return fail("no descriptor for signals: \(systemError())") }
+    if history == nil, config.feeds.contains(where: { $0.history != nil }) { return fail("libcurl can't be used") }
+    history?.load(config, signals: signals)
     do throws(LibraryFailure) { try hub.start() } catch { return fail("the hub does not start: \(error.sentence)") }
     do throws(Problem) {
       feeds.add(try make(config.feeds))
@@ -112,7 +116,11 @@ public final class Daemon {
       feeds.handle(event)
     }
     if let problem = pump.begin(hub, handle) { return fail(problem) }
-    if let problem = feeds.begin() { return fail(problem) }
+    if let history {
+      feeds.hear(history)
+      history.follow(config.feeds)
+    }
+    if let problem = history?.run() ?? feeds.begin() { return fail(problem) }
     let places = hub.addresses
     for place in places { log.info("listening", metadata: ["address": "\(place)"]) }
     tell(Notify.ready("\(places.count) sockets, \(feeds.count) feeds"))
@@ -170,6 +178,7 @@ public final class Daemon {
   private func drain() -> Int32 {
     log.info("draining: peers are closed; a second signal ends at once")
     tell(Notify.stopping)
+    history?.stop()
     hub.beginDrain()
     let deadline = daemon_monotonic_ns() + config.drainTimeout
     while true {
@@ -238,6 +247,8 @@ extension Daemon {
     if let problem = services.take(next, audit) { log.error("\(problem): no audit file is written") }
     LibraryLog.set(next.log.level)
     Feed.close(feeds.remove(change.removedFeeds + change.replacedFeeds.map(\.name)))
+    for feed in change.replacedFeeds { history?.lost(feed.name) }
+    history?.follow(next.feeds)
     feeds.add(made)
     for changed in change.resubscribedFeeds { feeds.change(changed) }
     config = next

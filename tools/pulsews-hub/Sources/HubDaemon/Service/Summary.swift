@@ -39,6 +39,10 @@ enum Summary {
     if let standby = feed.standby {
       line += ", stands in for \(standby.primary.value) after \(seconds(standby.after)), until that is back for \(seconds(standby.stable))"
     }
+    if let history = feed.history {
+      let open = feed.follow?.open.isEmpty == false ? " and of what peers name" : ""
+      line += ", \(history.wanted) candles of \(history.topics.count) topics\(open) from \(place(history.url))"
+    }
     return line
   }
 

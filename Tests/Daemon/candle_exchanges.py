@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An exchange with candles, by stream and by REST from one list, in the forms of several."""
+import gzip
+import http.server
+import json
+import threading
+import time
+import urllib.parse
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import serve
+
+MINUTE = 60_000
+BEGIN = 1_796_000_040_000  # of the candle number 0: a minute's begin
+PATIENCE = 20
+
+
+def start_of(number):
+    return BEGIN + number * MINUTE
+
+
+def figures(number, base=100):
+    """Open, high, low, close and volume of a candle, as texts."""
+    price = base + number
+    return f"{price}.00000012", f"{price + 1}.50", f"{price - 1}.10", f"{price}.22313256", f"{number}.0"
+
+
+class Binance:
+    """As Binance's spot and futures speak."""
+    path, symbol, topic = "/stream", "SOLUSDT", "candle.SOL.1m"
+
+    @staticmethod
+    def answer(text):
+        request = json.loads(text)
+        return json.dumps({"result": None, "id": request["id"]})
+
+    @staticmethod
+    def update(symbol, number, texts, closed):
+        begin = start_of(number)
+        keys = dict(zip("ohlcv", texts))
+        return json.dumps({"stream": f"{symbol.lower()}@kline_1m", "data": {"e": "kline", "E": begin + 1, "s": symbol, "k": {
+            "t": begin, "T": begin + MINUTE - 1, "s": symbol, "i": "1m", **keys, "x": closed}}})
+
+    @staticmethod
+    def window(query):
+        return int(query.get("startTime", 0)), int(query.get("endTime", 1 << 60)), query["symbol"], query["interval"]
+
+    @staticmethod
+    def body(_symbol, rows):
+        return [[begin, *texts, begin + MINUTE - 1, "0", 5, "0", "0", "0"] for begin, texts, _ in rows]
+
+
+class Bybit:
+    path, symbol, topic = "/v5/public/spot", "SOLUSDT", "candle.SOL.1m"
+
+    @staticmethod
+    def answer(text):
+        request = json.loads(text)
+        return json.dumps({"op": request["op"], "success": True, "ret_msg": "", "req_id": request["req_id"]})
+
+    @staticmethod
+    def update(symbol, number, texts, closed):
+        begin = start_of(number)
+        keys = dict(zip(("open", "high", "low", "close", "volume"), texts))
+        return json.dumps({"topic": f"kline.1.{symbol}", "type": "snapshot", "ts": begin + 1, "data": [{
+            "start": begin, "end": begin + MINUTE - 1, "interval": "1", **keys, "confirm": closed, "timestamp": begin + 1}]})
+
+    @staticmethod
+    def window(query):
+        return int(query.get("start", 0)), int(query.get("end", 1 << 60)), query["symbol"], query["interval"]
+
+    @staticmethod
+    def body(symbol, rows):
+        listed = [[str(begin), *texts, "0"] for begin, texts, _ in reversed(rows)]
+        return {"retCode": 0, "retMsg": "OK", "result": {"category": "spot", "symbol": symbol, "list": listed}}
+
+
+class OKX:
+    path, symbol, topic = "/ws/v5/public", "SOL-USDT", "candle.SOL.1m"
+
+    @staticmethod
+    def answer(text):
+        return json.dumps({"event": "subscribe", "arg": json.loads(text)["args"][0]})
+
+    @staticmethod
+    def update(symbol, number, texts, closed):
+        row = [str(start_of(number)), *texts, "0", "0", "1" if closed else "0"]
+        return json.dumps({"arg": {"channel": "candle1m", "instId": symbol}, "data": [row]})
+
+    @staticmethod
+    def window(query):
+        return int(query.get("before", -1)) + 1, int(query.get("after", 1 << 60)) - 1, query["instId"], query["bar"]
+
+    @staticmethod
+    def body(_symbol, rows):
+        return {"code": "0", "msg": "", "data": [
+            [str(begin), *texts, "0", "0", "1" if closed else "0"] for begin, texts, closed in reversed(rows)]}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.exchange.handle_get(self)
+
+    def log_message(self, *_):
+        pass
+
+    def send(self, status, body, headers=()):
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **dict(headers)}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class CandleExchange:
+    """`form` says how it speaks. `fault(handler)` answers requests by REST in its place, if it returns true."""
+
+    def __init__(self, form=Binance, tls=None):
+        self.form = form
+        self.candles = {}  # (symbol, start) -> texts, closed
+        self.requests = []  # when, and the query
+        self.connections = []
+        self.opened = 0
+        self.subscribed = []
+        self.fault = None
+        self.news = threading.Condition()
+        self.stream = serve(self.handle_stream, "127.0.0.1", 0)
+        self.rest = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.rest.exchange = self
+        self.rest.daemon_threads = True
+        if tls:
+            self.rest.socket = tls.wrap_socket(self.rest.socket, server_side=True)
+        self.threads = [threading.Thread(target=server.serve_forever) for server in (self.stream, self.rest)]
+        for thread in self.threads:
+            thread.start()
+        self.url = f"ws://127.0.0.1:{self.stream.socket.getsockname()[1]}{form.path}"
+        scheme = "https" if tls else "http"
+        self.history_url = f"{scheme}://127.0.0.1:{self.rest.server_address[1]}/api/klines"
+
+    # ---- the list
+
+    def put(self, numbers, closed=True, symbol=None, base=100):
+        for number in numbers:
+            self.candles[symbol or self.form.symbol, start_of(number)] = figures(number, base), closed
+
+    def push(self, number, closed=False, symbol=None, base=100):
+        """Puts a candle into the list, and sends it."""
+        symbol = symbol or self.form.symbol
+        self.put([number], closed, symbol, base)
+        self.send(self.form.update(symbol, number, figures(number, base), closed))
+
+    def send(self, text):
+        with self.news:
+            connections = list(self.connections)
+        for connection in connections:
+            connection.send(text)
+
+    # ---- the stream
+
+    def handle_stream(self, connection):
+        with self.news:
+            self.connections.append(connection)
+            self.opened += 1
+        try:
+            for message in connection:
+                if message != "ping":
+                    connection.send(self.form.answer(message))
+                    with self.news:
+                        request = json.loads(message)
+                        self.subscribed += [(request.get("method"), key) for key in request.get("params", [message])]
+                        self.news.notify_all()
+        except ConnectionClosed:
+            pass  # cut by a test, or by the daemon's end
+        with self.news:
+            self.connections.remove(connection)
+            self.news.notify_all()
+
+    def wait_for_subscriptions(self, count):
+        with self.news:
+            assert self.news.wait_for(lambda: len(self.subscribed) >= count, PATIENCE), self.subscribed
+
+    def wait_for_rest(self):
+        """Until nobody is connected."""
+        with self.news:
+            assert self.news.wait_for(lambda: not self.connections, PATIENCE)
+
+    def cut(self):
+        """Ends all connections; returns when they have gone."""
+        with self.news:
+            connections = list(self.connections)
+        for connection in connections:
+            connection.close_socket()
+        with self.news:
+            assert self.news.wait_for(lambda: not any(one in self.connections for one in connections), PATIENCE)
+
+    # ---- REST
+
+    def handle_get(self, handler):
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(handler.path).query))
+        with self.news:
+            self.requests.append((time.monotonic(), query))
+            self.news.notify_all()
+        if self.fault and self.fault(handler):
+            return
+        first, last, symbol, _ = self.form.window(query)
+        rows = sorted((begin, *candle) for (name, begin), candle in list(self.candles.items()) if name == symbol and first <= begin <= last)
+        body = gzip.compress(json.dumps(self.form.body(symbol, rows[-int(query["limit"]):])).encode(), 1)
+        handler.send(200, body, {"Content-Type": "application/json", "Content-Encoding": "gzip"})
+
+    def wait_for_requests(self, count):
+        with self.news:
+            assert self.news.wait_for(lambda: len(self.requests) >= count, PATIENCE), self.requests
+
+    def close(self):
+        self.stream.shutdown()
+        self.rest.shutdown()
+        self.rest.server_close()
+        for thread in self.threads:
+            thread.join()
