@@ -48,7 +48,8 @@ export class Candles {
     return this.#starts.map((start) => this.#byStart.get(start));
   }
 
-  /** What the message was: `added` at the end, `updated` the last one, `filled` (anywhere before), `late` or `unreadable`. */
+  /** What the message was: `added` at the end, `updated` the last one, `filled` (anywhere before; also by a hole), `late` or
+   *  `unreadable`. */
   take(message) {
     const candle = read(message);
     if (candle === null) {
@@ -72,6 +73,10 @@ export class Candles {
 
   /** Each closes once; behind the last close nothing changes any more. */
   #renew(known, candle, isLast) {
+    if (candle.isGap && !known.isGap && !known.isClosed && !isLast) {
+      this.#byStart.set(candle.start, { ...candle, isOver: known.isOver }); // what came of it is not the whole
+      return "filled";
+    }
     const isFirstClose = candle.isClosed && !known.isClosed;
     if (known.isClosed || candle.isGap || (!isLast && !isFirstClose)) {
       this.late += 1;

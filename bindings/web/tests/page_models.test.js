@@ -227,6 +227,20 @@ test("a hole is a hole until it is filled", () => {
   assert.deepEqual(closes(candles).map(([minute]) => minute), [1, 2, 3, 4, 5, 6, 7]);
 });
 
+test("a candle whose close was missed is a hole, until the whole of it comes", () => {
+  const candles = new Candles("1m");
+  for (const [minute, more] of [[1, { closed: true }], [2, {}], [5, {}]]) candles.take(candle(minute, "1", more));
+  const gap = (minute) => candles.take(candle(minute, undefined, { gap: true, open: undefined, high: undefined, low: undefined }));
+  assert.deepEqual([2, 3, 4].map(gap), ["filled", "filled", "filled"]);
+  assert.deepEqual(candles.holes(), [{ from: 2 * MINUTE, to: 4 * MINUTE, missing: 3 }]);
+  assert.deepEqual([1, 3, 5].map(gap), ["late", "late", "late"]); // closed, told, and not over
+  for (const minute of [2, 3, 4]) assert.equal(candles.take(candle(minute, `${minute}.50`, { closed: true })), "filled");
+  assert.deepEqual(candles.holes(), []);
+  assert.deepEqual(closes(candles), [[1, "1"], [2, "2.50"], [3, "3.50"], [4, "4.50"], [5, "1"]]);
+  assert.deepEqual(candles.list().map(({ isOver = false, isClosed }) => isOver || isClosed), [true, true, true, true, false]);
+  assert.equal(candles.take(candle(2, "9", { closed: true })), "late");
+});
+
 test("a told hole and those around it are one", () => {
   const candles = new Candles("1m");
   for (const [minute, more] of [[1, {}], [3, { gap: true }], [5, {}]]) candles.take(candle(minute, "1", more));
