@@ -19,7 +19,7 @@ const TABLE = {
   candleTopic: ["candle.{symbol}.{interval}", (value) => value === "" || withSymbol(value), "a topic with {symbol} and {interval} in it"],
   streams: [["signal", "signal_status", "order", "trade_executed"], texts, "a list of topics"],
   equityTopic: ["equity_snapshot", text, "a topic, or nothing"],
-  equityMember: ["equity", (value) => text(value) && value !== "", "the name of a member"],
+  equityMember: ["equity", (value) => text(value) && value !== "", "the name of a member, or its path"],
   candleHistory: [0, count, "a whole number"],
   streamHistory: [50, count, "a whole number"],
   equityHistory: [500, count, "a whole number"],

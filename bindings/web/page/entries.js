@@ -6,12 +6,22 @@ import { exactData } from "./rows.js";
 const HIDDEN = new Set(["type", "ts", "timestamp", "symbol", "side", "status", "state"]);
 const FIRST = ["quantity", "qty", "size", "price", "entry", "target", "stop", "text", "reason"];
 
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const texts = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value) : String(value));
+
+/** The members of a message; those of an object `data`, as services and webhooks publish, stand among them. */
+function membersOf(message) {
+  const whole = exactData(message);
+  if (!isObject(whole)) return { value: whole };
+  const { data, ...members } = whole;
+  if (!isObject(data)) return whole;
+  for (const [name, value] of Object.entries(data)) members[Object.hasOwn(members, name) ? `data.${name}` : name] = value;
+  return members;
+}
 
 /** `{ time, type, symbol, side, status, details }`; details are pairs of a name and a text. */
 export function entryOf(message, now) {
-  const data = exactData(message);
-  const members = data !== null && typeof data === "object" && !Array.isArray(data) ? data : { value: data };
+  const members = membersOf(message);
   const names = Object.keys(members).filter((name) => !HIDDEN.has(name));
   const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
   names.sort((a, b) => rank(a) - rank(b));

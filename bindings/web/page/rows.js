@@ -10,11 +10,12 @@ export function exactData(message) {
   return message.dataText === undefined ? message.data : parseExact(message.dataText);
 }
 
-/** A member that is a decimal, digit by digit; null if it is none. */
+/** A member that is a decimal, digit by digit; null if it is none. `name` may be a path such as data.equity. */
 export function exactText(message, name) {
-  const value = message.data?.[name];
+  const at = (data) => (Object.hasOwn(data ?? {}, name) ? data[name] : name.split(".").reduce((inner, one) => inner?.[one], data));
+  const value = at(message.data);
   if (typeof value !== "string" && typeof value !== "number") return null;
-  const text = typeof value === "string" ? value : String(exactData(message)[name]);
+  const text = typeof value === "string" ? value : String(at(exactData(message)));
   return parseDecimal(text) === null ? null : text;
 }
 

@@ -11,7 +11,7 @@ import { changeOf, compareDecimals, decimalsOf, parseDecimal, percentOf } from "
 import { entryOf, gapEntry } from "../page/entries.js";
 import { kindOf, sentenceOf, WORDS } from "../page/freshness.js";
 import { changeOver, Feeds } from "../page/hub.js";
-import { Row, Rows } from "../page/rows.js";
+import { exactText, Row, Rows } from "../page/rows.js";
 import { ageText, clockText, intervalLength, minuteText } from "../page/times.js";
 import { Published } from "../src/messages.js";
 
@@ -263,10 +263,22 @@ test("an order as a line: the usual members in their places, nothing left out", 
     time: 500, type: "order", symbol: "A", side: "buy", status: "new",
     details: [["quantity", "0.20"], ["price", "1.10"], ["id", "7"], ["tags", '["x"]']],
   });
+  const nested = '{"type":"signal","id":"s-1","data":{"symbol":"A","side":"sell","size":1.50,"type":"limit"},"timestamp":"2026"}';
+  assert.deepEqual(entryOf(message("signal", nested), 7), {
+    time: 1000, type: "signal", symbol: "A", side: "sell", status: "", details: [["size", "1.50"], ["id", "s-1"], ["data.type", "limit"]],
+  });
+  assert.deepEqual(entryOf(message("signal", '{"type":"signal","id":1,"data":"buy"}'), 0).details, [["id", "1"], ["data", "buy"]]);
   assert.deepEqual(entryOf(message("signal", "[1.50]"), 0).details, [["value", '["1.50"]']]);
   assert.equal(entryOf(message("signal", "5"), 0).type, "signal");
   assert.deepEqual(gapEntry({ topic: "order", from: 3, to: 5, cause: "slow" }, 9).details[0], ["missing", "3 of order"]);
   assert.deepEqual(gapEntry({ topic: "order", from: null, to: 5, cause: "hub_restart" }, 9).details[0], ["missing", "some of order"]);
+});
+
+test("a decimal may be a member of a member", () => {
+  const nested = message("equity", '{"type":"equity_snapshot","data":{"equity":200000.10,"name":"x"},"data.cash":"5.0"}');
+  assert.deepEqual(["data.equity", "data.cash", "data.name", "data.none", "data.equity.x", "equity"].map((name) => exactText(nested, name)),
+    ["200000.10", "5.0", null, null, null, null]);
+  assert.equal(exactText(message("equity", "null"), "data.equity"), null);
 });
 
 test("the configuration is the file's, and attributes count more", () => {
