@@ -9,6 +9,6 @@ kept=$(mktemp)
 trap 'rm -f "$kept"' EXIT
 if [ -e "$folder/page/page.json" ]; then cp "$folder/page/page.json" "$kept"; fi
 mkdir -p "$folder"
-cp -R bindings/web/pulsews.js bindings/web/components.js bindings/web/src bindings/web/page "$folder"
+cp -R bindings/web/index.html bindings/web/pulsews.js bindings/web/components.js bindings/web/src bindings/web/page "$folder"
 cp "$charts" "$folder/page/"
 if [ -s "$kept" ]; then cp "$kept" "$folder/page/page.json"; fi
