@@ -39,15 +39,16 @@ def token(secret=SECRET, **claims):
 
 
 class Daemon:
-    """A daemon of a configuration in `folder`; ready when it listens, unless `ready` is false."""
+    """A daemon of a configuration in `folder`, or with `arguments`; ready when it listens, unless `ready` is false."""
 
-    def __init__(self, folder, text, ready=True, environment=None, command=(), **options):
+    def __init__(self, folder, text, ready=True, environment=None, command=(), arguments=None, program=PROGRAM, **options):
         self.config = folder / "hub.toml"
-        self.write(text)
+        if text is not None:
+            self.write(text)
         self.lines = []
         self.news = threading.Condition()
         self.process = subprocess.Popen(
-            [*command, PROGRAM, self.config], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*command, program, *(arguments or [self.config])], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})}, text=True, **options)
         self.reader = threading.Thread(target=self.read)
         self.reader.start()

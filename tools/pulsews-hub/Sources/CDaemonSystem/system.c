@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -94,6 +96,30 @@ int daemon_is_listening(int descriptor) {
 
 int daemon_close_on_exec(int descriptor) { return fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
 
+int daemon_reserve_port(const char *host, uint16_t *port) {
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *found;
+    if (getaddrinfo(host, "0", &hints, &found) != 0) return errno = EADDRNOTAVAIL, -1;
+    struct sockaddr_storage address = {0};
+    socklen_t size = found->ai_addrlen;
+    memcpy(&address, found->ai_addr, size);
+    freeaddrinfo(found);
+    in_port_t *place = address.ss_family == AF_INET6 ? &((struct sockaddr_in6 *)&address)->sin6_port
+                                                     : &((struct sockaddr_in *)&address)->sin_port;
+    *place = htons(*port);
+    int descriptor = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    if (descriptor < 0) return -1;
+    /* With SO_REUSEADDR at both ends another socket may listen where this one does not. */
+    if (setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+        bind(descriptor, (struct sockaddr *)&address, size) != 0 ||
+        getsockname(descriptor, (struct sockaddr *)&address, &size) != 0) {
+        int why = errno;
+        close(descriptor);
+        return errno = why, -1;
+    }
+    *port = ntohs(*place);
+    return descriptor;
+}
+
 int daemon_open_append(const char *path) {
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 }
@@ -167,6 +193,13 @@ static int64_t now(clockid_t clock) {
     struct timespec time;
     clock_gettime(clock, &time);
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+int64_t daemon_program_path(char *buffer, size_t size) {
+    char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+    if (length > 0 && size > 0) memcpy(buffer, path, (size_t)length < size ? (size_t)length : size);
+    return length;
 }
 
 int64_t daemon_monotonic_ns(void) { return now(CLOCK_MONOTONIC); }

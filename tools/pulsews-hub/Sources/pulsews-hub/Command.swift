@@ -25,13 +25,35 @@ struct Command: ParsableCommand {
     version: "pulsews-hub \(Daemon.version)")
 
   @Argument(help: "The configuration, TOML.")
-  var config: String
+  var config: String?
 
   @Flag(help: "Says what is wrong with the configuration, or what it would do, and ends.")
   var check = false
 
+  @Flag(help: "Runs a local exchange, and a hub with a page beside it: no configuration, no network.")
+  var demo = false
+
+  @Option(help: "With --demo: where the hub listens, 127.0.0.1:8080 unless that is taken.")
+  var listen: String?
+
+  @Option(help: "With --demo: the folder of the page, that of `make page`.")
+  var page: String?
+
+  @Flag(help: "With --demo: prints the configuration of the demo's hub, and ends.")
+  var printConfig = false
+
+  func validate() throws {
+    if (config == nil) != demo { throw ValidationError("There has to be a configuration, or --demo.") }
+    if !demo, listen != nil || page != nil || printConfig { throw ValidationError("--listen, --page and --print-config go with --demo.") }
+  }
+
   func run() throws {
-    let code = check ? Daemon.check(config) : Daemon.run(config)
+    let code: Int32
+    if let config {
+      code = check ? Daemon.check(config) : Daemon.run(config)
+    } else {
+      code = Demo.act(printConfig ? .printConfig : check ? .check : .run, listen: listen, page: page)
+    }
     if code != 0 { throw ArgumentParser.ExitCode(code) }
   }
 }

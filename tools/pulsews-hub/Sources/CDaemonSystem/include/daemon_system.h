@@ -24,6 +24,10 @@ int daemon_send_datagram(const char *name, const void *data, size_t length);
 int daemon_is_listening(int descriptor);
 int daemon_close_on_exec(int descriptor);
 
+/* Takes a port of the machine without listening, so that it is nobody else's until the hub listens at it: a descriptor to close
+ * then, and the port in *port, where 0 is any free one. `host`: an address, or NULL for all. -1 with errno. */
+int daemon_reserve_port(const char *host, uint16_t *port);
+
 /* Opens a file for appending, made with mode 0600; never a symbolic link's target. -1 with errno. */
 int daemon_open_append(const char *path);
 int daemon_open_read(const char *path);
@@ -38,6 +42,9 @@ int64_t daemon_file_size(int descriptor);
 int daemon_run_self(const char *argument, const void *data, size_t length, int seconds);
 /* No core file if this process is aborted. */
 void daemon_forbid_core(void);
+
+/* As much of this program's path as `buffer` takes, without a NUL; its whole length, or -1 with errno. */
+int64_t daemon_program_path(char *buffer, size_t size);
 
 /* Nanoseconds of CLOCK_MONOTONIC and CLOCK_REALTIME. */
 int64_t daemon_monotonic_ns(void);

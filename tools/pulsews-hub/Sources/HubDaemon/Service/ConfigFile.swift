@@ -2,7 +2,18 @@
 import CDaemonSystem
 import Glibc
 
-/// A configuration that was read from a file and tried on the library.
+/// Where the text of a configuration comes from, each time it is read.
+struct ConfigSource: Sendable {
+  typealias Text = Result<(text: String, othersRead: Bool), Surroundings.Sentence>
+
+  /// What stands before the line of an error.
+  let name: String
+  let read: @Sendable () -> Text
+
+  static func file(_ path: String) -> ConfigSource { ConfigSource(name: path) { ConfigFile.readFile(path) } }
+}
+
+/// A configuration that was read and tried on the library.
 struct ConfigFile {
   let path: String
   let config: Config
@@ -13,11 +24,11 @@ struct ConfigFile {
   private static let patience: Int32 = 10
 
   /// `isActivated`: sockets to listen at come from the service manager; nil: that is not known.
-  static func load(_ path: String, isActivated: Bool?) -> ConfigFile {
+  static func load(_ source: ConfigSource, isActivated: Bool?) -> ConfigFile {
     let findings = Findings()
     let surroundings = Surroundings(environment: environment()) { readFile($0).map(\.text) }
     var config = Config()
-    switch readFile(path) {
+    switch source.read() {
     case .failure(let problem): findings.error(0, problem.text)
     case .success(let file):
       if let problem = tryInChild(file.text) {
@@ -34,7 +45,7 @@ struct ConfigFile {
           line, "the file has secrets in it, and others may read it: chmod o-r, or put them in files of their own (\"KEY_file\")")
       }
     }
-    return ConfigFile(path: path, config: config, findings: findings)
+    return ConfigFile(path: source.name, config: config, findings: findings)
   }
 
   /// "hub.toml:12: sentence", without secrets.
@@ -52,8 +63,8 @@ struct ConfigFile {
     return code >= 128 ? "this is no TOML: a part of it has no end, no begin or no value, and the parser can't say which" : nil
   }
 
-  fileprivate static func readFile(_ path: String) -> Result<(text: String, othersRead: Bool), Surroundings.Sentence> {
-    func failed(_ why: String) -> Result<(text: String, othersRead: Bool), Surroundings.Sentence> {
+  fileprivate static func readFile(_ path: String) -> ConfigSource.Text {
+    func failed(_ why: String) -> ConfigSource.Text {
       .failure(Surroundings.Sentence(text: "\(path) can't be read: \(why)"))
     }
     let descriptor = daemon_open_read(path)

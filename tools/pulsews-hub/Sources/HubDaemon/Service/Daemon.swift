@@ -20,7 +20,8 @@ public enum ExitCode {
 public final class Daemon {
   public static var version: String { text(pulsews_version()) }
 
-  private let path: String
+  private let source: ConfigSource
+  private let demo: Demo?
   private let activation: Activation?
   private let notify: Notify
   private let log = Logger(label: "pulsews-hub") { DaemonLogHandler(label: $0) }
@@ -34,8 +35,11 @@ public final class Daemon {
   private let signals: Int32
 
   /// Reads the configuration, says what is wrong with it or what it would do.
-  public static func check(_ path: String) -> Int32 {
-    let file = ConfigFile.load(path, isActivated: nil)
+  public static func check(_ path: String) -> Int32 { check(.file(path)) }
+
+  static func check(_ source: ConfigSource) -> Int32 {
+    let path = source.name
+    let file = ConfigFile.load(source, isActivated: nil)
     report(file)
     if !file.findings.errors.isEmpty { return ExitCode.badConfig }
     if file.config.listen.isEmpty { print("\(path): note: it listens at sockets of the service manager only") }
@@ -45,7 +49,9 @@ public final class Daemon {
   }
 
   /// Serves until a signal ends it; the exit code.
-  public static func run(_ path: String) -> Int32 {
+  public static func run(_ path: String) -> Int32 { run(.file(path), nil) }
+
+  static func run(_ source: ConfigSource, _ demo: Demo?) -> Int32 {
     // Before there is a thread, all of which have the same.
     if daemon_block_signals() != 0 { return complain("signals can't be blocked: \(systemError())", ExitCode.failed) }
     let variables = environment()
@@ -55,7 +61,7 @@ public final class Daemon {
     case .failure(let problem): return complain(problem.text, ExitCode.failed)
     case .success(let taken): activated = taken
     }
-    let file = ConfigFile.load(path, isActivated: activated != nil)
+    let file = ConfigFile.load(source, isActivated: activated != nil)
     report(file)
     if !file.findings.errors.isEmpty { return ExitCode.badConfig }
     if let problem = LogSink.shared.configure(file.config.log, secrets: file.findings.secrets) {
@@ -63,7 +69,7 @@ public final class Daemon {
     }
     if let problem = LibraryLog.begin(file.config.log.level) { return complain(problem, ExitCode.failed) }
     do throws(LibraryFailure) {
-      let daemon = try Daemon(path, file, activated, Notify(variables, process: process))
+      let daemon = try Daemon(source, demo, file, activated, Notify(variables, process: process))
       return daemon.serve()
     } catch {
       return complain(error.sentence, ExitCode.failed)
@@ -75,13 +81,16 @@ public final class Daemon {
     for line in file.lines(file.findings.sortedErrors, "error") { complain(line) }
   }
 
-  @discardableResult private static func complain(_ sentence: String, _ code: Int32 = 0) -> Int32 {
+  @discardableResult static func complain(_ sentence: String, _ code: Int32 = 0) -> Int32 {
     _ = writeAll(2, (code == 0 ? "" : "pulsews-hub: ") + sentence + "\n")
     return code
   }
 
-  private init(_ path: String, _ file: ConfigFile, _ activation: Activation?, _ notify: Notify) throws(LibraryFailure) {
-    self.path = path
+  private init(_ source: ConfigSource, _ demo: Demo?, _ file: ConfigFile, _ activation: Activation?, _ notify: Notify)
+    throws(LibraryFailure)
+  {
+    self.source = source
+    self.demo = demo
     self.activation = activation
     self.notify = notify
     config = file.config
@@ -108,10 +117,11 @@ public final class Daemon {
     do throws(Problem) {
       feeds.add(try make(config.feeds))
     } catch {
-      return fail("\(path):\(error.line): \(error.sentence)")
+      return fail("\(source.name):\(error.line): \(error.sentence)")
     }
     if let problem = services.begin(config) { return fail(problem) }
-    let handle: @Sendable (borrowing HubEvent) -> Void = { [services, feeds] event in
+    let handle: @Sendable (borrowing HubEvent) -> Void = { [services, feeds, demo, hub] event in
+      if demo?.answer(event, hub) == true { return }
       services.handle(event)
       feeds.handle(event)
     }
@@ -121,6 +131,7 @@ public final class Daemon {
       history.follow(config.feeds)
     }
     if let problem = history?.run() ?? feeds.begin() { return fail(problem) }
+    if let problem = demo?.begin(hub, services, config.portfolio, log) { return fail(problem) }
     let places = hub.addresses
     for place in places { log.info("listening", metadata: ["address": "\(place)"]) }
     tell(Notify.ready("\(places.count) sockets, \(feeds.count) feeds"))
@@ -185,6 +196,7 @@ public final class Daemon {
       switch wait(until: deadline) {
       case .ended:
         Feed.close(feeds.end())
+        demo?.end()
         services.end()
         log.info("ended")
         return ExitCode.done
@@ -215,10 +227,10 @@ extension Daemon {
     } catch {
       log.error("the certificate was not read anew, the old one stays: \(error.sentence)")
     }
-    let file = ConfigFile.load(path, isActivated: activation != nil)
+    let file = ConfigFile.load(source, isActivated: activation != nil)
     for line in file.lines(file.findings.sortedWarnings, "warning") { log.warning("\(line)") }
     for line in file.lines(file.findings.sortedErrors, "error") { log.error("\(line)") }
-    let problem = file.findings.errors.isEmpty ? apply(file) : "\(path) has errors"
+    let problem = file.findings.errors.isEmpty ? apply(file) : "\(source.name) has errors"
     if let problem {
       log.error("the configuration was not applied, the old one stays: \(problem)")
     } else {

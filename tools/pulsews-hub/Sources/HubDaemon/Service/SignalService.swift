@@ -97,7 +97,7 @@ final class SignalService: Sendable {
 
 extension SignalService {
   /// Status, more headers, body.
-  private func receive(_ call: WebhookCall, route: String) -> (Int32, String, String) {
+  func receive(_ call: WebhookCall, route: String) -> (Int32, String, String) {
     let now = daemon_monotonic_ns()
     return state.withLock { state in
       guard let webhook = state.webhooks[route] else {
