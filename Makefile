@@ -43,7 +43,7 @@ export PULSEWS_LIBRARY := $(DIST)/libpulsews.so.0
 
 ##@ The two commands
 .PHONY: demo test
-demo: library ## a local exchange, killed in the middle, and one client each in C, Python and Go: 15 s (CAPTURE=file SPEED=n replays a capture)
+demo: library hub page ## a local exchange, killed in the middle, a client each in C, Python and Go, a hub with its page: 20 s (CAPTURE=file SPEED=n replays a capture)
 	@$(PYTHON) examples/demo.py --library $(DIST) --work $(BUILD)/demo
 
 test: library hub ## all tests, several suites at once; stops at the first broken part

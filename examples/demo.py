@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo: a local exchange over TLS, and one client each in C, Python and Go on it at once, through the same library.
-In the middle the exchange is killed, and started again.
+In the middle the exchange is killed, and started again. Beside them a hub serves a page and a client from a feed of its own.
 
     demo.py --library FOLDER --work FOLDER [--seconds N]       live ticks for about 12 s
-    CAPTURE=file [SPEED=n] demo.py ...                          a captured session, n times faster (0: at once)
+    CAPTURE=file [SPEED=n] demo.py ...                          a captured session, n times faster (0: at once), without a hub
 
-Exits with 0 only if all three received every message, in order, and came back and subscribed again by themselves.
+FOLDER of the library has the daemon and its page, too. Exits with 0 only if all three received every message, in order, and
+came back and subscribed again by themselves, and the hub served its page, prices and candles without a gap. On a terminal
+hub and page stay until Enter or Ctrl-C.
 """
 import argparse
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COLOURS = {"C": "36", "Python": "33", "Go": "32"}
+COLOURS = {"C": "36", "Python": "33", "Go": "32", "Hub": "35"}
 STREAMS = 4        # that each client subscribes to
 BEFORE_KILL = 3.0  # seconds of ticks in all three
 OUTAGE = 1.0       # seconds without an exchange, besides the time that it takes to start
@@ -217,28 +220,17 @@ HEADS = [("", "language"), ("messages", "before"), ("gap", "s"), ("restart to", 
          ("", "drops"), ("in", "order")]
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--library", type=pathlib.Path, required=True, help="folder of libpulsews.so")
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for what is built here")
-    parser.add_argument("--seconds", type=float, default=12)
-    options = parser.parse_args()
-    capture = os.environ.get("CAPTURE")
-    options.work.mkdir(parents=True, exist_ok=True)
-    environment = dict(os.environ, PULSEWS_LIBRARY=str(options.library / "libpulsews.so.0"),
-                       LD_LIBRARY_PATH=str(options.library), PYTHONPATH=str(ROOT / "bindings" / "python"),
-                       PYTHONDONTWRITEBYTECODE="1")
-    commands = build(options.library, options.work, capture)
+def run(options, commands, environment, capture):
+    """The exchange with its three clients: (rows of the table, whether all is well)."""
     exchange = Exchange(options.work, capture)
     clients, sent, back_ns = [], {}, 0
     try:
         what = f"replay of {capture}" if capture else "live market"
         print(f"demo: {what} at {exchange.url}, three clients", flush=True)
-        show = View(capture)
         for language, command in commands.items():
             mode = ["--times"] if capture else ["--seconds", options.seconds]
             url = f"{exchange.url}/stream?client={language}"
-            clients.append(Client(language, [*command, *mode, "--ca", exchange.ca_file, url], environment, show))
+            clients.append(Client(language, [*command, *mode, "--ca", exchange.ca_file, url], environment, options.show))
         if not capture:
             back_ns = fail_once(exchange, clients)
         patience = None if capture else options.seconds + 15
@@ -247,7 +239,6 @@ def main():
         for client in clients:
             client.process.kill()
         sent = exchange.stop()
-
     rows, good = [], True
     for client, code in zip(clients, codes):
         connections = sent.get(client.language, [])
@@ -255,13 +246,66 @@ def main():
                       else judge(client, code, connections, back_ns))
         rows.append([client.language, *row])
         good &= whole
-    show_table(REPLAY_HEADS if capture else HEADS, rows)
-    if not capture:
-        print("\nA client that finds nobody waits: 1 s, then 2 s, each shortened at random by up to half. So it is not there\n"
-              "at once when the exchange is back. \"Sent\" is what the second exchange counts.")
+    return rows, good
+
+
+def show_replay(options, commands, environment, capture):
+    rows, good = run(options, commands, environment, capture)
+    show_table(REPLAY_HEADS, rows)
     if not good:
-        sys.exit("demo: not every message arrived in order" if capture
-                 else "demo: not every client came back, subscribed again and got everything in order")
+        sys.exit("demo: not every message arrived in order")
+
+
+def show_all(options, commands, environment):
+    import demo_hub  # and with it pulsews, whose library is known by now
+
+    hub = demo_hub.Hub(options.library, options.show)
+    try:
+        print(f"demo: the page, of a hub with an exchange of its own: {hub.page}", flush=True)
+        watcher = demo_hub.Watcher(hub, options.show)
+        try:
+            rows, good = run(options, commands, environment, None)
+            page = hub.status_of_page()
+        finally:
+            watcher.stop()
+        line, served = watcher.judge(page)
+        show_table(HEADS, rows)
+        print(f"{line}\n\nA client that finds nobody waits: 1 s, then 2 s, each shortened at random by up to half. So it is not there\n"
+              "at once when the exchange is back. \"Sent\" is what the second exchange counts. The hub has an exchange of its own.")
+        if not good:
+            sys.exit("demo: not every client came back, subscribed again and got everything in order")
+        if not served:
+            sys.exit("demo: the hub did not serve everything")
+        if sys.stdout.isatty():
+            hub.wait_for_the_user()
+    finally:
+        code = hub.stop()
+    if code != 0:
+        sys.exit(f"demo: the hub ended with {code}")
+
+
+def main():
+    for number in (signal.SIGTERM, signal.SIGHUP):  # what runs beside it ends with it
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--library", type=pathlib.Path, required=True, help="folder of libpulsews.so")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for what is built here")
+    parser.add_argument("--seconds", type=float, default=12)
+    options = parser.parse_args()
+    options.library, options.work = options.library.resolve(), options.work.resolve()
+    capture = os.environ.get("CAPTURE")
+    options.work.mkdir(parents=True, exist_ok=True)
+    environment = dict(os.environ, PULSEWS_LIBRARY=str(options.library / "libpulsews.so.0"),
+                       LD_LIBRARY_PATH=str(options.library), PYTHONPATH=str(ROOT / "bindings" / "python"),
+                       PYTHONDONTWRITEBYTECODE="1")
+    sys.path.insert(0, environment["PYTHONPATH"])
+    os.environ["PULSEWS_LIBRARY"] = environment["PULSEWS_LIBRARY"]
+    options.show = View(capture)
+    commands = build(options.library, options.work, capture)
+    if capture:
+        show_replay(options, commands, environment, capture)
+    else:
+        show_all(options, commands, environment)
 
 
 main()
