@@ -73,7 +73,7 @@ test-web: library ## the browser's binding, by node, against a clock of its own 
 test-chaos: library ## the fault proxy, storms, simulated weeks, crashes, and a hub, short: ONLY=storm
 test-daemon: hub ## the daemon pulsews-hub, its parts and as a process: ONLY=test_reload
 test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s: ONLY=kraken
-test-integration: library ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
+test-integration: library hub ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
 test-fuzz-replay: setup ## the fuzzing corpora, replayed: ONLY=URL
 test-runner: setup ## the program that runs these suites
 $(addprefix test-,$(SUITES)):
