@@ -123,12 +123,18 @@ class Exchange:
                         self.report, "--certificates", certificates]
         if capture:
             self.command += ["--capture", capture, "--speed", os.environ.get("SPEED") or "1"]
-        self.port = 0
+        self.spare = self.run("--port", "0")
         self.start()
+        if not capture:  # on a busy machine Python takes its time to begin, and the clients wait ever longer
+            self.spare = self.run("--port", self.port, "--standby")
+
+    def run(self, *more):
+        return subprocess.Popen([*map(str, (*self.command, *more))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def start(self):
-        self.process = subprocess.Popen([*map(str, self.command), "--port", str(self.port)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+        self.process, self.spare = self.spare, None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
             sys.exit("demo: the exchange did not start")
@@ -142,6 +148,9 @@ class Exchange:
 
     def stop(self):
         """What it has sent: client -> its connections."""
+        if self.spare:
+            self.spare.kill()
+            self.spare.wait()
         self.process.terminate()
         self.process.wait()
         connections = {}

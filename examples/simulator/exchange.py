@@ -243,6 +243,7 @@ def parse_options():
     parser.add_argument("--speed", type=speed, default=os.environ.get("SPEED") or "1",
                         help="of the replay: 1 as it was, n times faster, 0 or max: at once ($SPEED)")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
+    parser.add_argument("--standby", action="store_true", help="wait for a line on standard input before it serves")
     parser.add_argument("--ready", help="file to write when it serves")
     parser.add_argument("--report", help="file to write at the end")
     options = parser.parse_args()
@@ -254,6 +255,8 @@ def parse_options():
 async def main():
     options = parse_options()
     exchange = Exchange(options)
+    if options.standby and not os.read(0, 1):
+        return  # it is not needed any more
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
