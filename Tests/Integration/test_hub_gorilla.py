@@ -2,29 +2,18 @@
 """A hub with a peer of Go's gorilla/websocket, which has its own mind about compression: it asks for both
 no_context_takeover parameters, and takes no other answer."""
 import json
-import pathlib
-import shutil
 import subprocess
 
 import pytest
-from conftest import HERE
 from hub import Hub
+from plain_clients import build_gorilla
 
-SOURCES = pathlib.Path("/usr/share/gocode/src/github.com/gorilla/websocket")
 COUNT = 1000
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    """Built as a module of its own, with the sources from Debian: nothing is looked for on the network."""
-    assert SOURCES.is_dir() and shutil.which("go"), "no Go or no gorilla/websocket; .ci/setup.sh installs them"
-    folder = tmp_path_factory.mktemp("gorilla")
-    shutil.copy(HERE / "gorilla" / "main.go", folder)
-    (folder / "go.mod").write_text("module gorilla\n\ngo 1.21\n\nrequire github.com/gorilla/websocket v1.5.0\n\n"
-                                   f"replace github.com/gorilla/websocket => {SOURCES}\n")
-    subprocess.run(["go", "vet", "."], cwd=folder, check=True)
-    subprocess.run(["go", "build", "-o", "gorilla", "."], cwd=folder, check=True)
-    return folder / "gorilla"
+    return build_gorilla(tmp_path_factory.mktemp("gorilla"), "gorilla")
 
 
 @pytest.mark.parametrize("compression", [True, False], ids=["compressed", "uncompressed"])
