@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 PAGE = HERE / "page"
-BOUND = 10  # seconds, for whatever a page waits for
+BOUND = 30  # seconds, for whatever a page waits for; only what fails waits so long
 
 
 class Browser:
@@ -35,7 +35,7 @@ class Browser:
         self.service = Service(driver, log_output=str(pathlib.Path(folder) / "driver.log"))
         self.driver = webdriver.Chrome(options, self.service)
         self.process = self.driver.capabilities["goog:processID"]
-        self.driver.set_script_timeout(BOUND)
+        self.driver.set_script_timeout(BOUND + 10)  # a page that gives up by itself says what there was instead
         self.driver.set_page_load_timeout(60)  # the first one waits until the browser is up
 
     def __enter__(self):

@@ -7,10 +7,11 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
-from browser import Browser
+from browser import BOUND, Browser
 from conftest import ROOT
 from hub import CODES, Hub
 from selenium.webdriver.common.keys import Keys
@@ -18,10 +19,10 @@ from test_hub_chromium import SECRET, token
 
 MINUTE = 60_000
 # Waits for the page to be as it should: looks at each change of it, since every change is one of its elements.
-UNTIL = """const until = (check) => new Promise((done, fail) => {
+UNTIL = f"const BOUND = {1000 * BOUND};" + """const until = (check) => new Promise((done, fail) => {
              const look = () => { const found = check(); if (found) { end(); done(found); } };
              const watch = new MutationObserver(look);
-             const timer = setTimeout(() => { end(); fail(new Error(document.body.innerText)); }, 9500);
+             const timer = setTimeout(() => { end(); fail(new Error(document.body.innerText)); }, BOUND);
              const end = () => { watch.disconnect(); clearTimeout(timer); };
              watch.observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
              look();
@@ -108,6 +109,24 @@ def publish_candle(hub, minute, close, symbol="BTC", **more):
                                         "high": "1.30", "low": "1.00", "close": close, "volume": "7.0", **more}, str(start))
 
 
+@contextlib.contextmanager
+def again_and_again(publish):
+    """For what is stale soon: a page that is late on a busy machine still sees it fresh."""
+    ended = threading.Event()
+
+    def run():
+        while not ended.wait(0.1):
+            publish()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_prices_arrive_and_change(page):
     with page.serving() as hub:
         publish_price(hub, "BTC", "64250.10")
@@ -180,8 +199,9 @@ def test_a_price_that_nobody_renews_becomes_stale_by_itself(page):
         publish_price(hub, "BTC", "1.5")
         page.open()
         page.until("stateOf('BTC') === 'Stale'")
-        publish_price(hub, "BTC", "1.6")
-        page.until("priceOf('BTC') === '1.6' && stateOf('BTC') === 'Live'")
+        with again_and_again(lambda: publish_price(hub, "BTC", "1.6")):
+            page.until("priceOf('BTC') === '1.6' && stateOf('BTC') === 'Live'")
+        page.until("priceOf('BTC') === '1.6' && stateOf('BTC') === 'Stale'")
 
 
 def test_candles_that_do_not_come_any_more_become_stale_by_themselves(page):
@@ -191,8 +211,8 @@ def test_candles_that_do_not_come_any_more_become_stale_by_themselves(page):
         hub.publish("candle.BTC.1s", candle, "1000")
         page.open()
         page.until("text($('#candles-state')) === 'Stale' && text($('#legend')).includes('C\\u00a01.0')")
-        hub.publish("candle.BTC.1s", {**candle, "start": 2000, "close": "1.10"}, "2000")
-        page.until("text($('#candles-state')) === 'Live' && text($('#legend')).includes('C\\u00a01.10')")
+        with again_and_again(lambda: hub.publish("candle.BTC.1s", {**candle, "start": 2000, "close": "1.10"}, "2000")):
+            page.until("text($('#candles-state')) === 'Live' && text($('#legend')).includes('C\\u00a01.10')")
 
 
 def test_a_module_of_the_site_gives_tokens(page):
@@ -226,8 +246,14 @@ def exchange(*more):
 def test_the_program_of_the_documentation_serves_it(page, tmp_path):
     section = (ROOT / "docs" / "WEB.md").read_text().split("\n## The page\n")[1]
     program = re.search(r"^```python\n(.*?)^```", section, re.M | re.S)[1]
+    assert "stale_after=5" in program and program.count("        await asyncio.Event().wait()\n") == 1
     (tmp_path / "program.py").write_text(program.replace("127.0.0.1:8080", page.address).replace("dist/web", str(page.folder)).replace(
-        "await asyncio", 'hub.publish("price.SOL", {"type": "price_update", "price": "1.50"}); print(flush=True); await asyncio'))
+        "        await asyncio.Event().wait()\n", """
+        print(flush=True)
+        while True:  # what came once would be stale before a slow browser has the page
+            hub.publish("price.SOL", {"type": "price_update", "price": "1.50"})
+            await asyncio.sleep(0.1)
+"""))
     with running(tmp_path / "program.py"):
         page.open()
         page.until("priceOf('SOL') === '1.50' && stateOf('SOL') === 'Live'")
