@@ -92,7 +92,7 @@ $(LIBRARY): $(SOURCES) | setup
 web: ## one script of the client for pages without modules, dist/pulsews.global.js
 	@tools/web $(DIST)/pulsews.global.js
 
-page: setup ## the page of bindings/web with its modules and its chart library, to be served by a hub, dist/web/
+page: setup ## the page of bindings/web with its modules and its chart library, to be served by a hub, dist/web/; and in one file
 	@.ci/page.sh $(DIST)/web
 
 hub: $(HUB) ## the daemon pulsews-hub, in dist/; its packages come from the network

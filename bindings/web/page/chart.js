@@ -8,15 +8,18 @@ const MOST_SLOTS = 60; // of one hole: a weekend is not drawn minute by minute
 const SHOWN = 90;
 const PATIENCE = 10_000;
 
-/** The library, which sets a global. It is one script for all charts of the page. */
+const isLibrary = (library) => typeof library?.createChart === "function";
+
+/** The library, which sets a global. It is one script for all charts of the page; a page in one file has it already. */
 export function loadLibrary(address) {
+  if (isLibrary(globalThis.LightweightCharts)) return Promise.resolve({ library: globalThis.LightweightCharts, source: address });
   const script = make("script", { src: address });
   return new Promise((done, fail) => {
     const timer = setTimeout(() => fail(new Error(`${address} did not come in ${PATIENCE / 1000} s`)), PATIENCE);
     script.addEventListener("load", () => {
       clearTimeout(timer);
       const library = globalThis.LightweightCharts;
-      if (typeof library?.createChart === "function") done({ library, source: script.src });
+      if (isLibrary(library)) done({ library, source: script.src });
       else fail(new Error(`${address} is no Lightweight Charts`));
     });
     script.addEventListener("error", () => {

@@ -7,9 +7,18 @@ const count = (value) => Number.isSafeInteger(value) && value >= 0;
 const seconds = (value) => Number.isFinite(value) && value >= 0;
 const withSymbol = (value) => text(value) && value.includes("{symbol}");
 
+function address(value) {
+  try {
+    return value === "" || /^(wss?|https?):$/.test(new URL(value).protocol);
+  } catch {
+    return false; // no URL
+  }
+}
+
 // Name: default, check, and what a reader of the message has to write.
 const TABLE = {
   title: ["PulseWS", text, "a text"],
+  hub: ["", address, "an address such as wss://host:port, or nothing"],
   route: ["/ws/stream", (value) => text(value) && value !== "", "the address of a route"],
   symbols: [[], texts, "a list of symbols"],
   topics: [[], texts, "a list of topics with the prices of several symbols"],
@@ -53,7 +62,17 @@ export function configure(file, attributes = {}) {
     if (!check(value)) throw new TypeError(`setting ${name} is ${says}, not ${JSON.stringify(value)}`);
     config[name] = value;
   }
-  return config;
+  return config.hub === "" ? config : { ...config, ...placesOf(config) };
+}
+
+/** Where things of another hub are. An address with a path is that of the route. */
+function placesOf({ hub, route, status, peers }) {
+  const base = new URL(hub);
+  const isRoute = base.pathname !== "/" || base.search !== "";
+  const site = new URL(base);
+  site.protocol = base.protocol.replace("ws", "http");
+  const at = (path) => (path === "" ? "" : new URL(path, site).href);
+  return { route: isRoute ? base.href : new URL(route, base).href, status: at(status), peers: at(peers) };
 }
 
 export function topicOf(pattern, symbol, interval = "") {

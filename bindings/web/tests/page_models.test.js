@@ -292,6 +292,20 @@ test("the configuration is the file's, and attributes count more", () => {
   assert.throws(() => configure({}, { staleAfter: "" }), TypeError);
 });
 
+test("another hub is where the route and figures are", () => {
+  const places = (file) => {
+    const { route, status, peers } = configure(file);
+    return [route, status, peers];
+  };
+  assert.deepEqual(places({}), ["/ws/stream", "/ws/status", ""]);
+  const wss = ["wss://h.example:8443/ws/stream", "https://h.example:8443/ws/status", ""];
+  assert.deepEqual(places({ hub: "wss://h.example:8443" }), wss);
+  assert.deepEqual(places({ hub: "https://h.example:8443/" }), ["https://h.example:8443/ws/stream", ...wss.slice(1)]);
+  assert.deepEqual(places({ hub: "ws://h/ws/own?topics=a", peers: "/p", status: "" }), ["ws://h/ws/own?topics=a", "", "http://h/p"]);
+  assert.deepEqual(places({ hub: "ws://h", route: "/ws/b" })[0], "ws://h/ws/b");
+  for (const hub of ["h.example", "/ws", "ftp://h", "javascript:f()", 1]) assert.throws(() => configure({ hub }), /an address such as/);
+});
+
 test("the page's own page.json is one, and names of topics go both ways", () => {
   const file = JSON.parse(readFileSync(new URL("../page/page.json", import.meta.url), "utf8"));
   const { priceTopic, candleTopic } = configure(file);
