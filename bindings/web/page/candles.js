@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The candles of one topic: their key is the open time, a closed one stays as it is, and a hole is a hole.
 
-import { exactText } from "./rows.js";
+import { exactText, memberOf } from "./rows.js";
 import { intervalLength } from "./times.js";
 
 const PRICES = ["open", "high", "low", "close"];
 
 function startOf(data) {
-  const start = typeof data?.start === "string" && /^\d{1,15}$/.test(data.start) ? Number(data.start) : data?.start;
+  const given = memberOf(data, "start");
+  const start = typeof given === "string" && /^\d{1,15}$/.test(given) ? Number(given) : given;
   return Number.isSafeInteger(start) && start >= 0 ? start : null;
 }
 
@@ -15,7 +16,8 @@ function startOf(data) {
 function read(message) {
   const start = startOf(message.data);
   if (start === null) return null;
-  const candle = { start, isClosed: message.data.closed === true, isGap: message.data.gap === true };
+  const is = (name) => memberOf(message.data, name) === true;
+  const candle = { start, isClosed: is("closed"), isGap: is("gap") };
   for (const name of PRICES) candle[name] = exactText(message, name);
   candle.volume = exactText(message, "volume");
   return candle.isGap || PRICES.every((name) => candle[name] !== null) ? candle : null;

@@ -1,37 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an order, a signal or a trade says, as a line: the usual members in their places, the others behind them.
 
-import { exactData } from "./rows.js";
+import { exactData, membersOf } from "./rows.js";
 
-const HIDDEN = new Set(["type", "ts", "timestamp", "symbol", "side", "status", "state"]);
+const HIDDEN = new Set(["type", "ts", "timestamp", "received"]); // the line has a time of its own
 const FIRST = ["quantity", "qty", "size", "price", "entry", "target", "stop", "text", "reason"];
 
-const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const texts = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value) : String(value));
-
-/** The members of a message; those of an object `data`, as services and webhooks publish, stand among them. */
-function membersOf(message) {
-  const whole = exactData(message);
-  if (!isObject(whole)) return { value: whole };
-  const { data, ...members } = whole;
-  if (!isObject(data)) return whole;
-  for (const [name, value] of Object.entries(data)) members[Object.hasOwn(members, name) ? `data.${name}` : name] = value;
-  return members;
-}
 
 /** `{ time, type, symbol, side, status, details }`; details are pairs of a name and a text. */
 export function entryOf(message, now) {
-  const members = membersOf(message);
-  const names = Object.keys(members).filter((name) => !HIDDEN.has(name));
+  const members = membersOf(exactData(message));
+  const names = Object.keys(members).filter((name) => !HIDDEN.has(name) && members[name] !== null);
+  /** The first of these that is there; it is no detail then. */
+  const take = (...wanted) => {
+    const name = wanted.find((one) => names.includes(one));
+    return name === undefined ? "" : texts(members[names.splice(names.indexOf(name), 1)]);
+  };
+  const [symbol, side, status] = [take("symbol", "ticker"), take("side", "action"), take("status", "state")];
   const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
   names.sort((a, b) => rank(a) - rank(b));
   return {
     time: message.t?.[0] ?? message.t?.[2] ?? now,
     type: message.type === "message" ? message.topic : message.type,
-    symbol: members.symbol === undefined ? "" : texts(members.symbol),
-    side: members.side === undefined ? "" : texts(members.side).toLowerCase(),
-    status: texts(members.status ?? members.state ?? ""),
-    details: names.filter((name) => members[name] !== null).map((name) => [name, texts(members[name])]),
+    symbol,
+    side: side.toLowerCase(),
+    status,
+    details: names.map((name) => [name, texts(members[name])]),
   };
 }
 

@@ -4,7 +4,7 @@
 import { symbolOf, topicOf } from "./config.js";
 import { byId, make, note, StateMark, Text } from "./dom.js";
 import { isLive, WORDS } from "./freshness.js";
-import { Rows } from "./rows.js";
+import { memberOf, Rows } from "./rows.js";
 import { ageText } from "./times.js";
 
 const COLUMNS = [
@@ -134,7 +134,7 @@ export class PricesPanel {
   }
 
   #price(message) {
-    const named = message.data?.symbol;
+    const named = memberOf(message.data, "symbol");
     const symbol = typeof named === "string" && named !== "" ? named : symbolOf(this.page.config.priceTopic, message.topic);
     const row = this.#row(symbol ?? message.topic, message.topic);
     row.take(message, Date.now());

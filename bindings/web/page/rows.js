@@ -10,12 +10,29 @@ export function exactData(message) {
   return message.dataText === undefined ? message.data : parseExact(message.dataText);
 }
 
-/** A member that is a decimal, digit by digit; null if it is none. `name` may be a path such as data.equity. */
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+const own = (object, name) => (isObject(object) && Object.hasOwn(object, name) ? object[name] : undefined);
+
+/** A member of what was published, or of its member `data`, as many services send it; `name` may be a path such as a.b. */
+export function memberOf(data, name) {
+  return own(data, name) ?? own(own(data, "data"), name) ?? (name.includes(".") ? name.split(".").reduce(own, data) : undefined);
+}
+
+/** All of both; one of `data` that would hide another has that before its name. */
+export function membersOf(data) {
+  if (!isObject(data)) return { value: data };
+  if (!isObject(data.data)) return data;
+  const { data: inner, ...outer } = data;
+  const named = ([name, value]) => [Object.hasOwn(outer, name) ? `data.${name}` : name, value];
+  return Object.fromEntries([...Object.entries(outer), ...Object.entries(inner).map(named)]);
+}
+
+/** A member that is a decimal, digit by digit; null if it is none. */
 export function exactText(message, name) {
-  const at = (data) => (Object.hasOwn(data ?? {}, name) ? data[name] : name.split(".").reduce((inner, one) => inner?.[one], data));
-  const value = at(message.data);
+  const value = memberOf(message.data, name);
   if (typeof value !== "string" && typeof value !== "number") return null;
-  const text = typeof value === "string" ? value : String(at(exactData(message)));
+  const text = typeof value === "string" ? value : String(memberOf(exactData(message), name));
   return parseDecimal(text) === null ? null : text;
 }
 

@@ -11,7 +11,7 @@ import { changeOf, compareDecimals, decimalsOf, parseDecimal, percentOf } from "
 import { entryOf, gapEntry } from "../page/entries.js";
 import { kindOf, sentenceOf, WORDS } from "../page/freshness.js";
 import { changeOver, Feeds } from "../page/hub.js";
-import { exactText, Row, Rows } from "../page/rows.js";
+import { exactText, memberOf, membersOf, Row, Rows } from "../page/rows.js";
 import { ageText, clockText, intervalLength, minuteText } from "../page/times.js";
 import { Published } from "../src/messages.js";
 
@@ -277,8 +277,26 @@ test("an order as a line: the usual members in their places, nothing left out", 
 test("a decimal may be a member of a member", () => {
   const nested = message("equity", '{"type":"equity_snapshot","data":{"equity":200000.10,"name":"x"},"data.cash":"5.0"}');
   assert.deepEqual(["data.equity", "data.cash", "data.name", "data.none", "data.equity.x", "equity"].map((name) => exactText(nested, name)),
-    ["200000.10", "5.0", null, null, null, null]);
+    ["200000.10", "5.0", null, null, null, "200000.10"]);
   assert.equal(exactText(message("equity", "null"), "data.equity"), null);
+});
+
+test("members may stand in `data`, and none is lost", () => {
+  const json = '{"type":"signal","id":"s-1","received":"2026-11-30T10:01:02Z","data":{"ticker":"A","action":"BUY","id":"x","price":1.1}}';
+  const { symbol, side, status, details } = entryOf(message("signal", json), 0);
+  assert.deepEqual([symbol, side, status], ["A", "buy", ""]);
+  assert.deepEqual(details, [["price", "1.1"], ["id", "s-1"], ["data.id", "x"]]);
+  const both = entryOf(message("order", '{"type":"order","symbol":null,"ticker":"B","status":"new","state":"open","data":"text"}'), 0);
+  assert.deepEqual([both.symbol, both.status, both.details], ["B", "new", [["state", "open"], ["data", "text"]]]);
+  const row = new Row("A");
+  row.take(message("price.A", '{"type":"price_update","data":{"symbol":"A","price":1.50}}'), 0);
+  assert.equal(row.price, "1.50");
+  const candles = new Candles("1m");
+  candles.take(message("c", '{"type":"candle","data":{"start":"60000","open":1,"high":"2","low":1.0,"close":"1","closed":true}}'));
+  assert.deepEqual([candles.last.low, candles.last.isClosed, candles.last.start], ["1.0", true, 60000]);
+  const odd = JSON.parse('{"data":{"__proto__":{"price":"1"},"constructor":2}}');
+  assert.deepEqual(Object.keys(membersOf(odd)), ["__proto__", "constructor"]);
+  assert.equal(memberOf(odd, "price"), undefined);
 });
 
 test("the configuration is the file's, and attributes count more", () => {
