@@ -5,7 +5,7 @@ import re
 
 import pytest
 from conftest import ROOT
-from test_page_chromium import browser, folder, page  # noqa: F401: fixtures
+from test_page_chromium import browser, folder, page  # noqa: F401
 
 READ = (ROOT / "docs" / "WEB.md").read_text().split("\n### What the page reads\n")[1].split("\n### ")[0]
 # What is published, and what is shown of it.

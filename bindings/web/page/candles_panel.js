@@ -9,7 +9,7 @@ import { kindOf, sentenceOf, WORDS } from "./freshness.js";
 import { minuteText } from "./times.js";
 
 const MOST_LINES = 200; // of the table
-const HEADS = ["Open time, UTC", "Open", "High", "Low", "Close", "Volume", ""];
+const HEADS = ["Open time, UTC", "Open", "High", "Low", "Close", "Volume", "State"];
 const FIGURES = ["open", "high", "low", "close", "volume"];
 const DAY = 86_400_000;
 
@@ -203,7 +203,8 @@ export class CandlesPanel {
     if (element.firstChild === null || this.#isWhole) {
       const heads = HEADS.map((text) => make("th", { textContent: text, scope: "col" }));
       this.body = make("tbody");
-      element.replaceChildren(make("table", { className: "table" }, make("thead", {}, make("tr", {}, ...heads)), this.body));
+      const attributes = { "aria-label": `Candles of ${this.symbol} ${this.interval}` };
+      element.replaceChildren(make("table", { className: "table", attributes }, make("thead", {}, make("tr", {}, ...heads)), this.body));
       this.body.append(...this.#tableRows());
     } else if (this.candles.last?.isGap === false) this.body.firstChild?.replaceWith(this.#candleRow(this.candles.last));
   }
