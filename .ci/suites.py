@@ -48,7 +48,7 @@ TABLE = {
     "runner": Traits(WAITS, 120),
     "abi": Traits(WAITS, 900),
     "python": Traits(WAITS, 600),
-    "integration": Traits(WAITS, 600),
+    "integration": Traits(WAITS, 900),
     "go": Traits(WAITS, 400),
     "web": Traits(WAITS, 400),
     "unit": Traits(BUILDS, 1500),

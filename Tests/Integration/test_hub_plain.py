@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that were written for another service, on the plain routes of a hub, with nothing but the URL changed."""
+import asyncio
 import contextlib
 import socket
 import threading
 import time
 
+import pulsews
 import pytest
 from browser import PAGE, Browser
-from hub import Hub
+from hub import Hub, until
 from plain_clients import KINDS, BrowserClient, GorillaClient, ManagerClient, WebsocketsClient, build_gorilla
 from test_hub_chromium import SECRET, token
 
@@ -154,6 +156,7 @@ def answering(hub):
     return thread
 
 
+ONE_USER = token(sub="u", exp=time.time() + 3600)
 # Path, options, and then the code of the error, the status and the close code.
 REFUSALS = {
     "path": ("/ws/strem", {}, "no_such_path", 404, 4040),
@@ -161,6 +164,8 @@ REFUSALS = {
     "expired": (f"/ws?token={token(sub='u', exp=1)}", {"auth": "required", "token_in_url": True, "keys": KEYS},
                 "token_expired", 401, 4009),
     "forbidden": ("/ws", {"events": "authorize"}, "forbidden", 403, 4003),
+    "too many": (f"/ws?token={ONE_USER}", {"auth": "required", "token_in_url": True, "keys": KEYS, "user_connections": 1},
+                 "rate_limited", 429, 4029),
 }
 
 
@@ -171,8 +176,10 @@ def test_refusals(service, kind, has_origin, refusal):
     path, options, code, status, close = REFUSALS[refusal]
     made = service(**options)
     answers = answering(made.hub) if refusal == "forbidden" else None
-    with made.client(kind, path, made.origin if has_origin else None) as client:
-        messages, ended = client.end()
+    with contextlib.ExitStack() as stack:
+        if refusal == "too many":
+            stack.enter_context(made.client("websockets", path)).get("welcome")
+        messages, ended = stack.enter_context(made.client(kind, path, made.origin if has_origin else None)).end()
     if answers:
         answers.join()
     if has_origin:
@@ -182,7 +189,38 @@ def test_refusals(service, kind, has_origin, refusal):
         assert refusal != "forbidden" or error["data"]["message"] == "not for you"
     else:
         assert (messages, ended) == ([], ("refused", status, code))
-    assert (made.hub["upgrades"], made.hub["upgrades_refused"]) == (0, 1)
+    assert (made.hub["upgrades"], made.hub["upgrades_refused"]) == (int(refusal == "too many"), 1)
+
+
+async def comes_back(hub):
+    """The settings of a manager for such a service: it pings, subscribes, and subscribes again when it has come back."""
+    messages, ready = asyncio.Queue(), asyncio.Queue()
+    manager = pulsews.WebSocketManager(
+        url=hub.url("/ws/trading"), reconnect_base_delay=0.01, restart_delay=0.01,
+        heartbeat_interval=0.05, heartbeat_message='{"type":"ping"}',
+        subscribe_message='{"type":"subscribe","symbols":[${keys}]}', unsubscribe_message='{"type":"unsubscribe","symbols":[${keys}]}',
+        on_message=messages.put, on_connect=ready.put)
+    for symbol in ("SOL", "BTC"):
+        manager.subscribe(symbol)
+    async with manager:
+        for turn in (1, 2):
+            await asyncio.wait_for(ready.get(), 20)
+            assert (await asyncio.wait_for(messages.get(), 20))["type"] == "welcome"
+            await asyncio.to_thread(hub.until, "subscriptions", 2)
+            for symbol in ("SOL", "BTC"):
+                hub.publish(f"price.{symbol}", price(symbol, turn))
+            got = [await asyncio.wait_for(messages.get(), 20) for _ in range(2)]
+            assert {(message["type"], message["symbol"], message["n"]) for message in got} == {
+                ("price_update", symbol, turn) for symbol in ("SOL", "BTC")}
+            await asyncio.to_thread(until, lambda: manager.get_status()["stats"]["latency"] is not None)  # pings are answered
+            if turn == 1:
+                hub.do("close_peer", hub.peers()[0]["peer"], 1012, "restart")
+                await asyncio.to_thread(hub.until, "peers_closed", 1)
+
+
+def test_a_manager_that_comes_back():
+    with Hub(routes={"/ws/trading": {}}, topics={"price.*": {}}) as hub:
+        asyncio.run(comes_back(hub))
 
 
 # Who is where, and what each wants.

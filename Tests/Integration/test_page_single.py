@@ -197,6 +197,14 @@ def test_a_chart_that_breaks_in_a_frame_of_its_own(page, tmp_path):
         assert page.console() == []
 
 
+def test_a_script_that_would_end_early_is_refused(tmp_path):
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "bad.js").write_text('"</script>";\n')
+    with pytest.raises(subprocess.CalledProcessError):
+        made(tmp_path, chart="bad.js")
+    assert not (tmp_path / "single.html").exists()
+
+
 def test_tokens_are_for_the_page_in_its_folder(page, tmp_path):
     single = made(tmp_path, token="token.js", hub="ws://127.0.0.1:1")
     page.driver.get(f"file://{single}")
