@@ -342,6 +342,31 @@ def test_candles_as_a_chart_and_as_a_table(page):
         assert rows[2].endswith(": one candle is missing") and rows[4].endswith(": one candle is missing")
 
 
+def test_holes_that_the_hub_tells_and_fills(page):
+    with page.serving() as hub:
+        publish_candle(hub, 0, "1.210", closed=True)
+        publish_candle(hub, 1, "1.220")  # its close is missed
+        publish_candle(hub, 4, "1.250")
+        page.open()
+        page.run("[...document.querySelectorAll('#views button')].at(-1).click()")
+        page.until("text($('#candles-note')).includes('(2)') && text($('#candle-table')).includes('1.220')")
+        for minute in (1, 2, 3):
+            publish_candle(hub, minute, "", gap=True)
+        told = "text($('#candles-note')).includes('(3)') && text($('#candle-table')).includes('3 candles are missing')"
+        page.until(told + " && !text($('#candle-table')).includes('1.220')")
+        page.open()  # as a newcomer
+        page.run("[...document.querySelectorAll('#views button')].at(-1).click()")
+        page.until(told + " && document.querySelectorAll('#candle-table tbody tr').length === 3")
+        for minute in (1, 2, 3):
+            publish_candle(hub, minute, f"1.2{minute + 2}5", closed=True)
+        page.until("$('#candles-note').hidden && document.querySelectorAll('#candle-table tbody tr').length === 5")
+        closes = page.run("return [...document.querySelectorAll('#candle-table tbody tr')].map(({children}) => text(children[4]))")
+        assert closes == ["1.250", "1.255", "1.245", "1.235", "1.210"]
+        page.run("document.querySelectorAll('#views button')[0].click()")
+        page.until("$('#chart canvas') && text($('#legend')).includes('C\\u00a01.250')")
+    assert all("ERR_CONNECTION" in line or "/ws/status" in line for line in page.browser.console())
+
+
 BROKEN = {
     "missing.js": (None, "missing.js can't be loaded"),
     "empty.js": ("// nothing\n", "empty.js is no Lightweight Charts"),
