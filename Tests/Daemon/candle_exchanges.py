@@ -177,9 +177,17 @@ class CandleExchange:
             self.connections.remove(connection)
             self.news.notify_all()
 
+    @property
+    def subscriptions(self):
+        return [key for method, key in self.subscribed if method != "UNSUBSCRIBE"]
+
     def wait_for_subscriptions(self, count):
         with self.news:
-            assert self.news.wait_for(lambda: len(self.subscribed) >= count, PATIENCE), self.subscribed
+            assert self.news.wait_for(lambda: len(self.subscriptions) >= count, PATIENCE), self.subscribed
+
+    def wait_for_end_of(self, key):
+        with self.news:
+            assert self.news.wait_for(lambda: ("UNSUBSCRIBE", key) in self.subscribed, PATIENCE), self.subscribed
 
     def wait_for_rest(self):
         """Until nobody is connected."""
