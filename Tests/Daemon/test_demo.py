@@ -222,6 +222,20 @@ def test_candles_close_once_and_agree(demo):
     assert len(candles) > 500 and all(one[0] + MINUTE == two[0] for one, two in zip(candles, candles[1:]))
 
 
+def test_who_comes_gets_the_past(demo):
+    with demo.peer() as peer:
+        for name, (interval, length) in {"candle.BTC.1m": ("1m", MINUTE), "candle.DOGE.5m": ("5m", 5 * MINUTE)}.items():
+            peer.send(json.dumps({"type": "subscribe", "topics": [name]}))
+            items = [item["data"] for item in get(peer, "snapshot")["items"]]
+            closed = {item["start"]: item for item in items if item["closed"]}
+            starts = sorted(closed)
+            assert len(starts) >= 100 and all(one + length == two for one, two in zip(starts, starts[1:]))
+            query = f"symbol={name.split('.')[1]}USDT&interval={interval}&limit=1000&startTime={starts[0]}&endTime={starts[-1]}"
+            rows = json.loads(demo.request(f"/api/v3/klines?{query}", address=demo.exchange)[2])
+            assert [[closed[start][part] for part in ("start", "open", "high", "low", "close", "volume")] for start in starts] == [
+                candle[:6] for candle in rows]
+
+
 def test_a_signal_reads_the_same_configuration_again(demo):
     assert "was applied" in demo.reload()[-1]
 

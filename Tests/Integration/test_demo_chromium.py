@@ -68,6 +68,7 @@ def test_candles_are_drawn(page):
     page.run("[...document.querySelectorAll('#views button')].find((button) => button.textContent === 'Table').click()")
     close = "text($('#candle-table tbody tr'))"
     until(page, f"/\\d\\.\\d/.test({close})")
+    assert page.run("return document.querySelectorAll('#candle-table tbody tr').length") >= 200  # those from before the start, too
     before = page.run(UNTIL + f"return {close}")
     until(page, f"{close} !== {before!r}")
     page.run("[...document.querySelectorAll('#intervals button')].find((button) => button.textContent === '5m').click()")

@@ -21,8 +21,9 @@ import Testing
         #expect(reading.config.listen.map(\.value) == ["127.0.0.1:4"])
       }
     }
-    let url = Reading(config(nil, "127.0.0.1:5").text).config.feeds.first?.url.value
-    #expect(url == "ws://127.0.0.1:5/stream")
+    let feeds = [Reading(config(nil, "127.0.0.1:5").text), Reading(config(nil, nil).text)].compactMap(\.config.feeds.first)
+    #expect(feeds.map(\.url.value) == ["ws://127.0.0.1:5/stream", "wss://stream.binance.com:9443/stream"])
+    #expect(feeds.map(\.history?.url) == ["http://127.0.0.1:5/api/v3/klines", "https://api.binance.com/api/v3/klines"])
     // What is for the running demo alone is not in what a user takes on.
     #expect(!config("/tmp", nil).text.contains("page.json") && config("/tmp", nil).wholeText.contains("page.json"))
     #expect(JSONScanner.isObject(Array(DemoConfig.page.utf8)))

@@ -55,9 +55,8 @@ struct DemoConfig: Equatable, Sendable {
       stale_after = "5s"
       flush = "20ms"
 
-      # Candles: the latest of each open time, and all updates of an hour for who comes back.
+      # Candles: for who comes those of the feed's history, for who comes back all updates of an hour.
       [topic."candle.*.*"]
-      latest = true
       history = 5000
       history_age = "1h"
 
@@ -86,6 +85,8 @@ struct DemoConfig: Equatable, Sendable {
       streams = ["price", "candle", "trade"]
       intervals = [\(intervals)]
       max_reconnect_attempts = 0
+      # So many candles from before the start, and those that the stream has missed, by HTTP.
+      history = 500\(exchange.map { "\nhistory_url = \(jsonString("http://\($0)\(DemoForms.klinesPath)"))\nhistory_pause = 0" } ?? "")
 
       """
   }
