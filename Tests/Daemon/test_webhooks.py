@@ -2,6 +2,7 @@
 """Webhooks: what is called becomes a signal of a topic, once, and strategies answer with its status."""
 import json
 import re
+import socket
 import stat
 import time
 
@@ -221,6 +222,30 @@ def test_a_strategy_answers_with_a_status(start, listener):
             assert get(service, "error")["data"]["code"] == "not_understood"
         service.send(b"\x00\xff")
         assert get(service, "error")["data"]["code"] == "not_understood"
+
+
+def test_a_consumer_that_hangs_holds_up_nobody(start, listener):
+    daemon = start(BASE.replace("[key", "queue_messages = 16\n[key", 1) + 'max_body = "64KiB"\n')
+    host, _, port = daemon.address.rpartition(":")
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.connect((host, int(port)))
+    # It reads a message and no more: what is sent to it fills the system's buffers, and then its queue.
+    with daemon.peer(additional_headers=listener, max_queue=1, sock=small, close_timeout=0) as hanging, \
+            daemon.peer(additional_headers=listener) as healthy:
+        for peer in (hanging, healthy):
+            subscribe(peer, "signal.A")
+        slowest, count = 0, 0
+        while json.loads(daemon.request("/ws/stats")[2])["peers_slow"] == 0 or count < 60:
+            begun = time.monotonic()
+            status, answer = call(daemon, json.dumps({"ticker": "A", "n": count, "text": "x" * 60_000}))
+            slowest = max(slowest, time.monotonic() - begun)
+            assert status == 200 and answer["offset"] == count + 1
+            assert get(healthy, "signal")["data"]["data"]["n"] == count
+            count += 1
+        assert slowest < 3  # TradingView waits no longer
+        statistics = json.loads(daemon.request("/ws/stats")[2])
+        assert statistics["messages_dropped"] > 0 and statistics["active_connections"] == 2
 
 
 def test_rules_change_while_it_runs(start):
