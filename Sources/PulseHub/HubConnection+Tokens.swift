@@ -23,7 +23,13 @@ extension HubConnection {
   /// nil: it has shown none, and need not yet.
   func identify(_ request: Request, _ offer: UpgradeOffer) -> Result<HubIdentity?, Refusal> {
     if hub.options.auth == .none { return .success(nil) }
-    guard let token = token(request, offer) else { return .success(nil) }
+    guard let token = token(request, offer) else {
+      // It would wait for the message `auth`, and nobody would know why.
+      if hub.options.auth == .required, !hub.options.tokenInURL, request.query.value(of: "token") != nil {
+        return .failure(.unauthenticated("a token in the URL is not taken here (option token_in_url)"))
+      }
+      return .success(nil)
+    }
     switch hub.identify(token) {
     case .success(let identity): return .success(identity)
     case .failure(let problem):

@@ -96,6 +96,8 @@ TEST(hub_tokens_in_each_carrier) {
     GETS(peer, "\"type\":\"error\"", "another_user");
     pulsews_client_free(peer);
 
+    CHECK(strstr(upgrade(hub, "/ws/stream?token=" ANN, ""),
+                 "a token in the URL is not taken here (option token_in_url)"));
     expect_closed(make_peer(hub, "/ws/stream", 1, NO_OPTIONS), 4001);
     peer = make_peer(hub, "/ws/stream", 1, NO_OPTIONS);
     send_text(peer, "{\"type\":\"auth\",\"data\":{\"token\":\"" FORGED "\"}}");

@@ -134,18 +134,6 @@ def test_a_token_in_the_url(service, kind):
         assert client.get("price_update")["n"] == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_token_in_the_url_where_none_is_taken(service, kind):
-    made = service(auth="required", auth_timeout="1s", keys=KEYS)
-    with made.client(kind, f"/ws/trading?token={token(sub='u', exp=time.time() + 600)}") as client:
-        client.get("welcome")
-        client.say(type="subscribe", symbols=["SOL"])
-        messages, ended = client.end()
-        assert [message["data"]["code"] for message in messages] == ["unauthenticated"]
-        assert ended == ("closed", 4001, "no token came in time")
-        assert made.hub["subscriptions"] == 0
-
-
 def answering(hub):
     """Refuses the one who comes."""
     def run():
@@ -163,6 +151,7 @@ REFUSALS = {
     "token": ("/ws?token=a.b.c", {"auth": "required", "token_in_url": True, "keys": KEYS}, "token_malformed", 401, 4001),
     "expired": (f"/ws?token={token(sub='u', exp=1)}", {"auth": "required", "token_in_url": True, "keys": KEYS},
                 "token_expired", 401, 4009),
+    "where none is taken": (f"/ws?token={ONE_USER}", {"auth": "required", "keys": KEYS}, "unauthenticated", 401, 4001),
     "forbidden": ("/ws", {"events": "authorize"}, "forbidden", 403, 4003),
     "too many": (f"/ws?token={ONE_USER}", {"auth": "required", "token_in_url": True, "keys": KEYS, "user_connections": 1},
                  "rate_limited", 429, 4029),
