@@ -43,7 +43,7 @@ private let minute: Int64 = 60_000
       #expect(series.look(view(closed: [1], newest: 5), now: now) == [])
       pauses.append((series.nextLook ?? 0) - now)
     }
-    #expect(pauses.prefix(3) == [second / 4, second / 2, second] && pauses.last == 30 * second)
+    #expect(pauses.prefix(3) == [second / 4, second / 2, second] && pauses.last == 4 * second)
     #expect(series.look(CandleView(), now: 0) == [])
     #expect(!series.look(view(closed: [1], newest: 5, offset: 21), now: 0).isEmpty)
   }

@@ -22,7 +22,7 @@ struct CandleSeries {
   private static let second: Int64 = 1_000_000_000
   /// Between looks, doubled each time: while the stream has not begun, and when nothing is missing.
   private static let firstLook = second / 4
-  private static let slowestLook = 30 * second
+  private static let slowestLook = 4 * second
   private static let calmLook = 300 * second
   private static let firstRetry = second
   private static let slowestRetry = 300 * second
