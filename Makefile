@@ -46,7 +46,7 @@ export PULSEWS_LIBRARY := $(DIST)/libpulsews.so.0
 demo: library hub page ## a local exchange, killed in the middle, a client each in C, Python and Go, a hub with its page: 20 s (CAPTURE=file SPEED=n replays a capture)
 	@$(PYTHON) examples/demo.py --library $(DIST) --work $(BUILD)/demo
 
-test: library hub ## all tests, several suites at once; stops at the first broken part
+test: library hub page ## all tests, several suites at once; stops at the first broken part
 	@$(PYTHON) .ci/suites.py $(SUITES)
 
 ##@ The source text
@@ -71,9 +71,9 @@ test-python: library ## the Python binding's tests: ONLY='closing and not fork'
 test-go: library ## the Go binding's tests, under the race detector: ONLY='^TestDial'
 test-web: library ## the browser's binding, by node, against a clock of its own and a real hub: ONLY='a hidden tab'
 test-chaos: library ## the fault proxy, storms, simulated weeks, crashes, and a hub, short: ONLY=storm
-test-daemon: hub ## the daemon pulsews-hub, its parts and as a process: ONLY=test_reload
+test-daemon: hub page ## the daemon pulsews-hub, its parts and as a process: ONLY=test_reload
 test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s: ONLY=kraken
-test-integration: library hub ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
+test-integration: library hub page ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
 test-fuzz-replay: setup ## the fuzzing corpora, replayed: ONLY=URL
 test-runner: setup ## the program that runs these suites
 $(addprefix test-,$(SUITES)):
