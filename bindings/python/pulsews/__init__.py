@@ -141,8 +141,9 @@ __all__ = [
 
 
 def library_version() -> str:
-    """The version of the native library that was loaded, for example ``"0.1.0"``."""
-    return str(_native.lib.pulsews_version().decode())
+    """The versions of the native library that was loaded and of its OpenSSL, for example
+    ``"0.1.0 (OpenSSL 3.0.19 27 Jan 2026)"``."""
+    return f"{_native.lib.pulsews_version().decode()} ({_native.openssl_version()})"
 
 
 def __getattr__(name: str) -> Any:

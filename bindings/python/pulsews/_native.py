@@ -13,9 +13,10 @@ import ctypes
 import ctypes.util
 import glob
 import os
+import re
 import struct
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
-from typing import List, Tuple
+from typing import Iterator, List, Tuple
 
 from . import _contract
 from ._contract import MAJOR, MINOR, SONAME
@@ -117,24 +118,47 @@ _FUNCTIONS = {
 }
 
 
-def _candidates() -> List[str]:
+# Which packages bring what the library needs: Debian and Ubuntu, Fedora and Red Hat, SUSE.
+_PACKAGES = {
+    "libssl.so.3": "libssl3 or libssl3t64 (Debian, Ubuntu), openssl-libs (Fedora, Red Hat), libopenssl3 (SUSE)",
+    "libcrypto.so.3": "libssl3 or libssl3t64 (Debian, Ubuntu), openssl-libs (Fedora, Red Hat), libopenssl3 (SUSE)",
+    "libz.so.1": "zlib1g (Debian, Ubuntu), zlib or zlib-ng-compat (Fedora, Red Hat), libz1 (SUSE)",
+}
+
+
+def _candidates() -> Iterator[str]:
     """Paths and names to try, in order. $PULSEWS_LIBRARY alone counts when it is set."""
     chosen = os.environ.get("PULSEWS_LIBRARY")
     if chosen:
-        return [chosen]
+        yield chosen
+        return
     folder = os.path.dirname(os.path.abspath(__file__))
-    beside = sorted(glob.glob(os.path.join(folder, "libpulsews.so*")))
-    found = ctypes.util.find_library("pulsews")
-    return [*beside, *([found] if found else []), SONAME]
+    yield from sorted(glob.glob(os.path.join(folder, "libpulsews.so*")))
+    found = ctypes.util.find_library("pulsews")  # runs other programs: only where there is none beside this file
+    if found:
+        yield found
+    yield SONAME
+
+
+def _needed(path: str, problem: str) -> str:
+    """What else the library at `path` needs, as a clause, if that is why it did not load."""
+    missing = re.match(r"(lib\S+): cannot open shared object file", problem)
+    if not missing or missing[1] == path:
+        return ""
+    if missing[1] in _PACKAGES:
+        return f"{path} needs {missing[1]}, which is in the package {_PACKAGES[missing[1]]}"
+    return f"{path} needs {missing[1]}, which was installed with it: install the package again"
 
 
 def _load() -> Tuple[ctypes.CDLL, ctypes.PyDLL]:
     problems: List[str] = []
+    needs: List[str] = []
     for path in _candidates():
         try:
             library = ctypes.CDLL(path)
         except OSError as problem:
             problems.append(f"{path}: {problem}")
+            needs.append(_needed(path, str(problem)))
             continue
         try:
             for name in ("pulsews_version", "pulsews_version_number"):
@@ -148,6 +172,8 @@ def _load() -> Tuple[ctypes.CDLL, ctypes.PyDLL]:
         for name in _contract.QUICK:
             _declare_one(quick, name)
         return library, quick
+    if any(needs):
+        raise LibraryError("libpulsews was found, but not what it needs: " + "; ".join(filter(None, needs)))
     raise LibraryError(
         "libpulsews was not found. Searched: the file that $PULSEWS_LIBRARY names, libpulsews.so* in "
         f"{os.path.dirname(os.path.abspath(__file__))}, and the system's library folders ({SONAME}). "
@@ -184,3 +210,10 @@ lib, quick = _load()
 ask_for_retries(lambda code: bool(lib.pulsews_error_retryable(code)))
 send = lib["pulsews_send"]
 recv_batch = lib["pulsews_recv_batch"]
+
+
+def openssl_version() -> str:
+    """Of the OpenSSL that the library was loaded with: that of a wheel, or the system's."""
+    function = lib["OpenSSL_version"]  # the loader looks into what the library depends on, and nowhere else
+    function.restype, function.argtypes = c_char_p, (c_int32,)
+    return str(function(0).decode())

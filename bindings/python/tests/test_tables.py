@@ -144,7 +144,30 @@ def test_another_minor_version_does_not_fit_before_1_0(tmp_path, python, monkeyp
 
 
 def test_version():
-    assert pulsews.library_version() == pulsews.__version__
+    assert re.fullmatch(re.escape(pulsews.__version__) + r" \(OpenSSL 3\.\d+\.\d+\S* .*\)", pulsews.library_version())
+
+
+def test_a_library_that_misses_a_companion_is_to_be_installed_again(tmp_path, python, monkeypatch):
+    own, other, source = tmp_path / "libpulsews.so", tmp_path / "libssl-0a1b2c3d.so.3", tmp_path / "empty.c"
+    source.write_text("")
+    subprocess.run(["gcc", "-shared", "-fPIC", source, f"-Wl,-soname,{other.name}", "-o", other], check=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-Wl,--no-as-needed", source, other, "-o", own], check=True)
+    other.unlink()
+    monkeypatch.setenv("PULSEWS_LIBRARY", str(own))
+    process = python("import pulsews")
+    error = process.communicate(timeout=30)[1]
+    assert process.returncode == 1
+    assert error.endswith(f"LibraryError: libpulsews was found, but not what it needs: {own} needs {other.name}, which was installed "
+                          "with it: install the package again\n"), error
+
+
+@pytest.mark.parametrize("name, package", [
+    ("libssl.so.3", "libssl3 "), ("libcrypto.so.3", "openssl-libs "), ("libz.so.1", "zlib1g ")])
+def test_a_library_of_the_system_that_is_missing_has_a_package(name, package):
+    end = ": cannot open shared object file: No such file or directory"
+    assert f" needs {name}, which is in the package" in _native._needed("libpulsews.so.0", name + end)
+    assert package in _native._needed("libpulsews.so.0", name + end)
+    assert _native._needed(name, name + end) == _native._needed("a", f"{name}: invalid ELF header") == ""
 
 
 @pytest.mark.parametrize("environment", ["/nowhere/libpulsews.so", __file__])
