@@ -27,7 +27,7 @@ HUB_SOURCES := $(shell find tools/pulsews-hub -type f -not -path '*/.build/*') .
 
 PYTHON := $(BUILD)/venv/bin/python
 # In the order in which they start.
-SUITES := check runner unit abi asan python tsan daemon integration go web fuzz-replay chaos exchanges
+SUITES := check runner unit abi asan python tsan daemon packaging integration go web fuzz-replay chaos exchanges
 # Each is run by itself too, and ONLY picks tests of it.
 ONLY ?=
 override ONLY := $(value ONLY)
@@ -72,6 +72,7 @@ test-go: library ## the Go binding's tests, under the race detector: ONLY='^Test
 test-web: library ## the browser's binding, by node, against a clock of its own and a real hub: ONLY='a hidden tab'
 test-chaos: library ## the fault proxy, storms, simulated weeks, crashes, and a hub, short: ONLY=storm
 test-daemon: hub page ## the daemon pulsews-hub, its parts and as a process: ONLY=test_reload
+test-packaging: library ## what is given to others: the wheel, made, installed and removed: ONLY=wheel
 test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s: ONLY=kraken
 test-integration: library hub page ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
 test-fuzz-replay: setup ## the fuzzing corpora, replayed: ONLY=URL
@@ -81,7 +82,7 @@ $(addprefix test-,$(SUITES)):
 fuzz-replay: test-fuzz-replay
 
 ##@ Building and installing
-.PHONY: setup library hub web page debug install uninstall clean
+.PHONY: setup library hub web page wheel debug install uninstall clean
 setup: ## install what is missing: Debian packages (as root), Python packages and Go in a virtual environment
 	@.ci/setup.sh
 
@@ -98,6 +99,9 @@ page: setup ## the page of bindings/web with its modules and its chart library, 
 hub: $(HUB) ## the daemon pulsews-hub, in dist/; its packages come from the network
 $(HUB): $(HUB_SOURCES) $(LIBRARY) | setup
 	@.ci/hub.sh
+
+wheel: library ## the Python package with the library and OpenSSL inside, dist/wheel/: one file for Linux with glibc 2.34 and newer
+	@packaging/wheel/build.sh
 
 debug: setup ## the library unoptimised with symbols, to step through with gdb or lldb, in .build/debug/
 	@.ci/debug.sh

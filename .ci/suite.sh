@@ -96,6 +96,7 @@ go) go_tests ;;
 web) web_tests ;;
 chaos) chaos ;;
 daemon) daemon_tests ;;
+packaging) tests Tests/Packaging ;;
 exchanges) Tests/Exchanges/run.sh short "$only" ;;
 fuzz-replay) fuzz_replay ;;
 *) echo "suite: what is '$name'?" >&2; exit 2 ;;

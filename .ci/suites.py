@@ -55,6 +55,7 @@ TABLE = {
     "asan": Traits(BUILDS, 1500),
     "tsan": Traits(BUILDS, 1500),
     "daemon": Traits(BUILDS, 1500),
+    "packaging": Traits(WAITS, 600),
     "fuzz-replay": Traits(BUILDS, 300),
     "chaos": Traits(ALONE, 300),
     "exchanges": Traits(ALONE, 300),
