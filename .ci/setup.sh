@@ -50,6 +50,11 @@ need nodejs has_node
 need node-typescript command -v tsc
 need node-react test -d /usr/share/nodejs/react
 need systemd command -v systemd-analyze
+need debhelper command -v dh
+need dh-python command -v dh_python3
+need chrpath command -v chrpath
+need lintian command -v lintian
+need mandoc command -v mandoc
 need node-react-dom test -d /usr/share/nodejs/react-dom
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip, venv'
