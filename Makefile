@@ -152,6 +152,10 @@ DAYS ?= 30
 exchanges: library ## 100 clients with each preset against simulated exchanges: DAYS=30 SCALE=4320 EXCHANGE=kraken SEED=n CLIENTS=n
 	@PATH="$(BUILD)/venv/bin:$$PATH" Tests/Exchanges/run.sh "$(DAYS)" "$(SCALE)" "$(EXCHANGE)" "$(SEED)" "$(CLIENTS)"
 
+.PHONY: release-check
+release-check: library hub ## what is given to others, installed, used, upgraded and removed in minimal systems; as root, from Debian's mirror
+	@packaging/debian/check.sh
+
 COUNT ?= 1000
 .PHONY: crashes
 crashes: library ## kills a sender with a journal again and again, and counts what arrived: COUNT=1000 SEED=n
