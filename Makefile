@@ -21,7 +21,7 @@ DESTDIR ?=
 number = $(shell sed -n 's/^.define PULSEWS_VERSION_$(1) \([0-9]*\)$$/\1/p' include/pulsews.h)
 VERSION := $(call number,MAJOR).$(call number,MINOR).$(call number,PATCH)
 LIBRARY := $(DIST)/libpulsews.so.$(VERSION)
-SOURCES := $(shell find Sources include -type f) Package.swift .ci/library.sh .ci/weak_constants.py
+SOURCES := $(shell find Sources include -type f -not -name '*.hpp') Package.swift .ci/library.sh .ci/weak_constants.py
 HUB := $(DIST)/pulsews-hub
 HUB_SOURCES := $(shell find tools/pulsews-hub -type f -not -path '*/.build/*') .ci/hub.sh
 

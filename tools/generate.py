@@ -16,6 +16,7 @@ import re
 import sys
 
 from generator import (
+    cpp,
     debian,
     docs,
     go,
@@ -33,7 +34,7 @@ from generator import (
 )
 from generator.contract import ROOT, Contract
 
-MAKERS = (swift, swift_options, header, python, go, docs, hub_swift, hub_header, hub_tests, python_hub, packed, go_hub, web, debian)
+MAKERS = (swift, swift_options, header, python, go, docs, hub_swift, hub_header, hub_tests, python_hub, packed, go_hub, web, cpp, debian)
 
 
 def with_part(path: pathlib.Path, name: str, text: str) -> str:

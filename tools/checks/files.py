@@ -75,7 +75,7 @@ def swift() -> list[str]:
 
 
 def c() -> list[str]:
-    return [name for name in named(".c", ".h") if name not in C_EXCEPT and not is_generated(name)]
+    return [name for name in named(".c", ".h", ".cpp", ".hpp") if name not in C_EXCEPT and not is_generated(name)]
 
 
 def go() -> list[str]:
