@@ -72,7 +72,7 @@ test-go: library ## the Go binding's tests, under the race detector: ONLY='^Test
 test-web: library ## the browser's binding, by node, against a clock of its own and a real hub: ONLY='a hidden tab'
 test-chaos: library ## the fault proxy, storms, simulated weeks, crashes, and a hub, short: ONLY=storm
 test-daemon: hub page ## the daemon pulsews-hub, its parts and as a process: ONLY=test_reload
-test-packaging: library hub page ## what is given to others: packages, made, installed and removed: ONLY=wheel
+test-packaging: library hub page ## what is given to others, made, opened, installed, used and removed: ONLY=wheel
 test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s: ONLY=kraken
 test-integration: library hub page ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
 test-fuzz-replay: setup ## the fuzzing corpora, replayed: ONLY=URL
@@ -82,7 +82,7 @@ $(addprefix test-,$(SUITES)):
 fuzz-replay: test-fuzz-replay
 
 ##@ Building and installing
-.PHONY: setup library hub web page wheel deb debug install uninstall clean
+.PHONY: setup library hub web page wheel deb dist debug install uninstall clean
 setup: ## install what is missing: Debian packages (as root), Python packages and Go in a virtual environment
 	@.ci/setup.sh
 
@@ -105,6 +105,9 @@ wheel: library ## the Python package with the library and OpenSSL inside, dist/w
 
 deb: library hub ## Debian packages of library, headers, Python package and daemon, dist/deb/
 	@packaging/debian/build.sh
+
+dist: library hub page ## an archive of everything that is built, for C, C++, Python, Go and pages, with the daemon, dist/archive/
+	@$(PYTHON) packaging/archive/build.py $(DIST)/archive
 
 debug: setup ## the library unoptimised with symbols, to step through with gdb or lldb, in .build/debug/
 	@.ci/debug.sh

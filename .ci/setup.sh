@@ -56,6 +56,7 @@ need chrpath command -v chrpath
 need lintian command -v lintian
 need mandoc command -v mandoc
 need node-react-dom test -d /usr/share/nodejs/react-dom
+need cmake command -v cmake
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip, venv'
 
