@@ -82,7 +82,7 @@ $(addprefix test-,$(SUITES)):
 fuzz-replay: test-fuzz-replay
 
 ##@ Building and installing
-.PHONY: setup library hub web page wheel deb dist debug install uninstall clean
+.PHONY: setup library hub web page wheel deb dist go-module debug install uninstall clean
 setup: ## install what is missing: Debian packages (as root), Python packages and Go in a virtual environment
 	@.ci/setup.sh
 
@@ -108,6 +108,9 @@ deb: library hub ## Debian packages of library, headers, Python package and daem
 
 dist: library hub page ## an archive of everything that is built, for C, C++, Python, Go and pages, with the daemon, dist/archive/
 	@$(PYTHON) packaging/archive/build.py $(DIST)/archive
+
+go-module: setup ## the Go module as files of a module proxy, dist/go/
+	@$(PYTHON) packaging/go/build.py $(DIST)/go
 
 debug: setup ## the library unoptimised with symbols, to step through with gdb or lldb, in .build/debug/
 	@.ci/debug.sh
