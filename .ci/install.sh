@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dist=${DIST:?} version=${VERSION:?} prefix=${PREFIX:?} libdir=${LIBDIR:?} includedir=${INCLUDEDIR:?} root=${DESTDIR:-}
-file=libpulsews.so.$version
+file=libpulsews.so.$version wrapper=(include/pulsews/*.hpp)
 for path in "$prefix" "$libdir" "$includedir"; do
   case $path in /*) ;; *) echo "install: '$path' is not an absolute path" >&2; exit 1 ;; esac
 done
@@ -20,12 +20,13 @@ under_prefix() { case $1 in "$prefix"/*) printf '${prefix}%s' "${1#"$prefix"}" ;
 
 case ${1:?} in
 install)
-  install -d "$root$libdir/pkgconfig" "$root$includedir"
+  install -d "$root$libdir/pkgconfig" "$root$includedir/pulsews"
   install -m 755 "$dist/$file" "$root$libdir/.$file.new"
   mv -f "$root$libdir/.$file.new" "$root$libdir/$file" # in place at once: programs may be running with the old one
   ln -sfn "$file" "$root$libdir/libpulsews.so.0"
   ln -sfn libpulsews.so.0 "$root$libdir/libpulsews.so"
-  install -m 644 include/pulsews.h include/pulsews_hub.h "$root$includedir"
+  install -m 644 include/pulsews.h include/pulsews_hub.h include/pulsews.hpp "$root$includedir"
+  install -m 644 include/pulsews/*.hpp "$root$includedir/pulsews"
   cat >"$root$libdir/pkgconfig/pulsews.pc" <<EOF
 prefix=$prefix
 libdir=$(under_prefix "$libdir")
@@ -39,17 +40,20 @@ Libs: -L\${libdir} -lpulsews
 EOF
   chmod 644 "$root$libdir/pkgconfig/pulsews.pc"
   refresh
-  echo "installed: $root$libdir/$file, $root$includedir/pulsews.h, $root$includedir/pulsews_hub.h, $root$libdir/pkgconfig/pulsews.pc"
+  echo "installed: $root$libdir/$file, $root$libdir/pkgconfig/pulsews.pc," \
+    "$root$includedir/pulsews.h, $root$includedir/pulsews_hub.h, $root$includedir/pulsews.hpp"
   ;;
 uninstall)
   removed=0
   for path in "$libdir/$file" "$libdir/libpulsews.so.0" "$libdir/libpulsews.so" "$libdir/pkgconfig/pulsews.pc" \
-    "$includedir/pulsews.h" "$includedir/pulsews_hub.h"; do
+    "$includedir/pulsews.h" "$includedir/pulsews_hub.h" "$includedir/pulsews.hpp" \
+    "${wrapper[@]/#include\//$includedir/}"; do
     if [ -e "$root$path" ] || [ -L "$root$path" ]; then # a link may have lost its file
       rm -f "$root$path"
       removed=$((removed + 1))
     fi
   done
+  if [ -d "$root$includedir/pulsews" ]; then rmdir --ignore-fail-on-non-empty "$root$includedir/pulsews"; fi
   if [ "$removed" = 0 ]; then
     echo "uninstall: nothing to remove: no file of pulsews $version in $root$libdir and $root$includedir"
     exit

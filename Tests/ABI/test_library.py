@@ -140,7 +140,9 @@ def test_installs_builds_runs_and_uninstalls(tmp_path):
     prefix, application = tmp_path / "prefix", tmp_path / "application.c"
     application.write_text(APPLICATION)
     make("install", f"PREFIX={prefix}")
-    expected = sorted(["include/pulsews.h", "include/pulsews_hub.h", "lib/libpulsews.so", "lib/libpulsews.so.0",
+    wrapper = [f"include/pulsews/{path.name}" for path in (ROOT / "include" / "pulsews").iterdir()]
+    expected = sorted([*wrapper, "include/pulsews.h",
+                       "include/pulsews.hpp", "include/pulsews_hub.h", "lib/libpulsews.so", "lib/libpulsews.so.0",
                        f"lib/libpulsews.so.{version}", "lib/pkgconfig/pulsews.pc"])
     assert files_under(prefix) == expected
     config = dict(os.environ, PKG_CONFIG_PATH=str(prefix / "lib" / "pkgconfig"))
@@ -151,7 +153,7 @@ def test_installs_builds_runs_and_uninstalls(tmp_path):
     output = run("env", "-i", f"LD_LIBRARY_PATH={prefix / 'lib'}", tmp_path / "application")
     assert output.strip() == version
     make("uninstall", f"PREFIX={prefix}")
-    assert files_under(prefix) == []
+    assert files_under(prefix) == [] and not (prefix / "include" / "pulsews").exists()
 
 
 def test_installs_into_a_staging_folder(tmp_path):
@@ -172,7 +174,7 @@ def test_uninstall_says_what_it_removed(tmp_path):
     assert "uninstalled" not in nothing
     make("install", f"PREFIX={prefix}")
     (prefix / "lib" / f"libpulsews.so.{run_version()}").unlink()  # what is left of it goes, too
-    assert "uninstalled: 5 files" in make("uninstall", f"PREFIX={prefix}")
+    assert "uninstalled: 12 files" in make("uninstall", f"PREFIX={prefix}")
     assert files_under(prefix) == []
     assert "nothing to remove" in make("uninstall", f"PREFIX={prefix}")
 

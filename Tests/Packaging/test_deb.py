@@ -13,7 +13,8 @@ PYTHON = "usr/lib/python3/dist-packages"
 # Of each package: its files, but for its documents, and what those begin with that are taken from elsewhere as they are.
 FILES = {
     "libpulsews0": [f"{MACHINE}/libpulsews.so.0", f"{MACHINE}/libpulsews.so.{VERSION}"],
-    "libpulsews-dev": ["usr/include/pulsews.h", "usr/include/pulsews_hub.h", f"{MACHINE}/libpulsews.so",
+    "libpulsews-dev": ["usr/include/pulsews.h", "usr/include/pulsews.hpp", "usr/include/pulsews_hub.h",
+                       *(f"usr/include/pulsews/{path.name}" for path in (ROOT / "include/pulsews").iterdir()), f"{MACHINE}/libpulsews.so",
                        f"{MACHINE}/pkgconfig/pulsews.pc", "usr/share/man/man3/pulsews.3.gz"],
     "python3-pulsews": [f"{PYTHON}/pulsews-{VERSION}.dist-info/INSTALLER", f"{PYTHON}/pulsews-{VERSION}.dist-info/METADATA",
                         *(f"{PYTHON}/pulsews/{path.name}" for path in (ROOT / "bindings/python/pulsews").glob("*.py")),
