@@ -6,7 +6,9 @@
 int main(void) {
     char why[PULSEWS_ERROR_SIZE];
     pulsews_client *client = NULL;
-    if (pulsews_client_create("http://localhost/", NULL, NULL, &client, why, sizeof why) != PULSEWS_EURL) { return 1; }
+    if (pulsews_client_create("http://localhost/", NULL, NULL, &client, why, sizeof why) != PULSEWS_EURL) {
+        return 1;
+    }
     printf("C with pulsews %s\n", pulsews_version());
     return 0;
 }
