@@ -309,6 +309,13 @@ static void set_state(slot *s) {
     int32_t state = ANY(states);
     CHECK(known(pulsews_hub_topic_state(s->hub, topic, state, cause)) < 0 || (state >= 0 && state <= 5), "state %d",
           state);
+    /* Whether or not somebody has made it; written no further than it may be. */
+    char shown[200];
+    size_t size = pick(sizeof shown);
+    memset(shown, 0x5A, sizeof shown);
+    int64_t length = known(pulsews_hub_topic_json(s->hub, topic, size ? shown : NULL, size));
+    CHECK(shown[size] == 0x5A && (length < 0 || !size || memchr(shown, 0, size)), "a topic of %lld bytes",
+          (long long)length);
 }
 
 /* ---- Peers ---- */
@@ -421,7 +428,7 @@ static void *meddle(void *argument) {
     pulsews_hub *hub = o->s->hub;
     char text[4096];
     double values[MOST_STATISTICS];
-    for (unsigned i = 0; i < 24; i++) switch ((o->what + i) % 13) {
+    for (unsigned i = 0; i < 24; i++) switch ((o->what + i) % 14) {
         case 0: known(pulsews_hub_publish(hub, "t", NULL, "{\"s\":1}", 7, NULL)); break;
         case 1: known(pulsews_hub_send(hub, 0, PULSEWS_TEXT, "\"x\"", 3)); break;
         case 2: known(pulsews_hub_status_json(hub, text, sizeof text)); break;
@@ -434,6 +441,7 @@ static void *meddle(void *argument) {
         case 9: known(pulsews_hub_prometheus(hub, text, sizeof text)); break;
         case 10: known(pulsews_hub_reload(hub, NULL, 0)); break;
         case 11: known(pulsews_hub_publish(hub, "latest.x", "k", "[2]", 3, NULL)); break;
+        case 12: known(pulsews_hub_topic_json(hub, i % 2 ? "latest.x" : "t", text, sizeof text)); break;
         default:
             if (o->what > 200) known(pulsews_hub_drain(hub, 1000000, 100000));
             else if (o->what > 100) known(pulsews_hub_close_peer(hub, numbers[i % NUMBERS], 1000, "side"));
