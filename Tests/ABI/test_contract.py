@@ -160,7 +160,8 @@ def test_the_header_declares_no_other_functions(contract, header):
 def copy(tmp_path_factory):
     """What the generator reads and writes, to be spoilt."""
     folder = tmp_path_factory.mktemp("contract") / "copy"
-    for name in ("contract", "tools", "include", "docs", "bindings", "Sources", "Tests/PulseClientTests", "Tests/PulseHubTests"):
+    for name in ("contract", "tools", "include", "docs", "bindings", "packaging", "Sources", "Tests/PulseClientTests",
+                 "Tests/PulseHubTests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so*"))
     return folder
 
