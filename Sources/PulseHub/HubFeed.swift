@@ -100,23 +100,30 @@ package final class HubFeed: MessageTap, FeedTaker, @unchecked Sendable {
     if topic.mutex.withLock({ topic.topic.set(state, feed: name, cause: cause.bytes) }) { hub.stateChanged(topic) }
   }
 
+  private static func gapCause(_ missing: Int64) -> Sentence {
+    missing > 0 ? "\(Int(missing)) messages of the feed are missing" : "messages of the feed are missing"
+  }
+
   private func setGap(_ topic: HubTopic, _ missing: Int64) {
     marks[topic.number] = Mark.isFed | Mark.hasGap
-    set(topic, .gap, missing > 0 ? "\(Int(missing)) messages of the feed are missing" : "messages of the feed are missing")
+    set(topic, .gap, HubFeed.gapCause(missing))
+  }
+
+  /// Tells it of the topics whose state is its own. Another feed may speak of the others: those hear with the next message.
+  private func setAll(_ state: TopicState, _ mark: UInt8, _ cause: Sentence) {
+    for topic in topics {
+      marks[topic.number] = Mark.isFed | mark
+      if topic.mutex.withLock({ topic.topic.isFed(by: name) }) { set(topic, state, cause) }
+    }
   }
 
   /// Where numbers count a whole feed, each topic may lack what is missing.
   override package func missed(_ count: Int64, isOfAny: Bool) {
     missing = count
-    if isOfAny { for topic in topics { setGap(topic, count) } }
+    if isOfAny { setAll(.gap, Mark.hasGap, HubFeed.gapCause(count)) }
   }
 
-  override package func silenced(_ cause: String) {
-    for topic in topics {
-      marks[topic.number] = Mark.isFed | Mark.wasSilent
-      if topic.mutex.withLock({ topic.topic.isFed(by: name) }) { set(topic, .stale, "\(cause)") }
-    }
-  }
+  override package func silenced(_ cause: String) { setAll(.stale, Mark.wasSilent, "\(cause)") }
 
   /// That its connection is gone was told before.
   override package func ended() { hub.forget(self) }

@@ -148,6 +148,36 @@ TEST(hub_feed_tells_all_topics_of_a_gap) {
     pulsews_hub_free(exchange);
 }
 
+/* What one feed lacks says nothing of a topic that another one feeds by now. */
+TEST(hub_feed_tells_no_others_topic_of_a_gap) {
+    pulsews_hub *one = open_hub(NO_OPTIONS), *two = open_hub(NO_OPTIONS), *hub = open_hub(NO_OPTIONS);
+    pulsews_client *first = make_feed(one, OPTIONS("name=one", "sequence_path=u")),
+                   *second = make_feed(two, OPTIONS("name=two", "sequence_path=u")), *peer = pulse_peer(hub);
+    feed(hub, first, "rule=x\nmatch={\"u\":\"*\"}\ntopic=${s}\npublish=${u}");
+    feed(hub, second, "rule=x\nmatch={\"u\":\"*\"}\ntopic=${s}\npublish=${u}");
+    connect_feed(first);
+    connect_feed(second);
+    subscribe_peer(peer, "A");
+    subscribe_peer(peer, "B");
+    say(one, "{\"s\":\"A\",\"u\":1}");
+    GETS(peer, "\"feed\":\"one\"");
+    GETS(peer, "\"data\":1}");
+    say(two, "{\"s\":\"A\",\"u\":20}");
+    GETS(peer, "\"feed\":\"two\"");
+    GETS(peer, "\"data\":20}");
+    say(one, "{\"s\":\"B\",\"u\":5}");
+    GETS(peer, "\"topic\":\"B\"", "\"state\":\"gap\"", "3 messages of the feed are missing");
+    GETS(peer, "\"data\":5}");
+    say(two, "{\"s\":\"A\",\"u\":21}");
+    GETS(peer, "\"data\":21}");
+    pulsews_client_free(second);
+    pulsews_client_free(first);
+    pulsews_client_free(peer);
+    pulsews_hub_free(hub);
+    pulsews_hub_free(two);
+    pulsews_hub_free(one);
+}
+
 /* The hub goes first: the client's queue has its messages again. */
 TEST(hub_feed_ends_with_the_hub) {
     pulsews_hub *exchange = open_hub(NO_OPTIONS), *hub = open_hub(NO_OPTIONS);
