@@ -59,6 +59,9 @@ package struct Cut {
     self.state = state
   }
 
+  /// Its `snapshot` message.
+  package var text: [UInt8] { Envelope.snapshot(self) }
+
   /// The frames of the snapshot, for `Topic.keep`; nil if there is nothing to send. Needs no lock: publications don't
   /// change.
   package func snapshotFrame(_ encoder: FrameEncoder) -> SharedFrame? {

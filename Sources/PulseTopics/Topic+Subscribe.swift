@@ -29,8 +29,9 @@ extension Topic {
     return cut
   }
 
-  /// What it has for a newcomer: the latest of each key if it keeps those, else its history.
-  package func snapshot(now: Int64) -> [UInt8] {
+  /// What it has for a newcomer: the latest of each key if it keeps those, else its history. `text` of it is made
+  /// without the topic.
+  package func snapshot(now: Int64) -> Cut {
     trim(now: now)
     var cut = Cut(topic: info, epoch: epoch, end: end, state: state)
     if let latest {
@@ -38,7 +39,7 @@ extension Topic {
     } else {
       appendRing(from: ring.first) { cut.items.append($0.publication) }
     }
-    return Envelope.snapshot(cut)
+    return cut
   }
 
   private func resume(_ since: ResumePoint, _ most: Int, _ cut: inout Cut) {
