@@ -33,7 +33,8 @@ extension Client {
   /// Waits for a slot of the limits that all clients of the process share.
   func askGate() {
     guard life == .trying, connection == nil, !closeStarted, hold == nil else { return }
-    cancel(&attemptTimer)
+    cancel(.attempt)
+    cancel(.gate)
     let answer: ConnectGate.Answer
     if let ticket {
       answer = HostGate.poll(ticket)
@@ -44,10 +45,10 @@ extension Client {
     case .go:
       connect()
     case .wait(let time):
-      attemptTimer = host.loop.schedule(self, tag: Timer.gate, deadline: time)
+      schedule(.gate, at: time)
     case .unknown:
       ticket = nil
-      attemptTimer = host.loop.schedule(self, tag: Timer.gate, deadline: Clock.monotonic() &+ 1_000_000)
+      schedule(.gate, at: Clock.monotonic() &+ 1_000_000)
     }
   }
 
@@ -200,7 +201,7 @@ extension Client {
     log(.warning) { "\(failure.text); next attempt in \(seconds: delay) s" }
     announceLosses(failure.text)
     canSendChanged()
-    attemptTimer = host.loop.schedule(self, tag: Timer.attempt, deadline: Clock.deadline(now, after: delay))
+    schedule(.attempt, at: Clock.deadline(now, after: delay))
     wake()
   }
 
@@ -240,9 +241,10 @@ extension Client {
 
   func stopAttempts() {
     attemptWaitsForConsumer = false
-    cancel(&attemptTimer)
-    cancel(&holdTimer)
-    cancel(&homewardTimer)
+    cancel(.attempt)
+    cancel(.gate)
+    cancel(.hold)
+    cancel(.homeward)
     hold = nil
     holdIsOver = false
     giveBackTicket()
@@ -267,8 +269,7 @@ extension Client {
 
   func beginHold(_ kind: Hold, endpoint: WebSocketURL) {
     hold = kind
-    holdTimer = host.loop.schedule(
-      self, tag: Timer.hold, deadline: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
+    schedule(.hold, at: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
     emit(
       Event.hold(
         at: kind == .connect ? "connect" : "login", attempt: attemptNumber, endpoint: endpoint.redacted,
@@ -287,7 +288,7 @@ extension Client {
     if closeStarted { return .closed }
     guard let kind = hold else { return .ok }
     hold = nil
-    cancel(&holdTimer)
+    cancel(.hold)
     switch kind {
     case .connect:
       holdIsOver = true

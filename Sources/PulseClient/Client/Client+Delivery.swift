@@ -266,19 +266,19 @@ extension Client {
   private func touch(_ key: Int) {
     let now = arrivedAt
     if let silence = feed?.staleness?.touch(key, now) { emitKey("fresh_key", key, silence) }
-    if keysTimer == nil { scheduleKeys() }
+    if !isScheduled(.keys) { scheduleKeys() }
   }
 
   /// A connection begins: every key has its time again.
   func restartKeys() {
     if feed?.staleness == nil { return }
     feed?.staleness?.restart(Clock.monotonic())
-    if keysTimer == nil { scheduleKeys() }
+    if !isScheduled(.keys) { scheduleKeys() }
   }
 
   private func scheduleKeys(notBefore earliest: Int64 = .min) {
     guard let next = feed?.staleness?.nextDeadline else { return }
-    keysTimer = host.loop.schedule(self, tag: Timer.keys, deadline: max(next, earliest))
+    schedule(.keys, at: max(next, earliest))
   }
 
   func keysAreDue() {

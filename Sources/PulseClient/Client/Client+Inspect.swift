@@ -183,10 +183,8 @@ extension Client {
   }
 
   func scheduleStale(notBefore earliest: Int64 = .min) {
-    cancel(&staleTimer)
     guard options.staleTimeout > 0 else { return }
-    staleTimer = host.loop.schedule(
-      self, tag: Timer.stale, deadline: max(Clock.deadline(lastDataAt, after: options.staleTimeout), earliest))
+    schedule(.stale, at: max(Clock.deadline(lastDataAt, after: options.staleTimeout), earliest))
   }
 
   func lookWhetherStale() {

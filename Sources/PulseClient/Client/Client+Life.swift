@@ -113,7 +113,8 @@ extension Client {
     if life == .ended {
       begin(.reconnect, cause: "reconnect() was called")
     } else if connection == nil && hold == nil && ticket == nil {
-      cancel(&attemptTimer)
+      cancel(.attempt)
+      cancel(.gate)
       nextDelay = 0
       move(.reconnect, cause: "reconnect() was called")
       beginAttempt()
@@ -215,9 +216,9 @@ extension Client {
     connection?.end(closedByCaller())
     if life != .ended { finishClosing(closedByCaller()) }
     // The loop keeps a client as long as it has a timer.
-    cancel(&flowTimer)
-    cancel(&keysTimer)
-    if let twin { cancel(&twin.timer) }
+    cancel(.flow)
+    cancel(.keys)
+    cancel(.merge)
     tap?.ended()
     tap = nil
     releaseJournal()

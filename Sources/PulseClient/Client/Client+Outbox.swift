@@ -88,10 +88,9 @@ extension Client {
 
   /// Looks again at `time`, unless that is planned for sooner.
   func scheduleFlow(at time: Int64) {
-    if time >= flowTimerAt { return }
-    cancel(&flowTimer)
-    flowTimerAt = time
-    flowTimer = host.loop.schedule(self, tag: Timer.flow, deadline: time)
+    if time >= flowAt { return }
+    flowAt = time
+    schedule(.flow, at: time)
   }
 
   /// Plans for what may expire in the outbox.

@@ -121,8 +121,6 @@ extension Client {
     return !feed.hasReachedJoints()
   }
 
-  func lookAgain(_ time: Int64) {
-    cancel(&rotation.timer)
-    rotation.timer = host.loop.schedule(self, tag: Timer.rotation, deadline: time)
-  }
+  /// The next begin, or the end of the overlap.
+  func lookAgain(_ time: Int64) { schedule(.rotation, at: time) }
 }

@@ -27,8 +27,6 @@ struct Rotation {
   /// A hold of the application's comes first.
   var isHeld = false
   var endpoint = 0
-  /// The next begin, or the end of the overlap.
-  var timer: TimerID?
   var backoff = Backoff()
   var readyAt: Int64 = 0
   /// What the connection before has brought since then proves that this one is mute.
@@ -54,9 +52,8 @@ extension Client {
   // MARK: Reasons
 
   func scheduleReturn() {
-    guard let connection, connection.endpoint > 0, options.endpointReturn > 0, homewardTimer == nil else { return }
-    homewardTimer = host.loop.schedule(
-      self, tag: Timer.homeward, deadline: Clock.deadline(Clock.monotonic(), after: options.endpointReturn))
+    guard let connection, connection.endpoint > 0, options.endpointReturn > 0, !isScheduled(.homeward) else { return }
+    schedule(.homeward, at: Clock.deadline(Clock.monotonic(), after: options.endpointReturn))
   }
 
   /// The present connection goes on serving until the other one is open.
@@ -74,7 +71,7 @@ extension Client {
 
   /// A connection that serves is to be replaced before it grows older than `max_age`.
   func scheduleRotation() {
-    cancel(&rotation.timer)
+    cancel(.rotation)
     guard let connection else { return }
     if rotation.isAsked {
       rotation.isAsked = false
@@ -179,7 +176,7 @@ extension Client {
     made.ticket = ticket
     successor = made
     if rotation.purpose == .replacement {
-      cancel(&rotation.timer)
+      cancel(.rotation)
       rotation.readyAt = 0
       rotation.firstDataAt = 0
       rotation.firstNumberAt = 0
@@ -203,7 +200,7 @@ extension Client {
     if heldConnection === ended {
       heldConnection = nil
       hold = nil
-      cancel(&holdTimer)
+      cancel(.hold)
     }
     dropParked()
     if closeStarted || failure.code == .moved { return }
@@ -274,9 +271,9 @@ extension Client {
     opened.session.subscriptions = nil
     isDirect = false
     backlogEnd = 0
-    cancel(&rotation.timer)
-    cancel(&stableTimer)
-    cancel(&homewardTimer)
+    cancel(.rotation)
+    cancel(.stable)
+    cancel(.homeward)
     rotation.isAsked = opened.session.hasNotice
     rotation.isNoticed = false
     rotation.tookOverAt = now

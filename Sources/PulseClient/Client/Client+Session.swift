@@ -84,9 +84,7 @@ extension Client {
       backlogEnd = 0
     }
     isDirect = limiter == nil
-    cancel(&stableTimer)
-    stableTimer = host.loop.schedule(
-      self, tag: Timer.stable, deadline: Clock.deadline(readyAt, after: options.stableTime))
+    schedule(.stable, at: Clock.deadline(readyAt, after: options.stableTime))
     scheduleRotation()
     sideIsReady(.url)
     primary?.twinIsReady()
@@ -96,17 +94,17 @@ extension Client {
   func endSession() {
     isDirect = false
     backlogEnd = 0
-    cancel(&stableTimer)
-    cancel(&staleTimer)
-    cancel(&rotation.timer)
+    cancel(.stable)
+    cancel(.stale)
+    cancel(.rotation)
+    cancel(.hold)
+    cancel(.homeward)
     rotation.isAsked = false
     rotation.isNoticed = false
     // One for the login, or for an attempt at a preferred endpoint.
     hold = nil
     heldConnection = nil
     holdIsOver = false
-    cancel(&holdTimer)
-    cancel(&homewardTimer)
     leaveSuccessor()
     rescheduleFlow()
   }

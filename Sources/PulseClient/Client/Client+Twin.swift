@@ -26,7 +26,6 @@ final class Twin {
   var shownState = SessionState.disconnected
   /// The partner's reading waits for room in the queue.
   var isPaused = false
-  var timer: TimerID?
 
   init(partner: Client, merge: FeedMerge) {
     self.partner = partner
@@ -247,7 +246,7 @@ extension Client {
     if wasEmpty && !inbox.isEmpty { wake() }
     guard let next = twin.merge.nextDeadline else { return }
     // One that comes too early looks again.
-    if twin.timer == nil { twin.timer = host.loop.schedule(self, tag: Timer.merge, deadline: next) }
+    if !isScheduled(.merge) { schedule(.merge, at: next) }
   }
 
   /// The partner's reading may go on. `mutex` is held.

@@ -79,21 +79,17 @@ package final class Client: EventHandler, @unchecked Sendable {
   var chosenEndpoint = 0
   var nextDelay: Int64 = 0
   var ticket: ConnectGate.Ticket?
-  var attemptTimer: TimerID?
   /// The delay is over, and the queue of received messages too full; see `receive_queue_policy`.
   var attemptWaitsForConsumer = false
   var hold: Hold?
   /// The hold before this attempt was released.
   var holdIsOver = false
-  var holdTimer: TimerID?
   /// The connection that the hold of a login is for.
   var heldConnection: Connection?
-  var homewardTimer: TimerID?
 
   // Session
   var stage: Stage { connection?.session.stage ?? .none }
   var readyAt: Int64 { connection?.session.readyAt ?? 0 }
-  var stableTimer: TimerID?
   var subscriptions: SubscriptionSet?
   var messageCounter: UInt64 = 0
   /// Messages are looked at, since there are patterns for them.
@@ -110,7 +106,6 @@ package final class Client: EventHandler, @unchecked Sendable {
   var arrivedAt: Int64 = 0
   /// What `handlesMessages` says.
   var handles = false
-  var keysTimer: TimerID?
   var isAnnouncingDrops = false
   /// The client's owner has no room; see `Twin`.
   var pausesForPrimary = false
@@ -147,8 +142,6 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// Messages up to this one waited for the connection; they leave one by one.
   var backlogEnd: UInt64 = 0
   var nextBacklogAt: Int64 = 0
-  var flowTimer: TimerID?
-  var flowTimerAt = Int64.max
   var sendersWait = false
   var flushersWait = false
   /// A message was sent whose fate is to be told.
@@ -163,11 +156,14 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// The last message with a number, of the connection that serves.
   var lastNumberAt: Int64 = 0
   var isStale = false
-  var staleTimer: TimerID?
   var roundTrips = RoundTripTimes()
 
   // Counted elsewhere
   var journalBytes: Int { journal?.usedBytes ?? 0 }
+
+  /// When they fire is the loop's to know, but for `flow`.
+  var timers: InlineArray<10, TimerID?> = .init(repeating: nil)
+  var flowAt = Int64.max
 
   // Waking
   var wakeDescriptor: Int32 = -1
@@ -215,40 +211,21 @@ package final class Client: EventHandler, @unchecked Sendable {
   override package func timerFired(_ tag: Int) {
     mutex.lock()
     defer { mutex.unlock() }
-    switch Timer(rawValue: tag) {
-    case .attempt:
-      attemptTimer = nil
-      beginAttempt()
-    case .gate:
-      attemptTimer = nil
-      askGate()
-    case .hold:
-      holdTimer = nil
-      holdTimedOut()
+    guard let timer = Timer(rawValue: tag) else { return }
+    timers[tag] = nil
+    switch timer {
+    case .attempt: beginAttempt()
+    case .gate: askGate()
+    case .hold: holdTimedOut()
     case .flow:
-      flowTimer = nil
-      flowTimerAt = Int64.max
+      flowAt = .max
       flow()
-    case .stable:
-      stableTimer = nil
-      becomeStable()
-    case .stale:
-      staleTimer = nil
-      lookWhetherStale()
-    case .homeward:
-      homewardTimer = nil
-      returnToPreferred()
-    case .rotation:
-      rotation.timer = nil
-      rotationIsDue()
-    case .keys:
-      keysTimer = nil
-      keysAreDue()
-    case .merge:
-      twin?.timer = nil
-      releaseMerged()
-    case nil:
-      break
+    case .stable: becomeStable()
+    case .stale: lookWhetherStale()
+    case .homeward: returnToPreferred()
+    case .rotation: rotationIsDue()
+    case .keys: keysAreDue()
+    case .merge: releaseMerged()
     }
   }
 
@@ -267,10 +244,20 @@ package final class Client: EventHandler, @unchecked Sendable {
     }
   }
 
-  func cancel(_ timer: inout TimerID?) {
-    if let running = timer { host.loop.cancel(running) }
-    timer = nil
+  // MARK: Timers
+
+  /// A new time takes the place of the one before.
+  @inline(never) func schedule(_ timer: Timer, at deadline: Int64) {
+    cancel(timer)
+    timers[timer.rawValue] = host.loop.schedule(self, tag: timer, deadline: deadline)
   }
+
+  @inline(never) func cancel(_ timer: Timer) {
+    if let running = timers[timer.rawValue] { host.loop.cancel(running) }
+    timers[timer.rawValue] = nil
+  }
+
+  func isScheduled(_ timer: Timer) -> Bool { timers[timer.rawValue] != nil }
 
   // MARK: Waiting
 
