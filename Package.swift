@@ -68,6 +68,7 @@ let layers: [Target] = [
   .target(name: "PulseText", dependencies: ["CPulseTexts"], swiftSettings: deferred),
   .target(name: "PulseWire", dependencies: ["PulseText", "CPulseKernels", "CZlib"], swiftSettings: deferred),
   .target(name: "PulseFlow", dependencies: ["PulseText", "CPulseKernels"], swiftSettings: deferred),
+  .target(name: "PulseEngine", dependencies: ["PulseText", "PulseFlow"], swiftSettings: deferred),
   .target(name: "PulseTransport", dependencies: ["PulseText", "CPulseSys", "CPulseKernels", "COpenSSL"], swiftSettings: deferred),
   .target(name: "PulseTopics", dependencies: ["PulseText", "PulseWire", "PulseFlow", "CPulseKernels"], swiftSettings: deferred),
   .target(
@@ -77,7 +78,9 @@ let layers: [Target] = [
     swiftSettings: deferred),
   .target(
     name: "PulseClient",
-    dependencies: ["CPulseTexts", "PulseText", "PulseWire", "PulseFlow", "PulseTransport", "PulseProcess", "CPulseSys", "CPulseKernels"],
+    dependencies: [
+      "CPulseTexts", "PulseText", "PulseWire", "PulseFlow", "PulseEngine", "PulseTransport", "PulseProcess", "CPulseSys", "CPulseKernels",
+    ],
     swiftSettings: deferred),
   .target(
     name: "PulseHub",
@@ -88,7 +91,7 @@ let layers: [Target] = [
   .target(
     name: "PulseABI",
     dependencies: [
-      "CPulseWS", "CPulseSys", "PulseText", "PulseTransport", "PulseProcess", "PulseTopics", "PulseClient", "PulseHub",
+      "CPulseWS", "CPulseSys", "PulseText", "PulseFlow", "PulseTransport", "PulseProcess", "PulseTopics", "PulseClient", "PulseHub",
     ],
     exclude: ["exports.map"],
     swiftSettings: compact, linkerSettings: library),
@@ -101,6 +104,7 @@ let tests: [Target] = [
   .testTarget(name: "PulseTextTests", dependencies: ["PulseText"], swiftSettings: swift),
   .testTarget(name: "PulseWireTests", dependencies: ["PulseWire"], swiftSettings: swift),
   .testTarget(name: "PulseFlowTests", dependencies: ["PulseFlow"], swiftSettings: swift),
+  .testTarget(name: "PulseEngineTests", dependencies: ["PulseEngine", "PulseFlow", "PulseText"], swiftSettings: swift),
   .testTarget(
     name: "PulseServeTests", dependencies: ["PulseServe", "PulseText", "PulseWire", "PulseTransport", "COpenSSL"],
     swiftSettings: swift),
@@ -111,7 +115,7 @@ let tests: [Target] = [
     swiftSettings: swift),
   .testTarget(
     name: "PulseHubTests",
-    dependencies: ["PulseHub", "PulseClient", "PulseProcess", "PulseText", "PulseTopics", "PulseTransport"],
+    dependencies: ["PulseHub", "PulseClient", "PulseFlow", "PulseProcess", "PulseText", "PulseTopics", "PulseTransport"],
     swiftSettings: swift),
 ]
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseWS
+import PulseFlow
 import PulseHub
 import PulseProcess
 import PulseText

@@ -2,7 +2,7 @@
 
 /// The sum, or the largest time there is. Times and durations come from options, headers and peers: a sum of two of
 /// them must not trap.
-func saturatingSum(_ time: Int64, _ duration: Int64) -> Int64 {
+package func saturatingSum(_ time: Int64, _ duration: Int64) -> Int64 {
   let (sum, overflow) = time.addingReportingOverflow(duration)
   if !overflow { return sum }
   return duration < 0 ? .min : .max

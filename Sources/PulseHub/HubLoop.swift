@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseFlow
 import PulseProcess
 import PulseServe
 import PulseText

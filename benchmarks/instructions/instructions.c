@@ -37,7 +37,7 @@ static char why[PULSEWS_ERROR_SIZE];
 #define DO(condition)                                                                                                  \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            fprintf(stderr, "instructions: line %d: not so: %s %s\n", __LINE__, #condition, why);                            \
+            fprintf(stderr, "instructions: line %d: not so: %s %s\n", __LINE__, #condition, why);                      \
             exit(1);                                                                                                   \
         }                                                                                                              \
     } while (0)
@@ -73,7 +73,8 @@ static void connect_both(const char *const *options) {
     char url[64];
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/", ntohs(address.sin_port));
     pulsews_config *config = pulsews_config_create();
-    for (int i = 0; options[i]; i += 2) DO(pulsews_config_set(config, options[i], options[i + 1], why, sizeof why) == PULSEWS_OK);
+    for (int i = 0; options[i]; i += 2)
+        DO(pulsews_config_set(config, options[i], options[i + 1], why, sizeof why) == PULSEWS_OK);
     DO(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0) == PULSEWS_OK);
     DO(pulsews_client_create(url, config, loop, &client, why, sizeof why) == PULSEWS_OK);
     pulsews_config_free(config);

@@ -12,7 +12,6 @@ from . import files
 LIMIT = 80
 # "file name": why it may be longer. One that is not needed any more is a failure too.
 EXCEPTIONS = {
-    "Sources/PulseClient/Connection/Connection+Receive.swift takeFrames": "one loop over frames; to be split",
     "Sources/PulseTransport/ProxyURL.swift read": "one pass over a URL; to be split",
     "Sources/PulseWire/HTTPHeadParser.swift accept": "a table of states: one case a state",
     "Tests/ABI/fuzz_abi.c call": "a random walk: one case a call",

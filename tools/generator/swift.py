@@ -9,6 +9,7 @@ from .text import Files, cases, swift_head
 CLIENT = "Sources/PulseClient/Generated"
 PROCESS = "Sources/PulseProcess/Generated"
 FLOW = "Sources/PulseFlow/Generated"
+ENGINE = "Sources/PulseEngine/Generated"
 
 
 def errors(contract: Contract) -> str:
@@ -42,7 +43,7 @@ def is_kept(row: Row) -> bool:
 
 def statistics(contract: Contract) -> str:
     rows = contract.statistics
-    text = swift_head("CPulseTexts", "PulseFlow", "PulseText", "PulseTransport", "PulseWire")
+    text = swift_head("CPulseTexts", "PulseEngine", "PulseFlow", "PulseText", "PulseTransport", "PulseWire")
     text += "/// Counters of a client that are kept nowhere else; the table says what they mean.\nstruct ClientStatistics {\n"
     text += "".join(f"  var {camel(row['name'])}: UInt64 = 0\n" for row in rows if is_kept(row))
     text += "}\n\nextension StatisticTable {\n"
@@ -124,7 +125,7 @@ def builder(row: Row, likes: list[str]) -> str:
         more += f'    if let {name} {{ text.add(#",{part}"#) }}'
         more += f' else {{ text.add(#","{key["name"]}":null"#) }}\n' if key.get("null") else "\n"
     doc = f"/// Of `{row['name']}`" + (f", and with its name of {', '.join(f'`{name}`' for name in likes)}" if likes else "") + ".\n"
-    text = f"  {doc}  static func {method(row['name'])}(\n    {', '.join(parameters)}\n  ) -> Sentence {{\n"
+    text = f"  {doc}  package static func {method(row['name'])}(\n    {', '.join(parameters)}\n  ) -> Sentence {{\n"
     if not more:
         return text + f'    #"{steady}}}"#\n  }}\n'
     return text + f'    var text: Sentence = #"{steady}"#\n{more}    text.add("}}")\n    return text\n  }}\n'
@@ -132,7 +133,7 @@ def builder(row: Row, likes: list[str]) -> str:
 
 def events(contract: Contract) -> str:
     text = swift_head("PulseFlow", "PulseText")
-    text += "/// The events as JSON: one builder each, with a parameter for each key. Times in nanoseconds.\nenum Event {\n"
+    text += "/// The events as JSON: one builder each, with a parameter for each key. Times in nanoseconds.\npackage enum Event {\n"
     text += "\n".join(builder(row, [other["name"] for other in contract.events if other.get("like") == row["name"]])
                       for row in contract.events if "like" not in row)
     return text + "}\n"
@@ -220,9 +221,9 @@ def files(contract: Contract) -> Files:
     yield f"{PROCESS}/StatusCode.swift", errors(contract)
     yield f"{CLIENT}/Statistics.swift", statistics(contract)
     yield "Tests/PulseClientTests/Generated/Counters.swift", counters(contract)
-    yield f"{CLIENT}/Event.swift", events(contract)
+    yield f"{ENGINE}/Event.swift", events(contract)
     yield f"{CLIENT}/PresetTable.swift", presets(contract)
     yield f"{PROCESS}/Version.swift", version(contract)
     yield f"{CLIENT}/Flags.swift", flags(contract)
-    yield f"{PROCESS}/Codes.swift", codes(contract)
+    yield f"{FLOW}/Codes.swift", codes(contract)
     yield f"{FLOW}/Transitions.swift", states(contract)

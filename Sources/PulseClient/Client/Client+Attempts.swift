@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -92,12 +93,13 @@ extension Client {
     marks.firstMessageTime = -1
     marks.awaitsFirstMessage = true
     reportedAttempts = failedAttempts
-    lastDataAt = now
-    isStale = false
+    setMoment()
+    inbound.startServing()
     move(.opened, cause: "connected")
     log(.info) { "connected to \(opened.url.redacted) in \(seconds: self.marks.connectTime) s" }
-    scheduleStale()
-    if twin?.state != .connected { restartKeys() }
+    inbound.scheduleStale()
+    if twin?.state != .connected { inbound.restartKeys() }
+    carryOut()
     scheduleReturn()
     beginSession(on: opened)
     wake()

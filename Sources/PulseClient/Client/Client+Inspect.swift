@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseKernels
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
 import PulseTransport
 import PulseWire
 
-/// Which messages are more than data, and whether data comes at all. `mutex` is held.
+/// Which messages are more than data. `mutex` is held.
 extension Client {
   var hasPatterns: Bool {
     !options.heartbeatReply.isEmpty || !options.heartbeatRequest.isEmpty || !options.serverHeartbeat.isEmpty
@@ -46,26 +47,8 @@ extension Client {
   private func swallow(_ message: WireMessage, on connection: Connection) -> Bool {
     statistics.heartbeatsReceived &+= 1
     // Those of the connection that serves are enough, and nothing bounds what a successor would add to them.
-    if options.deliverHeartbeats && connection !== successor { deliver(message) }
+    if options.deliverHeartbeats && connection !== successor { takeAside(message) }
     return true
-  }
-
-  /// For the application, but not as data.
-  private func deliver(_ message: WireMessage) {
-    if let primary {
-      primary.takeAsideFromTwin(UInt32(message.kind.rawValue), message.flags, message.payload)
-    } else {
-      deliverAside(UInt32(message.kind.rawValue), message.flags, message.payload)
-    }
-  }
-
-  func deliverAside(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer) {
-    statistics.messagesReceived &+= 1
-    statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: payload.count)
-    inbox.append(
-      kind: kind, flags: flags, payload: payload, receivedAt: Clock.realtime(), expected: payload.count)
-    boundQueue()
-    wake()
   }
 
   /// Answers count while they are waited for; all else is data.
@@ -135,7 +118,7 @@ extension Client {
 
   /// The message says why: it is delivered before the connection goes.
   private func leave(_ connection: Connection, because message: WireMessage, _ code: StatusCode, _ what: Literal) {
-    deliver(message)
+    takeAside(message)
     let said = excerpt(message)
     var text: Sentence = "\(connection.url.redacted): the server rejected \(what)"
     if !repeatsLogin(message, on: connection) { text.add(": \(json: said)") }
@@ -159,56 +142,5 @@ extension Client {
     var end = min(message.payload.count, 256)
     if end < message.payload.count { while end > 0, message.payload[end] & 0xC0 == 0x80 { end -= 1 } }
     return String(bytes: UnsafeRawBufferPointer(rebasing: message.payload[0..<end]))
-  }
-
-  // MARK: Staleness
-
-  /// Data came with the last chunk.
-  @inline(__always)
-  func dataArrived(at time: Int64, on connection: Connection) {
-    if connection === successor { return }
-    lastDataAt = time
-    if marks.awaitsFirstMessage {
-      marks.awaitsFirstMessage = false
-      marks.firstMessageTime = Clock.monotonic() &- connection.openedAt
-    }
-    if isStale { becomeFresh() }
-  }
-
-  private func becomeFresh() {
-    isStale = false
-    emit(Event.fresh(silence: Clock.monotonic() &- marks.staleSince))
-    log(.info) { "data comes again" }
-    scheduleStale()
-  }
-
-  func scheduleStale(notBefore earliest: Int64 = .min) {
-    guard options.staleTimeout > 0 else { return }
-    schedule(.stale, at: max(Clock.deadline(lastDataAt, after: options.staleTimeout), earliest))
-  }
-
-  func lookWhetherStale() {
-    guard let connection, connection.phase == .open, !isStale else { return }
-    let now = host.loop.turnTime
-    // While the consumer makes reading pause, silence says nothing about the feed.
-    if connection.readingPaused { lastDataAt = now }
-    if connection.readUpTo &- lastDataAt < options.staleTimeout {
-      scheduleStale(notBefore: now &+ Client.lookAgainPause)
-      return
-    }
-    let silence = now &- lastDataAt
-    statistics.staleEpisodes &+= 1
-    marks.staleSince = lastDataAt
-    let reconnects = options.staleAction == .reconnect
-    emit(Event.stale(silence: silence, action: reconnects ? "reconnect" : "event"))
-    log(.warning) { "\(self.url.redacted): no data for \(seconds: silence) s" }
-    if reconnects {
-      connection.leave(
-        Failure(.stale, "\(url.redacted): no data within stale_timeout (\(seconds: options.staleTimeout) s)"))
-    } else {
-      isStale = true
-      tap?.silenced(sentence("no data for \(seconds: silence) s"))
-      wake()
-    }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -144,13 +145,13 @@ extension Client {
     guard let journal else { return }
     if !ofDoubts { journal.newsIsQueued() }
     announced = Announced(
-      ahead: front == nil ? inbox.count : .max, sequence: inbox.lastSequence, isBehindTail: front != nil,
+      ahead: inbound.front == nil ? inbound.queue.count : .max, sequence: inbound.queue.lastSequence, isBehindTail: inbound.front != nil,
       hasDoubts: ofDoubts || announced?.hasDoubts == true, hasNews: !ofDoubts || announced?.hasNews == true)
   }
 
   /// The application asks for more: it has what it took before.
   func noteTaken() {
-    guard let told = announced, !acknowledges, told.ahead <= 0 || nothingWaits else { return }
+    guard let told = announced, !acknowledges, told.ahead <= 0 || inbound.isEmpty else { return }
     settle(told)
   }
 
@@ -249,18 +250,5 @@ extension Client {
     journal = nil
     journalFile?.close()
     journalFile = nil
-  }
-}
-
-extension Sentence.StringInterpolation {
-  /// Ids in rows that follow each other, as events have them: [[1,3],[7,7]].
-  @inline(never)
-  mutating func appendInterpolation(rows ids: Journal.Rows) {
-    var comma: Literal = "["
-    for row in ids.rows {
-      appendInterpolation("\(comma)[\(row.first),\(row.last)]" as Sentence)
-      comma = ","
-    }
-    appendInterpolation(ids.rows.isEmpty ? Literal("[]") : Literal("]"))
   }
 }

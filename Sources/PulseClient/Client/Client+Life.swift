@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -219,8 +220,8 @@ extension Client {
     cancel(.flow)
     cancel(.keys)
     cancel(.merge)
-    tap?.ended()
-    tap = nil
+    inbound.tap?.ended()
+    inbound.removeTap(inbound.tap)
     releaseJournal()
     wake()
     while blockedCalls > 0 {

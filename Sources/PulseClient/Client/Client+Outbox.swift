@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -103,7 +104,9 @@ extension Client {
     outbox.expire(now: now)
     giveRoom()
     announceLosses("")
-    if handles { announceDrops() }
+    setMoment()
+    inbound.announceDrops()
+    carryOut()
     if let connection, !connection.writeIsBlocked { connection.flush() }
     if let successor, successor.phase == .open, !successor.writeIsBlocked { successor.flush() }
     rescheduleFlow()
@@ -143,7 +146,7 @@ extension Client {
     }
     nextLossesAt = now &+ Client.announcePause
     // What finds no room now is told, in one sum, when the consumer has made some.
-    if !emitsEvents || hasRoomForLosses { emitLosses(cause) }
+    if !emitsEvents || inbound.hasRoomForLosses { emitLosses(cause) }
     if emitsFates { emitFates() }
     if flushersWait { canSendChanged() }
     if emitsEvents { wake() }
@@ -189,24 +192,5 @@ extension Client {
     emitDiscarded()
     outbox.trim()
     canSendChanged()
-  }
-
-  /// It arrived after this side began to close. The books are the application's client's, for its twin, too.
-  func discardReceived() {
-    guard let primary else {
-      statistics.receivedDiscarded &+= 1
-      return
-    }
-    primary.mutex.withLock { primary.statistics.receivedDiscarded &+= 1 }
-  }
-
-  func emitDiscarded() {
-    let count = statistics.receivedDiscarded &- marks.discardedEmitted
-    if count == 0 { return }
-    marks.discardedEmitted = statistics.receivedDiscarded
-    let when: Literal = closeStarted ? "began to close" : "left the connection with a full queue"
-    log(.warning) { "\(count) messages discarded: they arrived after this side \(when)" }
-    emit(
-      Event.discarded(messages: Int(truncatingIfNeeded: count), cause: sentence("they arrived after this side \(when)")))
   }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -33,9 +34,9 @@ extension Client {
     rotation.parked.append(
       kind: UInt32(message.kind.rawValue), flags: message.flags, payload: message.payload, receivedAt: receivedAt,
       expected: message.payload.count)
-    if distinguishesCopies { feed?.noteJoint() }
+    if distinguishesCopies { inbound.feed?.noteJoint() }
     if newcomer.session.stage == .ready {
-      noteData(hasNumber: distinguishesCopies && feed?.number != nil)
+      noteData(hasNumber: distinguishesCopies && inbound.feed?.number != nil)
     }
     if rotation.parked.bytes < options.receiveQueueBytes { return }
     if newcomer.session.stage == .ready {
@@ -92,9 +93,9 @@ extension Client {
       return lookAgain(now &+ Client.overlapLook)
     }
     // One that is mute does not follow one that delivers. What came at about the time when it was ready is no proof.
-    let countsNumbers = distinguishesCopies && lastNumberAt > rotation.proofAt
+    let countsNumbers = distinguishesCopies && inbound.lastNumberAt > rotation.proofAt
     let isMute = (countsNumbers ? rotation.firstNumberAt : rotation.firstDataAt) == 0
-    let last = countsNumbers ? lastNumberAt : lastDataAt
+    let last = countsNumbers ? inbound.lastNumberAt : inbound.lastDataAt
     if isMute && last > rotation.proofAt {
       if now &- rotation.proofAt < patience {
         let pause = max(options.rotationOverlap, Client.overlapLook)
@@ -117,7 +118,7 @@ extension Client {
   private func isCatchingUp(_ now: Int64) -> Bool {
     let pause = max(options.rotationOverlap, Client.catchUpPause)
     // Its pings prove nothing: a feed that is mute has those, too.
-    guard distinguishesCopies, let feed, now &- lastNumberAt < pause else { return false }
+    guard distinguishesCopies, let feed = inbound.feed, now &- inbound.lastNumberAt < pause else { return false }
     return !feed.hasReachedJoints()
   }
 

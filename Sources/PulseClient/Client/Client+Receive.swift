@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseTransport
@@ -31,22 +32,21 @@ extension Client {
   private func fill(_ batch: Batch, max: Int, timeout: Int64) -> Int32 {
     mutex.lock()
     defer { mutex.unlock() }
-    if let used = batch.empty() { (front ?? inbox).giveBack(used) }
-    if front != nil { settleTail() }
+    if let used = batch.empty() { inbound.giveBack(used) }
+    if inbound.front != nil { settleTail() }
     if announced != nil { noteTaken() }
-    if nothingWaits && !isOver && !closeStarted {
+    if inbound.isEmpty && !isOver && !closeStarted {
       if let connection, connection.pendingFailure != nil { connection.failPending() }
-      if nothingWaits && !isOver && !closeStarted { awaitMessage(timeout) }
+      if inbound.isEmpty && !isOver && !closeStarted { awaitMessage(timeout) }
     }
-    if let slice = (front ?? inbox).take(max < 1 << 30 ? max : 1 << 30) {
+    if let slice = inbound.take(max) {
       batch.fill(slice)
       announced?.ahead &-= batch.count
-      let hasRoom = queuedBytes <= options.receiveQueueBytes / 2
+      let hasRoom = inbound.isHalfFree
       // Reading goes on when half of the queue is free.
       if hasRoom, let connection, connection.readingPaused { connection.resumeReading() }
       if hasRoom { consumerCaughtUp() }
-      if handles { announceDrops() }
-      if statistics.eventsDropped != marks.eventsDroppedEmitted && emitsEvents { emitMissed() }
+      if inbound.hasNews { tellNews() }
       if outbox.book.hasNews { announceLosses("") }
       return Int32(truncatingIfNeeded: batch.count)
     }
@@ -54,6 +54,14 @@ extension Client {
     if isOver { return (failure?.code ?? .closed).rawValue }
     if life == .idle { return StatusCode.notConnected.rawValue }
     return StatusCode.timeout.rawValue
+  }
+
+  /// There is room for what tells of what found none.
+  @inline(never)
+  private func tellNews() {
+    setMoment()
+    inbound.tellNews()
+    carryOut()
   }
 
   /// As above for one message. The client's own batch takes many at once and hands them out one by one, which needs
@@ -80,7 +88,7 @@ extension Client {
       driveBriefly()
     } else {
       _ = block(until: Client.deadline(after: timeout)) {
-        !self.nothingWaits || self.isOver || self.closeStarted
+        !self.inbound.isEmpty || self.isOver || self.closeStarted
       }
     }
   }

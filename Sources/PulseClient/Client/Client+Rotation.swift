@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -182,7 +183,7 @@ extension Client {
       rotation.firstNumberAt = 0
       rotation.lastDataAt = 0
       rotation.overAt = 0
-      feed?.forgetJoints()
+      inbound.feed?.forgetJoints()
       emitRotation("begin")
     }
     log(.debug) { "connecting to \(target.redacted), which is to follow the present connection" }
@@ -227,7 +228,7 @@ extension Client {
 
   /// What it has brought came over the other connection, too.
   private func dropParked() {
-    statistics.duplicatesDiscarded &+= UInt64(rotation.parked.count)
+    inbound.counts.duplicates &+= UInt64(rotation.parked.count)
     rotation.parked = MessageQueue()
   }
 
@@ -277,7 +278,7 @@ extension Client {
     rotation.isAsked = opened.session.hasNotice
     rotation.isNoticed = false
     rotation.tookOverAt = now
-    if rotation.lastDataAt > lastDataAt { lastDataAt = rotation.lastDataAt }
+    if rotation.lastDataAt > inbound.lastDataAt { inbound.lastDataAt = rotation.lastDataAt }
     let wasPaused = opened.readingPaused
     opened.readingPaused = false
     let why = failure?.text ?? sentence("\(opened.url.redacted): left for the connection that follows")
@@ -297,14 +298,14 @@ extension Client {
     announceLosses(why)
     statistics.rotations &+= 1
     rotation.backoff.reset()
-    let before = statistics.duplicatesDiscarded
+    let before = inbound.counts.duplicates
     deliverParked()
     let overlap = rotation.readyAt > 0 ? now &- rotation.readyAt : 0
     emitRotation(
-      "done", duplicates: Int(truncatingIfNeeded: statistics.duplicatesDiscarded &- before), overlap: overlap)
+      "done", duplicates: Int(truncatingIfNeeded: inbound.counts.duplicates &- before), overlap: overlap)
     log(.info) { "the connection was replaced (\(self.rotation.cause))" }
     if opened.session.stage == .ready { serve(opened) }
-    scheduleStale()
+    inbound.scheduleStale()
     scheduleReturn()
     canSendChanged()
     if !opened.writeIsBlocked { opened.flush() }
@@ -314,7 +315,7 @@ extension Client {
 
   private func deliverParked() {
     startSequencesAnew()
-    arrivedAt = Clock.monotonic()
+    setMoment()
     let queue = rotation.parked
     rotation.parked = MessageQueue()
     while let slice = queue.take(1 << 20) {

@@ -9,7 +9,7 @@ import PulseWire
 /// From the caller to the outbox, or straight to the connection.
 extension Client {
   private static let largestMessage = 1 << 30
-  private static let largeMessage = 1 << 20
+  static let largeMessage = 1 << 20
 
   /// A message, or a control frame; the common case of `send(kind:payload:flags:...)`.
   package func send(kind: UInt32, payload: UnsafeRawBufferPointer, timeout: Int64) -> StatusCode {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -225,7 +226,7 @@ extension Client {
         subscribed = keys
         if let template = options.subscribeMessage {
           text = render(template, keys: keys)
-        } else if let points {
+        } else if let points = inbound.points {
           messageCounter &+= 1
           points.appendSubscribe(keys, id: messageCounter, to: &text)
         }
@@ -297,7 +298,7 @@ extension Client {
     defer { mutex.unlock() }
     _ = successor?.session.subscriptions?.remove(key: key)
     guard let subscriptions, subscriptions.remove(key: key) else { return .ok }
-    points?.forget(key)
+    inbound.points?.forget(key)
     subscriptionsChanged()
     return .ok
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -56,43 +57,15 @@ extension Client {
 
   /// Puts an event between the messages, if the option is on. One that `isKept` does not give way to a full queue: all
   /// but those that may come with every message. `mutex` is held.
-  func emit(_ json: Sentence, isKept: Bool = true) {
+  func emit(_ event: Sentence, isKept: Bool = true) {
     guard emitsEvents else { return }
-    // Nobody takes anything: events must not fill the memory. The other policies make room.
-    if !boundsQueue && queuedBytes >= options.receiveQueueBytes &+ (isKept ? MessageQueue.keptBytes : 0) {
-      statistics.eventsDropped &+= 1
-      return
-    }
-    emitMissed()
-    append(json, isKept: isKept)
-  }
-
-  /// There is room for what tells of losses.
-  var hasRoomForLosses: Bool {
-    boundsQueue || queuedBytes < options.receiveQueueBytes &+ MessageQueue.keptBytes
-  }
-
-  /// The events that found no room.
-  func emitMissed() {
-    let missed = statistics.eventsDropped &- marks.eventsDroppedEmitted
-    if missed == 0 { return }
-    marks.eventsDroppedEmitted = statistics.eventsDropped
-    append(Event.eventsDropped(events: Int(truncatingIfNeeded: missed)), isKept: true)
-  }
-
-  private func append(_ json: Sentence, isKept: Bool) {
-    if inbox.isEmpty { wake() }
-    inbox.append(event: json.bytes, isKept: isKept && boundsQueue, receivedAt: Clock.realtime())
-    if handles && !isAnnouncingDrops {
-      // What announces it is an event, too.
-      isAnnouncingDrops = true
-      boundQueue()
-      isAnnouncingDrops = false
-    }
+    setMoment()
+    inbound.emit(event, isKept: isKept)
+    carryOut()
   }
 
   func emitState(_ event: SessionEvent, from previous: SessionState, cause: String, code: StatusCode) {
-    if previous == .connected, shownState != .connected { tap?.silenced(cause) }
+    if previous == .connected, shownState != .connected { inbound.tap?.silenced(cause) }
     guard emitsEvents else { return }
     emit(
       Event.state(
@@ -126,10 +99,10 @@ extension Client {
     json.add("endpoints", raw: endpointsJSON(now))
     json.add("queue_size", queueSize)
     json.add("queue_bytes", queueBytes)
-    json.add("receive_queue_size", queuedCount)
-    json.add("receive_queue_bytes", queuedBytes)
+    json.add("receive_queue_size", inbound.queuedCount)
+    json.add("receive_queue_bytes", inbound.queuedBytes)
     json.add("reading_paused", raw: connection?.readingPaused == true || tail != nil ? "true" : "false")
-    json.add("stale", raw: isStale ? "true" : "false")
+    json.add("stale", raw: inbound.isStale ? "true" : "false")
     json.add("subscriptions", subscriptions?.count ?? 0)
     json.add("attempt", attemptNumber)
     json.add("next_delay", raw: jsonSeconds(nextDelay))

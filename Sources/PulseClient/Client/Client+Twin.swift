@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -77,9 +78,10 @@ extension Client {
     partner.proxies = proxies
     partner.proxyTLS = proxyTLS
     partner.primary = self
-    partner.handles = true
+    partner.inbound.isRelay = true
     twin = Twin(
-      partner: partner, merge: FeedMerge(rule: feed?.rule ?? .consecutive, wait: options.twinWait, limit: options.receiveQueueBytes))
+      partner: partner, merge: FeedMerge(rule: inbound.feed?.rule ?? .consecutive, wait: options.twinWait, limit: options.receiveQueueBytes)
+    )
   }
 
   /// What the application sees. `mutex` is held.
@@ -103,7 +105,8 @@ extension Client {
     if code != .ok && state != .connected { twin.failedAttempts &+= 1 }
     if state == .connected {
       statistics.twinConnections &+= 1
-      if !isOpen { restartKeys() }
+      setMoment()
+      if !isOpen { inbound.restartKeys() }
     } else {
       sideEnded(.twin)
     }
@@ -164,45 +167,39 @@ extension Client {
   // MARK: Messages
 
   /// A message of the partner, whose mutex is held.
-  func takeFromTwin(
-    _ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64, _ arrivedAt: Int64
-  ) {
+  func takeFromTwin(_ message: Inbound.Arrival, _ moment: Moment) {
     mutex.lock()
     defer { mutex.unlock() }
-    if closeStarted {
-      statistics.receivedDiscarded &+= 1
-      return
-    }
+    if closeStarted { return inbound.discard() }
     guard let twin else { return }
-    self.arrivedAt = arrivedAt
-    let wasEmpty = inbox.isEmpty
-    inbox.beginChunk()
-    feed?.read(payload)
-    merge(kind, flags, payload, receivedAt, side: .twin)
-    if wasEmpty && !inbox.isEmpty { wake() }
+    inbound.moment = moment
+    let wasEmpty = inbound.queue.isEmpty
+    inbound.queue.beginChunk()
+    inbound.feed?.read(message.payload)
+    merge(message, side: .twin)
+    if wasEmpty && !inbound.queue.isEmpty { wake() }
+    carryOut()
     pauseTwin(twin)
   }
 
   /// What the partner has used up and the application wants all the same, which has no number that counts.
-  func takeAsideFromTwin(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer) {
+  func takeAsideFromTwin(_ message: Inbound.Arrival) {
     mutex.lock()
     defer { mutex.unlock() }
-    if closeStarted {
-      statistics.receivedDiscarded &+= 1
-      return
-    }
+    if closeStarted { return inbound.discard() }
     guard let twin else { return }
     guard twin.merge.takesUnnumbered(Side.twin.rawValue) else {
-      statistics.duplicatesDiscarded &+= 1
+      inbound.counts.duplicates &+= 1
       return
     }
-    deliverAside(kind, flags, payload)
+    inbound.takeAside(message)
+    carryOut()
     pauseTwin(twin)
   }
 
   /// With a full queue. The partner's mutex is held, too.
   private func pauseTwin(_ twin: Twin) {
-    if !boundsQueue && inbox.bytes >= options.receiveQueueBytes {
+    if !options.receiveQueuePolicy.makesRoom && inbound.queue.bytes >= options.receiveQueueBytes {
       // The partner stops reading, or leaves.
       twin.isPaused = true
       twin.partner.pausesForPrimary = true
@@ -217,33 +214,30 @@ extension Client {
   }
 
   /// A message of either side, which was read. What comes of it goes to the queue.
-  func merge(_ kind: UInt32, _ flags: UInt32, _ payload: UnsafeRawBufferPointer, _ receivedAt: Int64, side: Side) {
-    guard let twin, let feed else { return }
+  func merge(_ message: Inbound.Arrival, side: Side) {
+    guard let twin, let feed = inbound.feed else { return }
     guard let number = feed.number else {
-      if twin.merge.takesUnnumbered(side.rawValue) {
-        deliver(kind, flags, payload, receivedAt)
-      } else {
-        statistics.duplicatesDiscarded &+= 1
-      }
+      if twin.merge.takesUnnumbered(side.rawValue) { inbound.offer(message) } else { inbound.counts.duplicates &+= 1 }
       return
     }
     let verdict = twin.merge.offer(
-      side: side.rawValue, number, now: arrivedAt, kind: kind, flags: flags, payload: payload,
-      receivedAt: receivedAt)
-    if case .deliver = verdict { deliver(kind, flags, payload, receivedAt) }
+      side: side.rawValue, number, now: inbound.moment.now, kind: message.kind, flags: message.flags, payload: message.payload,
+      receivedAt: message.receivedAt)
+    if case .deliver = verdict { inbound.offer(message) }
     releaseMerged()
   }
 
   func releaseMerged() {
     guard let twin else { return }
-    let wasEmpty = inbox.isEmpty
-    let now = Clock.monotonic()
-    while let parked = twin.merge.release(now) {
-      arrivedAt = now
-      feed?.read(parked.payload)
-      deliver(parked.kind, parked.flags, parked.payload, parked.receivedAt)
+    let wasEmpty = inbound.queue.isEmpty
+    setMoment()
+    while let parked = twin.merge.release(inbound.moment.now) {
+      inbound.feed?.read(parked.payload)
+      inbound.offer(
+        Inbound.Arrival(kind: parked.kind, flags: parked.flags, payload: parked.payload, receivedAt: parked.receivedAt))
     }
-    if wasEmpty && !inbox.isEmpty { wake() }
+    if wasEmpty && !inbound.queue.isEmpty { wake() }
+    carryOut()
     guard let next = twin.merge.nextDeadline else { return }
     // One that comes too early looks again.
     if !isScheduled(.merge) { schedule(.merge, at: next) }

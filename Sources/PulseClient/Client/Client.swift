@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
+import PulseText
 import PulseTransport
 import PulseWire
 import Synchronization
@@ -96,22 +98,10 @@ package final class Client: EventHandler, @unchecked Sendable {
   var inspects = false
 
   // Receiving
-  var feed: Feed?
-  /// With option `resume`.
-  var points: ResumePoints?
-  /// Takes messages in the queue's place.
-  var tap: MessageTap?
-  /// About when what is being delivered came (monotonic ns). The loop's own time is its driver's, and an application's
-  /// call may make a successor take over.
-  var arrivedAt: Int64 = 0
-  /// What `handlesMessages` says.
-  var handles = false
-  var isAnnouncingDrops = false
+  let inbound: Inbound
+  let actions = Actions()
   /// The client's owner has no room; see `Twin`.
   var pausesForPrimary = false
-  var inbox = MessageQueue()
-  /// What stands before all in `inbox`: the queue of the connection that is the tail, or was.
-  var front: MessageQueue?
   /// A connection that has ended and is not read to the end; see Connection+Tail.swift.
   var tail: Connection?
   /// So long a bad frame waits for the consumer to answer the messages before it (ns).
@@ -152,10 +142,6 @@ package final class Client: EventHandler, @unchecked Sendable {
   var roomIsAwaited = false
 
   // Liveness
-  var lastDataAt: Int64 = 0
-  /// The last message with a number, of the connection that serves.
-  var lastNumberAt: Int64 = 0
-  var isStale = false
   var roundTrips = RoundTripTimes()
 
   // Counted elsewhere
@@ -190,9 +176,10 @@ package final class Client: EventHandler, @unchecked Sendable {
     outbox.limits = Outbox.Limits(count: options.messageQueueSize, bytes: options.messageQueueBytes)
     outbox.policy = options.messageQueuePolicy
     if !options.rateLimits.isEmpty { limiter = RateLimiter(windows: options.rateLimits) }
+    let random = random
+    inbound = Inbound(Inbound.Rules(options), actions, seed: { random.next64() })
     super.init()
     inspects = hasPatterns
-    prepareDelivery()
   }
 
   deinit {
@@ -204,7 +191,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// The endpoint of the present or the next attempt.
   var url: WebSocketURL { urls[chosenEndpoint < urls.count ? chosenEndpoint : 0] }
 
-  var emitsEvents: Bool { options.events || options.holdLogin || options.holdConnect || options.resume }
+  var emitsEvents: Bool { inbound.rules.emitsEvents }
 
   // MARK: Entries of the loop
 
@@ -259,6 +246,26 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   func isScheduled(_ timer: Timer) -> Bool { timers[timer.rawValue] != nil }
 
+  // MARK: What the parts decide
+
+  /// For what is told to a part next.
+  @inline(never) func setMoment() { inbound.moment = Moment(now: Clock.monotonic(), realtime: Clock.realtime()) }
+
+  /// Does it. A part has no clock, no timer and no log, and nobody to wake.
+  func carryOut() { if !actions.isEmpty { carryOutAll() } }
+
+  @inline(never) private func carryOutAll() {
+    for action in actions.take() {
+      switch action {
+      case .log(let level, let text): log(level) { text }
+      case .wake: wake()
+      case .lookAgain(.losses, let time): scheduleFlow(at: time)
+      case .lookAgain(.stale, let time): schedule(.stale, at: time)
+      case .lookAgain(.keys, let time): schedule(.keys, at: time)
+      }
+    }
+  }
+
   // MARK: Waiting
 
   /// Blocks until `condition` holds or `deadline` (monotonic ns) has passed. `mutex` is held on entry and on return;
@@ -311,7 +318,7 @@ package final class Client: EventHandler, @unchecked Sendable {
       if wakeDescriptor < 0 {
         return StatusCode.noFiles.rawValue
       }
-      if !nothingWaits || life == .ended || shownState == .connected { signalDescriptor() }
+      if !inbound.isEmpty || life == .ended || shownState == .connected { signalDescriptor() }
     }
     return wakeDescriptor
   }

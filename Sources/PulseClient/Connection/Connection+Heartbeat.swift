@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -23,7 +24,7 @@ extension Connection {
     }
     if options.serverHeartbeatTimeout > 0 && phase == .open {
       var deadAt = Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout)
-      if readsAgain { deadAt = max(deadAt, Clock.deadline(host.loop.turnTime, after: Client.lookAgainPause)) }
+      if readsAgain { deadAt = max(deadAt, Clock.deadline(host.loop.turnTime, after: Inbound.lookAgainPause)) }
       if deadAt < next { next = deadAt }
     }
     guard next != Int64.max else { return }
@@ -62,7 +63,7 @@ extension Connection {
       // While messages still leave, too.
       if phase == .open || (pendingClose != nil && options.heartbeatMessage == nil) { sendHeartbeat(now) }
       if phase == .ended { return }
-      if client.inbox.isEmpty { client.inbox.trim() }
+      if client.inbound.queue.isEmpty { client.inbound.queue.trim() }
     }
     scheduleHeartbeat()
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -97,104 +98,159 @@ extension Connection {
   /// Returns how far it came.
   private func takeFrames(_ chunk: UnsafeMutableRawBufferPointer, receivedAt: Int64) -> Int {
     guard let wire else { return chunk.count }
-    let client = client
-    let isTail = client.tail === self
-    let inbox = isTail ? client.front ?? client.inbox : client.inbox
-    inbox.beginChunk()
-    if client.handles { client.arrivedAt = lastReceivedAt }
-    let wasEmpty = inbox.isEmpty
-    let limit =
-      client.options.receiveQueueBytes &+ (ignoresLimit ? Connection.lastBytes : 0)
-      &- (isTail ? 0 : client.front?.bytes ?? 0)
+    let inbound = client.inbound
+    var intake = Intake(self, receivedAt, expected: chunk.count)
     var offset = 0
-    var received: UInt64 = 0
-    var payloadBytes = 0
-    var hasData = false
-    var discards = client.closeStarted || discardsRest
-    defer {
-      client.statistics.messagesReceived &+= received
-      client.statistics.payloadBytesReceived &+= UInt64(truncatingIfNeeded: payloadBytes)
-      if (received > 0 || hasData) && phase != .ended { client.dataArrived(at: lastReceivedAt, on: self) }
-    }
     reading: while true {
       switch wire.receive(chunk, from: &offset) {
-      case .needMoreBytes:
-        break reading
       case .message(let message):
-        if !Client.hasMemory(for: message.payload.count) {
-          if isTail {
-            client.discardReceived()
-            continue
-          }
-          if wasEmpty && !inbox.isEmpty { client.wake() }
-          wireFailed(.noMemory)
-          return chunk.count
-        }
-        if discards {
-          client.discardReceived()
-          continue
-        }
-        if client.handles { client.read(message.payload, on: self) }
-        if client.inspects && client.inspect(message, on: self) {
-          // With it another connection may have taken over, and other messages were read.
-          if phase == .ended { return offset }
-          if client.handles { client.passOver(on: self) }
-          if (inbox.bytes < limit && !client.pausesForPrimary) || client.successor === self { continue }
-        } else if client.successor === self {
-          client.park(message, receivedAt: receivedAt, from: self)
-          if phase == .ended { return offset }
-          if readingPaused {
-            client.statistics.readingPauses &+= 1
-            break reading
-          }
-          // What it brings waits elsewhere, and is bounded there.
-          if inbox.bytes < limit || client.successor === self { continue }
-        } else if client.handles {
-          hasData = true
-          client.accept(message, receivedAt: receivedAt)
-        } else {
-          received &+= 1
-          payloadBytes &+= message.payload.count
-          inbox.append(
-            kind: UInt32(message.kind.rawValue), flags: message.flags, payload: message.payload,
-            receivedAt: receivedAt, expected: chunk.count)
-        }
-        if inbox.bytes >= limit || client.pausesForPrimary {
-          if client.leavesSlowConsumer(self) { return offset }
-          if client.boundsQueue { continue }
-          if ignoresLimit {
-            discardsRest = true
-            discards = true
-            continue
-          }
-          readingPaused = true
-          client.statistics.readingPauses &+= 1
-          break reading
-        }
+        let fate = intake.isPlain && message.payload.count < Client.largeMessage ? .copy : sort(message, inbound, &intake)
+        if fate == .copy { intake.copy(message) }
+        if fate == .passed || (fate != .last && (intake.hasRoom || goesOnFull(&intake))) { continue }
+        break reading
+      case .needMoreBytes: break reading
       case .ping(let payload):
-        if isTail { continue }
+        if intake.isTail { continue }
         answerPing(payload)
         if stream == nil { break reading }
       case .pong(let payload):
-        if !isTail { pongArrived(payload) }
+        if !intake.isTail { pongArrived(payload) }
       case .close(let code, let reason):
-        if wasEmpty && !inbox.isEmpty { client.wake() }
-        if !isTail { peerClosed(code, reason) }
-        return chunk.count
+        intake.wake()
+        if !intake.isTail { peerClosed(code, reason) }
+        break reading
       case .failure(let problem):
-        if wasEmpty && !inbox.isEmpty { client.wake() }
-        if isTail { return chunk.count }
-        if inbox.isEmpty || phase != .open {
-          wireFailed(problem)
-        } else {
-          holdFailure(problem)
-        }
-        return chunk.count
+        intake.wake()
+        if !intake.isTail { inputIsBad(problem, isBehindMessages: !intake.queue.isEmpty) }
+        break reading
       }
     }
-    if wasEmpty && !inbox.isEmpty { client.wake() }
-    if control.count > 0 { flush() }
+    finish(intake)
     return offset
+  }
+
+  /// What messages of a chunk meet.
+  private struct Intake {
+    let client: Client
+    let queue: MessageQueue
+    let isTail: Bool
+    let receivedAt: Int64
+    let expected: Int
+    /// What the queue may hold.
+    let limit: Int
+    private let wasEmpty: Bool
+    /// Nothing but a copy to the queue is to be done.
+    var isPlain: Bool
+    /// Nobody wants them any more.
+    var discards: Bool
+    var hasData = false
+    private(set) var received = 0
+    private(set) var payloadBytes = 0
+
+    init(_ connection: Connection, _ receivedAt: Int64, expected: Int) {
+      client = connection.client
+      let inbound = client.inbound
+      isTail = client.tail === connection
+      queue = isTail ? inbound.front ?? inbound.queue : inbound.queue
+      queue.beginChunk()
+      inbound.moment = Moment(now: connection.lastReceivedAt, realtime: receivedAt)
+      self.receivedAt = receivedAt
+      self.expected = expected
+      limit =
+        inbound.rules.limit &+ (connection.ignoresLimit ? Connection.lastBytes : 0)
+        &- (isTail ? 0 : inbound.front?.bytes ?? 0)
+      wasEmpty = queue.isEmpty
+      discards = client.closeStarted || connection.discardsRest
+      isPlain = !inbound.handles && !client.inspects && !discards && client.successor !== connection
+    }
+
+    var hasRoom: Bool { queue.bytes < limit && !client.pausesForPrimary }
+
+    @inline(__always)
+    mutating func copy(_ message: WireMessage) {
+      received &+= 1
+      payloadBytes &+= message.payload.count
+      queue.append(
+        kind: UInt32(message.kind.rawValue), flags: message.flags, payload: message.payload, receivedAt: receivedAt,
+        expected: expected)
+    }
+
+    func wake() { if wasEmpty && !queue.isEmpty { client.wake() } }
+  }
+
+  /// What becomes of a message.
+  private enum Fate {
+    /// It is to be copied to the queue.
+    case copy
+    /// It was queued, or handled.
+    case taken
+    /// The queue has no more than before.
+    case passed
+    /// Nothing more of the chunk is to be read.
+    case last
+  }
+
+  /// A message that may be more than a copy.
+  @inline(__always)
+  private func sort(_ message: WireMessage, _ inbound: Inbound, _ intake: inout Intake) -> Fate {
+    if !Client.hasMemory(for: message.payload.count) {
+      if intake.isTail {
+        client.discardReceived()
+        return .passed
+      }
+      intake.wake()
+      wireFailed(.noMemory)
+      return .last
+    }
+    if intake.discards {
+      client.discardReceived()
+      return .passed
+    }
+    if inbound.handles { inbound.read(message.payload, line: &sequences) }
+    if client.inspects && client.inspect(message, on: self) {
+      // With it another connection may have taken over, and other messages were read.
+      if phase == .ended { return .last }
+      if client.successor === self { return .passed }
+      if inbound.handles { inbound.passOver() }
+      return .taken
+    }
+    if client.successor === self {
+      // What it brings waits elsewhere, and is bounded there.
+      client.park(message, receivedAt: intake.receivedAt, from: self)
+      if readingPaused { client.statistics.readingPauses &+= 1 }
+      return phase == .ended || readingPaused ? .last : .passed
+    }
+    if !inbound.handles { return .copy }
+    intake.hasData = true
+    client.accept(message, receivedAt: intake.receivedAt)
+    return .taken
+  }
+
+  /// The queue is full: whether more of the chunk is to be read.
+  @inline(never)
+  private func goesOnFull(_ intake: inout Intake) -> Bool {
+    if client.leavesSlowConsumer(self) { return false }
+    if client.inbound.rules.policy.makesRoom { return true }
+    if ignoresLimit {
+      discardsRest = true
+      intake.discards = true
+      intake.isPlain = false
+      return true
+    }
+    readingPaused = true
+    client.statistics.readingPauses &+= 1
+    return false
+  }
+
+  private func finish(_ intake: Intake) {
+    client.inbound.counts.messages &+= UInt64(truncatingIfNeeded: intake.received)
+    client.inbound.counts.payloadBytes &+= UInt64(truncatingIfNeeded: intake.payloadBytes)
+    if (intake.received > 0 || intake.hasData) && phase != .ended {
+      client.dataArrived(on: self)
+    }
+    intake.wake()
+    client.carryOut()
+    if control.count > 0 { flush() }
   }
 
   /// The rest of a chunk, which was kept until the consumer has made room.
@@ -209,11 +265,11 @@ extension Connection {
 
   /// Frames that come in one chunk are judged together, yet the messages before a bad one are good: their answers go
   /// before the close frame. The consumer shows that it is done with them by asking for more.
-  private func holdFailure(_ problem: WireFailure) {
+  private func inputIsBad(_ problem: WireFailure, isBehindMessages: Bool) {
+    if !isBehindMessages || phase != .open { return wireFailed(problem) }
     pendingFailure = problem
     closeTimer = host.loop.schedule(
       self, tag: Timer.failure, deadline: Clock.monotonic() &+ client.answerGrace)
-    if control.count > 0 { flush() }
   }
 
   func failPending() {

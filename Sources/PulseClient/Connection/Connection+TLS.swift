@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseFlow
 import PulseProcess
 import PulseText
 import PulseTransport

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -75,36 +76,29 @@ extension Connection {
 extension Client {
   /// The end of a connection can be put aside until the consumer has room.
   func takesTail(of ending: Connection) -> Bool {
-    ending === connection && ending.pendingFailure == nil && tail == nil && front == nil && !handles && !inspects
+    ending === connection && ending.pendingFailure == nil && tail == nil && inbound.front == nil && !inbound.handles && !inspects
       && twin == nil && options.receiveQueuePolicy == .pause && !closeStarted
   }
 
   /// What comes from here on, messages and events, stands behind the tail.
   func beginTail(_ ending: Connection) {
     tail = ending
-    front = inbox
-    inbox = MessageQueue()
+    inbound.beginFront()
     // Until all is taken nobody knows how many messages stand before it.
     announced?.ahead = .max
   }
 
-  /// Messages and events that were received and not taken.
-  var queuedCount: Int { inbox.count + (front?.count ?? 0) }
-  var queuedBytes: Int { inbox.bytes + (front?.bytes ?? 0) }
-  var nothingWaits: Bool { inbox.isEmpty && front == nil }
-
   /// Before the consumer takes: makes sure that there is something at the front, if there is anything at all.
   @inline(never)
   func settleTail() {
-    guard let front else { return }
+    guard let front = inbound.front else { return }
     if front.bytes <= options.receiveQueueBytes / 2 { tail?.receiveTail() }
     guard front.isEmpty && tail == nil else { return }
+    let passed = inbound.endFront()
     if announced?.isBehindTail == true {
-      announced?.sequence &+= front.lastSequence
+      announced?.sequence &+= passed
       announced?.isBehindTail = false
-      announced?.ahead = inbox.count
+      announced?.ahead = inbound.queue.count
     }
-    inbox.follow(front)
-    self.front = nil
   }
 }

@@ -9,7 +9,6 @@ package enum SequenceRule: UInt8, Sendable { case consecutive, increasing }
 package enum SequenceScope: UInt8, Sendable { case feed, connection }
 package enum LoginRejectAction: UInt8, Sendable { case retry, stop }
 package enum SubscribeRejectAction: UInt8, Sendable { case drop, reconnect }
-package enum ReceiveQueuePolicy: UInt8, Sendable { case pause, dropOldest, conflate, disconnect }
 package enum TLSMinVersion: UInt8, Sendable { case v1_2, v1_3 }
 
 /// Every option of a client, with its default; text in, typed values out. Times in nanoseconds, sizes in bytes,

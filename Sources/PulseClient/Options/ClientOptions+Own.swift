@@ -12,6 +12,9 @@ extension ClientOptions {
   private static let mostLimits = 8
   private static let mostCloseCodes = 64
 
+  /// Holds and gaps are told by events.
+  var emitsEvents: Bool { events || holdLogin || holdConnect || resume }
+
   mutating func setOwn(_ key: OptionKey, _ value: String) -> Problem? {
     if key.kind == .text { return setOwnText(key, value) }
     switch key {

@@ -2,18 +2,8 @@
 import PulseProcess
 import PulseText
 
-/// What a client remembers for its statistics and events; times in nanoseconds.
+/// What a client remembers for its statistics; times in nanoseconds.
 struct ClientMarks {
-  // What events have said so far
-  var discardedEmitted: UInt64 = 0
-  var eventsDroppedEmitted: UInt64 = 0
-  /// Messages and bytes that a full queue of received messages has discarded, and when the next event may say more.
-  var receiveDropsEmitted: UInt64 = 0
-  var receiveDropBytesEmitted: UInt64 = 0
-  var nextReceiveDrop: Int64 = 0
-  var keysAreFullEmitted = false
-
-  // What statistics are made of
   /// Connections that were made while another one served.
   var successors: UInt64 = 0
   /// Compressed bytes and those after decompression, of connections that have ended; the same of sent ones.
@@ -21,7 +11,6 @@ struct ClientMarks {
   var inflated: UInt64 = 0
   var plainOut: UInt64 = 0
   var compressedOut: UInt64 = 0
-  var staleSince: Int64 = 0
   /// Of connections that have ended.
   var connectedTime: Int64 = 0
   /// Of the last connection: until it was open, from then until the first message, and TLS alone; -1 for none.

@@ -2,16 +2,22 @@
 import PulseFlow
 import Testing
 
-@testable import PulseClient
+@testable import PulseEngine
 
 /// What a client knows of numbers when another connection begins to bring them.
 @Suite struct FeedTests {
   private static let second: Int64 = 1_000_000_000
 
-  private func feed(_ settings: [(String, String)]) throws -> Feed {
-    var options = ClientOptions()
-    for (name, value) in settings { #expect(options.set(name, value) == nil, "\(name)=\(value)") }
-    return try #require(Feed.make(options, seed: (1, 2)))
+  private func feed(_ path: String, key: String? = nil, previous: String? = nil, overlap: Int64? = nil, hasTwin: Bool = false)
+    throws -> Feed
+  {
+    let rules = Inbound.Rules()
+    rules.sequencePath = try path.split(separator: ",").map { try jsonPath(String($0)) }
+    rules.sequenceKey = try key.map { [try jsonPath($0)] } ?? []
+    rules.sequencePrevious = try previous.map { try jsonPath($0) }
+    if let overlap { rules.rotationOverlap = overlap }
+    rules.hasTwin = hasTwin
+    return try #require(Feed.make(rules, seed: (1, 2)))
   }
 
   private func read(_ feed: Feed, _ message: String) {
@@ -26,7 +32,7 @@ import Testing
   }
 
   @Test func copiesOfTheConnectionBefore() throws {
-    let feed = try feed([("sequence_path", "u"), ("sequence_key", "s")])
+    let feed = try feed("u", key: "s")
     #expect(take(feed, #"{"s":"a","u":7}"#) == .first)
     #expect(take(feed, #"{"s":"b","u":3}"#) == .first)
     feed.startGeneration(0)
@@ -41,7 +47,7 @@ import Testing
 
   /// A server that has begun to count anew would else be mute until it has come to the old numbers.
   @Test func copiesHaveAnEnd() throws {
-    let feed = try feed([("sequence_path", "u"), ("rotation_overlap", "1s")])
+    let feed = try feed("u", overlap: FeedTests.second)
     #expect(take(feed, #"{"u":1000}"#) == .first)
     let begin = 5 * FeedTests.second
     feed.startGeneration(begin)
@@ -55,7 +61,7 @@ import Testing
 
   /// The copies last as long as one side may lag behind the other.
   @Test func copiesLastAnOverlap() throws {
-    let feed = try feed([("sequence_path", "u"), ("rotation_overlap", "1m")])
+    let feed = try feed("u", overlap: 60 * FeedTests.second)
     #expect(take(feed, #"{"u":10}"#) == .first)
     feed.startGeneration(0)
     #expect(take(feed, #"{"u":9}"#, at: 59 * FeedTests.second) == nil)
@@ -63,7 +69,7 @@ import Testing
   }
 
   @Test func changesThatAreCutInOtherWays() throws {
-    let feed = try feed([("sequence_path", "U,u")])
+    let feed = try feed("U,u")
     #expect(take(feed, #"{"U":1,"u":10}"#) == .first)
     feed.startGeneration(0)
     #expect(take(feed, #"{"U":4,"u":9}"#) == nil)
@@ -73,7 +79,7 @@ import Testing
   }
 
   @Test func changesThatAreCutInOtherWaysAndNameTheOneBefore() throws {
-    let feed = try feed([("sequence_path", "u"), ("sequence_previous", "pu")])
+    let feed = try feed("u", previous: "pu")
     #expect(take(feed, #"{"pu":1,"u":10}"#) == .first)
     feed.startGeneration(0)
     #expect(take(feed, #"{"pu":7,"u":12}"#) == .fine)
@@ -81,7 +87,7 @@ import Testing
   }
 
   @Test func twinsAreCutInOtherWaysAllTheTime() throws {
-    let feed = try feed([("sequence_path", "U,u"), ("twin", "ws://127.0.0.1/")])
+    let feed = try feed("U,u", hasTwin: true)
     #expect(take(feed, #"{"U":1,"u":10}"#) == .first)
     #expect(take(feed, #"{"U":6,"u":15}"#) == .fine)
     #expect(take(feed, #"{"U":11,"u":20}"#) == .fine)
@@ -92,7 +98,7 @@ import Testing
   // MARK: What the connection before still has to bring
 
   @Test func jointsAreReached() throws {
-    let feed = try feed([("sequence_path", "u"), ("sequence_key", "s")])
+    let feed = try feed("u", key: "s")
     #expect(feed.hasReachedJoints())
     #expect(take(feed, #"{"s":"a","u":7}"#) == .first)
     for message in [#"{"s":"a","u":10}"#, #"{"s":"a","u":11}"#, #"{"s":"new","u":1}"#, #"{"no":1}"#] {
@@ -114,7 +120,7 @@ import Testing
   }
 
   @Test func jointsByTheOneBefore() throws {
-    let feed = try feed([("sequence_path", "u"), ("sequence_previous", "pu")])
+    let feed = try feed("u", previous: "pu")
     #expect(take(feed, #"{"pu":1,"u":10}"#) == .first)
     read(feed, #"{"pu":15,"u":20}"#)
     feed.noteJoint()

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import PulseFlow
-import PulseTransport
 
-/// What a client knows of the messages by their keys and numbers, if options ask for that. Guarded as its client.
-final class Feed {
+/// What is known of messages by their keys and numbers, if options ask for that. Not thread safe; its owner locks.
+package final class Feed {
   let reader: FieldReader
   /// Of `key_path`.
   let keys: KeyTable?
   /// Of `sequence_key`; without it all messages have the key 0.
   let sequenceKeys: KeyTable?
-  let rule: SequenceCheck.Rule
+  package let rule: SequenceCheck.Rule
   private let hasNumbers: Bool
   private let hasLast: Bool
   private let hasPrevious: Bool
@@ -32,43 +31,43 @@ final class Feed {
   var isFull = false
 
   /// The message that was read last: its place in the feed, and the number of its key.
-  private(set) var number: FeedNumber?
+  package private(set) var number: FeedNumber?
   private(set) var key = -1
 
   /// nil if there is nothing to know.
-  static func make(_ options: ClientOptions, seed: @autoclosure () -> (UInt64, UInt64)) -> Feed? {
-    var numbers = options.sequencePath
-    if let previous = options.sequencePrevious, !numbers.isEmpty { numbers.append(previous) }
-    let wantsKeys = !options.keyPath.isEmpty && (options.receiveQueuePolicy == .conflate || options.staleKeyTimeout > 0)
+  static func make(_ rules: Inbound.Rules, seed: @autoclosure () -> (UInt64, UInt64)) -> Feed? {
+    var numbers = rules.sequencePath
+    if let previous = rules.sequencePrevious, !numbers.isEmpty { numbers.append(previous) }
+    let wantsKeys = !rules.keyPath.isEmpty && (rules.policy == .conflate || rules.staleKeyTimeout > 0)
     if numbers.isEmpty && !wantsKeys { return nil }
     guard
       let reader = FieldReader(
-        keys: wantsKeys ? options.keyPath : [], sequenceKeys: numbers.isEmpty ? [] : options.sequenceKey,
+        keys: wantsKeys ? rules.keyPath : [], sequenceKeys: numbers.isEmpty ? [] : rules.sequenceKey,
         numbers: numbers)
     else { return nil }
-    return Feed(options, reader, numbers, wantsKeys: wantsKeys, seed: seed())
+    return Feed(rules, reader, hasNumbers: !numbers.isEmpty, wantsKeys: wantsKeys, seed: seed())
   }
 
   private init(
-    _ options: ClientOptions, _ reader: FieldReader, _ numbers: [JSONPath], wantsKeys: Bool, seed: (UInt64, UInt64)
+    _ rules: Inbound.Rules, _ reader: FieldReader, hasNumbers: Bool, wantsKeys: Bool, seed: (UInt64, UInt64)
   ) {
     self.reader = reader
     keys = wantsKeys ? KeyTable(seed: seed.0) : nil
-    sequenceKeys = options.sequenceKey.isEmpty || numbers.isEmpty ? nil : KeyTable(seed: seed.1)
-    hasNumbers = !numbers.isEmpty
-    hasLast = options.sequencePath.count > 1
-    hasPrevious = hasNumbers && options.sequencePrevious != nil
-    rule = hasPrevious ? .previous : options.sequenceRule == .increasing ? .increasing : .consecutive
+    sequenceKeys = rules.sequenceKey.isEmpty || !hasNumbers ? nil : KeyTable(seed: seed.1)
+    self.hasNumbers = hasNumbers
+    hasLast = rules.sequencePath.count > 1
+    hasPrevious = hasNumbers && rules.sequencePrevious != nil
+    rule = hasPrevious ? .previous : rules.isIncreasing ? .increasing : .consecutive
     check = SequenceCheck(rule: rule)
-    copiesTime = max(options.rotationOverlap, FeedMerge.restartTime)
-    isOfTwins = options.twin != nil
-    if wantsKeys && options.staleKeyTimeout > 0 { staleness = KeyStaleness(timeout: options.staleKeyTimeout) }
+    copiesTime = max(rules.rotationOverlap, FeedMerge.restartTime)
+    isOfTwins = rules.hasTwin
+    if wantsKeys && rules.staleKeyTimeout > 0 { staleness = KeyStaleness(timeout: rules.staleKeyTimeout) }
   }
 
   var keyCount: Int { (keys?.count ?? 0) &+ (sequenceKeys?.count ?? 0) }
 
   /// Looks at a message; `number` and `key` then are those of this one.
-  func read(_ payload: UnsafeRawBufferPointer) {
+  package func read(_ payload: UnsafeRawBufferPointer) {
     number = nil
     key = -1
     reader.read(payload)
@@ -104,9 +103,9 @@ final class Feed {
 
   // MARK: Another connection
 
-  func startGeneration(_ now: Int64) {
+  package func startGeneration(_ now: Int64) {
     generation &+= 1
-    copiesEnd = Clock.deadline(now, after: copiesTime)
+    copiesEnd = saturatingSum(now, copiesTime)
   }
 
   /// The message's place as it is to be judged; nil for one that another connection has brought already.
@@ -136,7 +135,7 @@ final class Feed {
   }
 
   /// A successor has brought the message that was read.
-  func noteJoint() {
+  package func noteJoint() {
     guard let number, number.key >= 0 else { return }
     while number.key >= joints.count { joints.append(.min) }
     if joints[number.key] != .min { return }
@@ -148,13 +147,13 @@ final class Feed {
     }
   }
 
-  func forgetJoints() {
+  package func forgetJoints() {
     joints = []
     openJoints = []
   }
 
   /// Whether the connection before the successor has brought all that comes before what that one has.
-  func hasReachedJoints() -> Bool {
+  package func hasReachedJoints() -> Bool {
     while let key = openJoints.last {
       if let last = check.last(key), last < joints[key] { return false }
       openJoints.removeLast()

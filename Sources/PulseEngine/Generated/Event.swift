@@ -4,37 +4,37 @@ import PulseFlow
 import PulseText
 
 /// The events as JSON: one builder each, with a parameter for each key. Times in nanoseconds.
-enum Event {
+package enum Event {
   /// Of `state`.
-  static func state(
+  package static func state(
     state: Literal, previous: Literal, trigger: Literal, cause: String, error: Literal, attempt: Int, nextDelay: Int64, endpoint: String, closeCode: Int
   ) -> Sentence {
     #"{"event":"state","state":"\#(state)","previous":"\#(previous)","trigger":"\#(trigger)","cause":\#(json: cause),"error":"\#(error)","attempt":\#(attempt),"next_delay":\#(seconds: nextDelay),"endpoint":\#(json: endpoint),"close_code":\#(closeCode)}"#
   }
 
   /// Of `ready`.
-  static func ready(
+  package static func ready(
     endpoint: String, attempt: Int, subscriptions: Int, seconds: Int64
   ) -> Sentence {
     #"{"event":"ready","endpoint":\#(json: endpoint),"attempt":\#(attempt),"subscriptions":\#(subscriptions),"seconds":\#(seconds: seconds)}"#
   }
 
   /// Of `subscription_rejected`.
-  static func subscriptionRejected(
+  package static func subscriptionRejected(
     key: String, text: String, endpoint: String
   ) -> Sentence {
     #"{"event":"subscription_rejected","key":\#(json: key),"text":\#(json: text),"endpoint":\#(json: endpoint)}"#
   }
 
   /// Of `hold`.
-  static func hold(
+  package static func hold(
     at: Literal, attempt: Int, endpoint: String, successor: Bool
   ) -> Sentence {
     #"{"event":"hold","at":"\#(at)","attempt":\#(attempt),"endpoint":\#(json: endpoint),"successor":\#(boolean: successor)}"#
   }
 
   /// Of `dropped`, and with its name of `expired`, `failed`.
-  static func dropped(
+  package static func dropped(
     _ event: Literal = "dropped", messages: Int, firstID: UInt64, lastID: UInt64, cause: String, ids: Journal.Rows? = nil
   ) -> Sentence {
     var text: Sentence = #"{"event":"\#(event)","messages":\#(messages),"first_id":\#(firstID),"last_id":\#(lastID),"cause":\#(json: cause)"#
@@ -44,49 +44,49 @@ enum Event {
   }
 
   /// Of `fate`.
-  static func fate(
+  package static func fate(
     id: UInt64, fate: Literal
   ) -> Sentence {
     #"{"event":"fate","id":\#(id),"fate":"\#(fate)"}"#
   }
 
   /// Of `discarded`.
-  static func discarded(
+  package static func discarded(
     messages: Int, cause: String
   ) -> Sentence {
     #"{"event":"discarded","messages":\#(messages),"cause":\#(json: cause)}"#
   }
 
   /// Of `stale`.
-  static func stale(
+  package static func stale(
     silence: Int64, action: Literal
   ) -> Sentence {
     #"{"event":"stale","silence":\#(seconds: silence),"action":"\#(action)"}"#
   }
 
   /// Of `fresh`.
-  static func fresh(
+  package static func fresh(
     silence: Int64
   ) -> Sentence {
     #"{"event":"fresh","silence":\#(seconds: silence)}"#
   }
 
   /// Of `breaker`.
-  static func breaker(
+  package static func breaker(
     endpoint: String, breaker: Literal
   ) -> Sentence {
     #"{"event":"breaker","endpoint":\#(json: endpoint),"breaker":"\#(breaker)"}"#
   }
 
   /// Of `endpoint`.
-  static func endpoint(
+  package static func endpoint(
     endpoint: String, cause: Literal
   ) -> Sentence {
     #"{"event":"endpoint","endpoint":\#(json: endpoint),"cause":"\#(cause)"}"#
   }
 
   /// Of `journal`.
-  static func journal(
+  package static func journal(
     recovered: Int, expired: Int, inDoubt: Int, firstInDoubt: UInt64, inDoubtIds: Journal.Rows, cutBytes: Int, cutMessages: Int?, recoveredIds: Journal.Rows, expiredIds: Journal.Rows, dropped: Int, droppedIds: Journal.Rows, unlisted: Int
   ) -> Sentence {
     var text: Sentence = #"{"event":"journal","recovered":\#(recovered),"expired":\#(expired),"in_doubt":\#(inDoubt),"first_in_doubt":\#(firstInDoubt),"in_doubt_ids":\#(rows: inDoubtIds),"cut_bytes":\#(cutBytes)"#
@@ -101,21 +101,21 @@ enum Event {
   }
 
   /// Of `journal_kept`.
-  static func journalKept(
+  package static func journalKept(
     messages: Int
   ) -> Sentence {
     #"{"event":"journal_kept","messages":\#(messages)}"#
   }
 
   /// Of `receive_dropped`.
-  static func receiveDropped(
+  package static func receiveDropped(
     messages: Int, bytes: Int, cause: Literal
   ) -> Sentence {
     #"{"event":"receive_dropped","messages":\#(messages),"bytes":\#(bytes),"cause":"\#(cause)"}"#
   }
 
   /// Of `gap`.
-  static func gap(
+  package static func gap(
     key: String, expected: Int, received: Int, missing: Int?
   ) -> Sentence {
     var text: Sentence = #"{"event":"gap","key":\#(json: key),"expected":\#(expected),"received":\#(received)"#
@@ -125,28 +125,28 @@ enum Event {
   }
 
   /// Of `repeat`.
-  static func `repeat`(
+  package static func `repeat`(
     key: String, received: Int
   ) -> Sentence {
     #"{"event":"repeat","key":\#(json: key),"received":\#(received)}"#
   }
 
   /// Of `step_back`.
-  static func stepBack(
+  package static func stepBack(
     key: String, received: Int, last: Int
   ) -> Sentence {
     #"{"event":"step_back","key":\#(json: key),"received":\#(received),"last":\#(last)}"#
   }
 
   /// Of `stale_key`, and with its name of `fresh_key`.
-  static func staleKey(
+  package static func staleKey(
     _ event: Literal = "stale_key", key: String, silence: Int64
   ) -> Sentence {
     #"{"event":"\#(event)","key":\#(json: key),"silence":\#(seconds: silence)}"#
   }
 
   /// Of `rotation`.
-  static func rotation(
+  package static func rotation(
     step: Literal, cause: Literal, endpoint: String, problem: String? = nil, duplicates: Int? = nil, overlap: Int64? = nil
   ) -> Sentence {
     var text: Sentence = #"{"event":"rotation","step":"\#(step)","cause":"\#(cause)","endpoint":\#(json: endpoint)"#
@@ -158,14 +158,14 @@ enum Event {
   }
 
   /// Of `twin`.
-  static func twin(
+  package static func twin(
     side: Literal, state: Literal, cause: String
   ) -> Sentence {
     #"{"event":"twin","side":"\#(side)","state":"\#(state)","cause":\#(json: cause)}"#
   }
 
   /// Of `events_dropped`.
-  static func eventsDropped(
+  package static func eventsDropped(
     events: Int
   ) -> Sentence {
     #"{"event":"events_dropped","events":\#(events)}"#

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseText
+
+/// When something happens: the parts have no clock. In nanoseconds.
+package struct Moment {
+  package let now: Int64
+  /// Since 1970.
+  package let realtime: Int64
+
+  package init(now: Int64, realtime: Int64) {
+    self.now = now
+    self.realtime = realtime
+  }
+}
+
+/// What a part waits for.
+package enum Deadline {
+  /// Losses may be told.
+  case losses
+  /// Data may be stale.
+  case stale
+  /// Keys may be stale.
+  case keys
+}
+
+package enum Action {
+  case log(LogLevel, Sentence)
+  /// Those who wait for messages or states look again.
+  case wake
+  /// The part wants to be asked again then.
+  case lookAgain(Deadline, at: Int64)
+}
+
+/// What the parts of a client have decided and can't do themselves, since they have no clock, no timer, no log and nobody to
+/// wake. The client does it, in this order.
+package final class Actions {
+  private var list: [Action] = []
+
+  package init() {}
+
+  package var isEmpty: Bool { list.isEmpty }
+
+  /// All of them; they are the caller's to do now.
+  package func take() -> [Action] {
+    var taken: [Action] = []
+    swap(&taken, &list)
+    return taken
+  }
+
+  @inline(never) func log(_ level: LogLevel, _ text: Sentence) { list.append(.log(level, text)) }
+  @inline(never) func wake() { list.append(.wake) }
+  @inline(never) func lookAgain(_ deadline: Deadline, at time: Int64) { list.append(.lookAgain(deadline, at: time)) }
+}
