@@ -310,7 +310,7 @@ package final class Hub: @unchecked Sendable {  // guarded by `mutex`, or consta
 }
 
 extension Failure {
-  init(_ refusal: OptionRefusal) { self.init(refusal.isUnknown ? .unknownOption : .badValue, Sentence(refusal.sentence[...])) }
+  convenience init(_ refusal: OptionRefusal) { self.init(refusal.isUnknown ? .unknownOption : .badValue, Sentence(refusal.sentence[...])) }
 }
 
 /// What was published, over all topics.

@@ -3,9 +3,10 @@ import PulseText
 import PulseTransport
 import PulseWire
 
-/// Why something ended: the code, the sentence for people, and what the peer said about it.
-package struct Failure: Error {
-  package var code: StatusCode
+/// Why something ended: the code, the sentence for people, and what the peer said about it. Who makes one adds to it; those it
+/// is handed to only look.
+package final class Failure: Error, @unchecked Sendable {
+  package let code: StatusCode
   package var text: String
   /// The peer's close code: 1005 if its close frame had none, 1006 without a close frame.
   package var closeCode: UInt16 = 1006
@@ -21,7 +22,7 @@ package struct Failure: Error {
   /// A message of the server's rejected a login or a subscription.
   package var isRejection = false
 
-  @inline(never) package init(_ code: StatusCode, _ text: Sentence) { self.init(code, text: sentence(text)) }
+  @inline(never) package convenience init(_ code: StatusCode, _ text: Sentence) { self.init(code, text: sentence(text)) }
 
   @inline(never) package init(_ code: StatusCode, text: String) {
     self.code = code
@@ -42,7 +43,7 @@ package struct Failure: Error {
     }
   }
 
-  @inline(never) package init(_ error: TransportError) {
+  @inline(never) package convenience init(_ error: TransportError) {
     let code: StatusCode =
       switch error.code {
       case .resolve: .resolve

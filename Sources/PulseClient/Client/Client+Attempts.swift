@@ -178,9 +178,8 @@ extension Client {
       return
     }
     guard var delay = backoff.nextDelay(random: random.next64()) else {
-      var last = failure
-      last.text = sentence("gave up after \(backoff.attempt) attempts: \(failure.text)")
-      stopTrying(last)
+      failure.text = sentence("gave up after \(backoff.attempt) attempts: \(failure.text)")
+      stopTrying(failure)
       return
     }
     if failsOver && delay > options.reconnectBaseDelay { delay = options.reconnectBaseDelay }

@@ -122,7 +122,7 @@ extension Client {
     let said = excerpt(message)
     var text: Sentence = "\(connection.url.redacted): the server rejected \(what)"
     if !repeatsLogin(message, on: connection) { text.add(": \(json: said)") }
-    var failure = Failure(code, text)
+    let failure = Failure(code, text)
     failure.isFinal = code == .login && options.loginRejectAction == .stop
     failure.isRejection = true
     if connection === self.connection { serverMessage = said }

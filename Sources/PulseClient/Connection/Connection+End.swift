@@ -57,7 +57,7 @@ extension Connection {
     }
     var farewell = Farewell.none
     if let pendingClose { farewell = .close(pendingClose.code, "") }
-    var failure = client.closedByCaller()
+    let failure = client.closedByCaller()
     failure.text = sentence("\(failure.text); the server did not answer within close_timeout (\(seconds: client.options.closeTimeout) s)")
     end(failure, farewell: farewell)
   }
@@ -73,8 +73,7 @@ extension Connection {
   /// The one way to `ended`. `farewell`: the close frame for a connection that was open.
   func end(_ failure: Failure, farewell: Farewell = .none) {
     guard phase != .ended else { return }
-    var failure = failure
-    if leavesAddress(&failure) { return }
+    if leavesAddress(failure) { return }
     if phase == .resolving { ResolverPool.leave(self) }
     let wasOpen = phase == .open || phase == .closing
     let isTail = client.tail === self

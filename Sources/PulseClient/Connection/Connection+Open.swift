@@ -167,7 +167,7 @@ extension Connection {
     if follow(refusal, &problem) { return }
     keepAnswer(refusal)
     if let problem {
-      var failure = Failure(
+      let failure = Failure(
         .redirect, "\(url.redacted): the server's redirect (status \(refusal.status)) can't be followed: \(problem)")
       failure.httpStatus = refusal.status
       end(failure)
@@ -185,7 +185,7 @@ extension Connection {
     if !excerpt.bytes.isEmpty { why.add(": \(excerpt)") }
     let hint = refusal.hint
     if !hint.hasNoBytes { why.add("; \(hint)") }
-    var failure = Failure(.handshake, why)
+    let failure = Failure(.handshake, why)
     failure.httpStatus = refusal.status
     failure.retryAfter = refusal.retryAfter(now: Clock.realtime() / 1_000_000_000)
     end(failure)

@@ -299,7 +299,7 @@ extension Connection {
 
   func closedByPeer(_ code: UInt16, _ reason: UnsafeRawBufferPointer) -> Failure {
     let reasonText = String(bytes: reason)
-    var failure: Failure
+    let failure: Failure
     if phase == .closing {
       failure = client.closedByCaller()
     } else {

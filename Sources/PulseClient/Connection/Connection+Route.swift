@@ -198,7 +198,7 @@ extension Connection {
 
   /// A failure behind the TCP connection is remembered as one of the address, which is named. True if the attempt goes
   /// on with another one that has not failed lately: each attempt but the first few makes one connection.
-  func leavesAddress(_ failure: inout Failure) -> Bool {
+  func leavesAddress(_ failure: Failure) -> Bool {
     guard openedAt == 0, failure.isOfAddress else { return false }
     if phase != .connecting && phase != .resolving, let blamed = blamedAddress {
       AddressMemory.note(blamed, failure.isFatal ? .failedForGood : .failed)
