@@ -96,12 +96,16 @@ class Venue:
 
     def say(self, symbol, price):
         """Tells whoever has subscribed the symbol; to how many that was."""
+        return self.tell(symbol, lambda _, key: json.dumps(self.message(key, symbol, price)))
+
+    def tell(self, symbol, text):
+        """Sends what `text` gives for a connection and its key."""
         with self.news:
             connections = [(connection, key) for connection, keys in self.live.items() for key in keys if self.symbol(key) == symbol]
         told = 0
         for connection, key in connections:
             with contextlib.suppress(ConnectionClosed, OSError):
-                connection.send(json.dumps(self.message(key, symbol, price)))
+                connection.send(text(connection, key))
                 told += 1
         return told
 
@@ -123,17 +127,29 @@ class Venue:
 
 
 class Kraken(Venue):
-    """Speaks as Kraken does."""
+    """Speaks as Kraken does: it answers for each symbol. `mute`: it does not."""
+
+    def __init__(self, refused=(), mute=False):
+        self.channels = []  # of each request, with what stands beside the symbols
+        self.mute = mute
+        super().__init__(refused)
 
     def take(self, connection, request):
         if request["method"] == "ping":
             connection.send(json.dumps({"method": "pong", "req_id": request["req_id"]}))
             return
-        symbols = request["params"]["symbol"]
-        self.note(connection, request["method"].upper(), symbols, False)
-        for symbol in symbols:
-            connection.send(json.dumps({"method": request["method"], "success": True, "req_id": request["req_id"],
-                                        "result": {"channel": "ticker", "symbol": symbol}}))
+        symbols = request["params"].pop("symbol")
+        with self.news:
+            self.channels.append(request["params"])
+        self.note(connection, request["method"].upper(), [symbol for symbol in symbols if symbol not in self.refused], False)
+        for symbol in [] if self.mute else symbols:
+            answer = {"method": request["method"], "success": symbol not in self.refused, "req_id": request["req_id"],
+                      "time_in": "2026-11-30T10:00:00.000001Z", "time_out": "2026-11-30T10:00:00.000002Z"}
+            if symbol in self.refused:
+                answer |= {"error": f"Currency pair not supported {symbol}", "symbol": symbol}
+            else:
+                answer["result"] = {**request["params"], "snapshot": True, "symbol": symbol}
+            connection.send(json.dumps(answer))
 
     @staticmethod
     def symbol(key):
@@ -141,3 +157,60 @@ class Kraken(Venue):
 
     def message(self, key, symbol, price):
         return {"channel": "ticker", "type": "update", "data": [{"symbol": symbol, "bid": price, "ask": price}]}
+
+    def candle(self, symbol, start, interval, figures):
+        """`start`: RFC 3339; `figures`: open, high, low, close and volume, as they are to stand there."""
+        first, high, low, last, volume = figures
+        return self.tell(symbol, lambda *_: (
+            f'{{"channel":"ohlc","type":"update","timestamp":"2026-11-30T10:00:07.123456789Z","data":[{{"symbol":"{symbol}","open":{first},'
+            f'"high":{high},"low":{low},"close":{last},"trades":3,"volume":{volume},"vwap":{last},"interval_begin":"{start}",'
+            f'"interval":{interval},'
+            '"timestamp":"2026-11-30T10:01:00.000000Z"}]}'))
+
+    def trade(self, symbol, number, price, quantity):
+        return self.tell(symbol, lambda *_: (
+            f'{{"channel":"trade","type":"update","data":[{{"symbol":"{symbol}","side":"sell","price":{price},"qty":{quantity},'
+            f'"ord_type":"market","trade_id":{number},"timestamp":"2026-11-30T10:00:07.123456Z"}}]}}'))
+
+
+class Coinbase(Venue):
+    """Speaks as Coinbase does: it names the channels, refuses a request as a whole, and numbers the messages of a connection."""
+
+    def __init__(self, refused=(), mute=False):
+        self.channels = []
+        self.mute = mute
+        self.numbers = {}  # connection -> that of its next message
+        super().__init__(refused)
+
+    def numbered(self, connection, channel, event):
+        number = self.numbers[connection] = self.numbers.get(connection, -1) + 1
+        return (f'{{"channel":"{channel}","client_id":"","timestamp":"2026-11-30T10:00:07.123456789Z","sequence_num":{number},'
+                f'"events":[{event}]}}')
+
+    def take(self, connection, request):
+        channel, products = request["channel"], request.get("product_ids", [])
+        is_refused = bool(self.refused.intersection(products))
+        if products:
+            with self.news:
+                self.channels.append({"channel": channel})
+        self.note(connection, request["type"].upper(), products, is_refused)
+        if is_refused:
+            connection.send(json.dumps({"type": "error", "message": "failure to subscribe: not a valid product"}))
+        elif not self.mute or not products:
+            connection.send(self.numbered(connection, "subscriptions", json.dumps({"subscriptions": {channel: products}})))
+
+    @staticmethod
+    def symbol(key):
+        return key
+
+    def candle(self, symbol, start, figures, kind="update"):
+        """`start`: seconds since 1970."""
+        first, high, low, last, volume = figures
+        return self.tell(symbol, lambda connection, _: self.numbered(
+            connection, "candles", f'{{"type":"{kind}","candles":[{{"start":"{start}","high":"{high}","low":"{low}","open":"{first}",'
+            f'"close":"{last}","volume":"{volume}","product_id":"{symbol}"}}]}}'))
+
+    def trade(self, symbol, number, price, quantity):
+        return self.tell(symbol, lambda connection, _: self.numbered(
+            connection, "market_trades", f'{{"type":"update","trades":[{{"trade_id":"{number}","product_id":"{symbol}","price":"{price}",'
+            f'"size":"{quantity}","side":"SELL","time":"2026-11-30T10:00:07.123456Z"}}]}}'))

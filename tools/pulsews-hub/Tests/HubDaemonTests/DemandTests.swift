@@ -84,6 +84,27 @@ private let second: Int64 = 1_000_000_000
       ])
   }
 
+  /// The interval is not in the key.
+  @Test func aKeyWithoutItsIntervalIsOfOneTopic() {
+    let reading = Reading(
+      """
+      [feed.f]
+      url = "ws://h/"
+      preset = "kraken"
+      streams = "candle"
+      intervals = "1m"
+      follow = true
+      symbols = ["SOL/USD", "*"]
+      """)
+    #expect(reading.errors == [])
+    var demand = Demand(reading.config.feeds.first?.follow ?? FollowRules(), isPinned: false, now: 0)
+    #expect(demand.want("candle.SOL.1h", now: 0) == [])
+    #expect(demand.want("candle.SOL.1m", now: 0) == [.subscribe(subscription("SOL/USD"))])
+    #expect(demand.want("candle.BTC.1m", now: 0) == [.subscribe(subscription("BTC/USD"))])
+    demand.leave("candle.BTC.1m", now: 0)
+    #expect(demand.tick(now: 30 * second) == [.unsubscribe("BTC/USD"), .withhold(topic: "candle.BTC.1m", .unwanted)])
+  }
+
   // MARK: Any symbol
 
   @Test func anySymbolIsSubscribedWithinABound() {

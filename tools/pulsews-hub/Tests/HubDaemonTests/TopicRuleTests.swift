@@ -24,6 +24,14 @@ import Testing
       #"{"channel":"ticker","timestamp":"2026-01-01T00:00:00Z","events":[{"tickers":[{"product_id":"BTC-USD","best_bid":"1","best_ask":"2"}]}]}"#
     ),
     (
+      "coinbase", "candle", "BTC-USD", "",
+      #"{"channel":"candles","timestamp":"2026-01-01T00:00:00Z","events":[{"type":"update","candles":[{"start":"1","product_id":"BTC-USD","open":"1","high":"1","low":"1","close":"1","volume":"1"}]}]}"#
+    ),
+    (
+      "coinbase", "trade", "BTC-EUR", "",
+      #"{"channel":"market_trades","events":[{"type":"update","trades":[{"trade_id":"1","product_id":"BTC-EUR","price":"1","size":"1","side":"BUY","time":"2026-01-01T00:00:00Z"}]}]}"#
+    ),
+    (
       "deribit", "price", "BTC-PERPETUAL", "",
       #"{"params":{"data":{"instrument_name":"BTC-PERPETUAL","best_bid_price":1,"best_ask_price":2,"timestamp":1}}}"#
     ),
@@ -33,6 +41,11 @@ import Testing
     ),
     ("deribit", "candle", "BTC-PERPETUAL", "3h", deribit("180")), ("deribit", "candle", "BTC-PERPETUAL", "1d", deribit("1D")),
     ("kraken", "price", "SOL/USD", "", #"{"channel":"ticker","data":[{"symbol":"SOL/USD","bid":1,"ask":2}]}"#),
+    (
+      "kraken", "trade", "SOL/EUR", "",
+      #"{"channel":"trade","data":[{"symbol":"SOL/EUR","trade_id":1,"price":1,"qty":1,"side":"buy","timestamp":"2026-01-01T00:00:00Z"}]}"#
+    ),
+    ("kraken", "candle", "SOL/USD", "1h", kraken(60)), ("kraken", "candle", "SOL/USD", "15d", kraken(21600)),
     ("okx", "price", "BTC-USDT", "", #"{"arg":{"channel":"tickers"},"data":[{"instId":"BTC-USDT","bidPx":"1","askPx":"2","ts":"1"}]}"#),
     (
       "okx", "trade", "BTC-USDT", "",
@@ -46,6 +59,9 @@ import Testing
   }
   private static func bybit(_ interval: String) -> String {
     #"{"topic":"kline.\#(interval).SOLUSDT","data":[{"start":1,"interval":"\#(interval)","open":"1","high":"1","low":"1","close":"1","volume":"1","confirm":false,"timestamp":1}]}"#
+  }
+  private static func kraken(_ minutes: Int) -> String {
+    #"{"channel":"ohlc","timestamp":"2026-01-01T00:00:00Z","data":[{"symbol":"SOL/USD","interval":\#(minutes),"interval_begin":"2026-01-01T00:00:00Z","open":1,"high":1,"low":1,"close":1,"volume":1}]}"#
   }
   private static func deribit(_ interval: String) -> String {
     #"{"params":{"channel":"chart.trades.BTC-PERPETUAL.\#(interval)","data":{"tick":1,"open":1,"high":1,"low":1,"close":1,"volume":1}}}"#
@@ -108,6 +124,23 @@ import Testing
     #expect(follow.wishes("candle.SOL.1h").map(\.subscription.key) == ["candle1H:SOL-USDT"])
     #expect(follow.wishes("candle.SOL.1m").map(\.subscription.key) == ["candle1m:SOL-USDT"])
     #expect(follow.wishes("candle.SOL.5m") == [])
+  }
+
+  /// Where keys do not say the interval, the feed does.
+  @Test func intervalsMayBeThoseOfTheFeed() throws {
+    func wishes(_ preset: String, _ topic: String, _ more: String) -> [FeedSubscription] {
+      let reading = Reading("[feed.f]\nurl = \"ws://h/\"\npreset = \"\(preset)\"\nfollow = true\nsymbols = \"*\"\n" + more)
+      #expect(reading.errors == [])
+      return reading.config.feeds.first?.follow?.wishes(topic).map(\.subscription) ?? []
+    }
+    let hours = "streams = \"candle\"\nintervals = \"1h\"\n"
+    #expect(wishes("kraken", "candle.SOL.1h", hours) == [FeedSubscription(key: "SOL/USD")])
+    #expect(wishes("kraken", "candle.SOL.1m", hours) == [])
+    #expect(wishes("kraken", "candle.SOL/EUR.1h", hours + "quote = \"/EUR\"\n") == [FeedSubscription(key: "SOL/EUR")])
+    #expect(wishes("kraken", "trade.SOL", "streams = \"trade\"\n") == [FeedSubscription(key: "SOL/USD")])
+    #expect(wishes("coinbase", "candle.SOL.5m", "streams = \"candle\"\n") == [FeedSubscription(key: "SOL-USD")])
+    #expect(wishes("coinbase", "candle.SOL.1m", "streams = \"candle\"\n") == [])
+    #expect(wishes("coinbase", "trade.SOL", "streams = \"trade\"\n") == [FeedSubscription(key: "SOL-USD")])
   }
 
   @Test func mapsOfOnesOwn() {

@@ -50,7 +50,8 @@ extension FeedConfig {
     let preset = options.last { $0.name == "preset" }?.value
     let map = readMap(section, preset, table)
     let lines = map.map { $0.value.contains("=") ? $0.value : table.lines(ofMap: $0.value) }
-    let subscriptions = FeedSubscriptions(section, preset: preset, map: lines)
+    let subscriptions = FeedSubscriptions(section, options, map: lines)
+    options += subscriptions.options
     let standby = StandbyConfig.read(section)
     let history = HistoryConfig.read(section, preset: preset, map: map?.value, feedURL: urls.first?.value, options: options)
     guard let url = urls.first else {

@@ -5,11 +5,15 @@ struct FeedSubscriptions {
   static let keys = ["subscribe", "symbols", "streams", "intervals", "follow", "linger", "quote", "most_symbols"]
   private static let mostKeys = 10_000
   private static let mostLinger: Int64 = 86_400_000_000_000
+  /// How long all symbols of a feed may be without a trade before it counts as silent.
+  private static let quiet = "5m"
 
   /// Subscribed as long as the feed is there.
   private(set) var always: [Located<FeedSubscription>] = []
   /// Subscribed for topics that have peers.
   private(set) var follow: FollowRules?
+  /// Of the client, for a stream that the preset does not subscribe.
+  private(set) var options: [OptionSetting] = []
 
   private let section: Section
   private let symbols: [Located<String>]
@@ -17,8 +21,8 @@ struct FeedSubscriptions {
   /// Any symbol that a peer asks for.
   private let star: Located<String>?
 
-  /// `map`: its lines.
-  init(_ section: Section, preset: String?, map: String?) {
+  /// `given`: the options of the client so far; `map`: its lines.
+  init(_ section: Section, _ given: [OptionSetting], map: String?) {
     self.section = section
     let named = section.texts("symbols") ?? []
     symbols = named.filter { $0.value != "*" }
@@ -27,7 +31,9 @@ struct FeedSubscriptions {
     let streams = section.texts("streams") ?? []
     let keys = section.texts("subscribe") ?? []
     readFollow()
+    let preset = given.last { $0.name == "preset" }?.value
     let known = preset.flatMap { FeedStreams.known[$0] }
+    if let preset, let known, let form = known.form { setChannel(preset, known, form, streams, given) }
     for stream in streams {
       if let known, let template = known.streams[stream.value] {
         add(stream, template, known, map)
@@ -39,8 +45,8 @@ struct FeedSubscriptions {
       }
     }
     for key in keys {
-      let template = FeedStreams.Template(key: key.value, message: nil)
-      for wanted in made(template, [:], line: key.line, isOpen: false) { append(wanted.subscription, key.line) }
+      let template = FeedStreams.Template(key: key.value)
+      for wanted in made(template, key, [:], isOpen: false) { append(wanted.subscription, key.line) }
     }
     finish(hasStreams: !streams.isEmpty)
   }
@@ -73,7 +79,7 @@ struct FeedSubscriptions {
 
   private mutating func add(_ stream: Located<String>, _ template: FeedStreams.Template, _ known: FeedStreams, _ map: String?) {
     if follow == nil {
-      for wanted in made(template, known.intervals, line: stream.line, isOpen: star != nil) { append(wanted.subscription, stream.line) }
+      for wanted in made(template, stream, known.intervals, isOpen: star != nil) { append(wanted.subscription, stream.line) }
       return
     }
     guard let map else { return }
@@ -83,7 +89,7 @@ struct FeedSubscriptions {
         "\"follow\" of \(section.title) needs to know the topics of \"\(stream.value)\": the map has no \"rule=\(stream.value)\" whose "
           + "topic has the symbol first, and then the interval")
     }
-    for wanted in made(template, known.intervals, line: stream.line, isOpen: star != nil) {
+    for wanted in made(template, stream, known.intervals, isOpen: star != nil) {
       follow?.add(rule.topic(template.asTold(wanted.symbol), wanted.interval), wanted.subscription)
     }
     if star != nil {
@@ -92,19 +98,49 @@ struct FeedSubscriptions {
     }
   }
 
+  /// What the client of a preset with a `form` needs for its one stream.
+  private mutating func setChannel(
+    _ preset: String, _ known: FeedStreams, _ form: String, _ streams: [Located<String>], _ given: [OptionSetting]
+  ) {
+    guard let stream = streams.first, let template = known.streams[stream.value] else { return }
+    func isOne(_ names: [Located<String>], _ key: String) {
+      guard let other = names.first(where: { $0.value != names[0].value }) else { return }
+      error(other.line, "\"\(key)\" of \(section.title) is one only, since keys of \(preset) do not say which: write a feed for each")
+    }
+    isOne(streams, "streams")
+    if stream.value == "candle" {
+      isOne(intervals, "intervals")
+      let names = known.intervals.keys.sorted { CandleTopic.length($0) ?? 0 < CandleTopic.length($1) ?? 0 }
+      for interval in intervals where known.intervals[interval.value] == nil {
+        error(interval.line, "\"intervals\" of \(section.title) are of \(names.joined(separator: ", ")), and not \"\(interval.value)\"")
+      }
+    }
+    guard let requests = template.requests(form, intervals.first.flatMap { known.intervals[$0.value] } ?? "") else { return }
+    for setting in given where requests.contains(where: { $0.name == setting.name }) {
+      error(
+        setting.line, "\"\(setting.name)\" of \(section.title) goes with \"subscribe\": the stream \"\(stream.value)\" has one of its own")
+    }
+    options = requests.map { OptionSetting(name: $0.name, value: $0.value, line: stream.line) }
+    // That of the preset is for prices: without a trade there is neither a trade nor a candle.
+    if !given.contains(where: { $0.name == "stale_timeout" }) {
+      options.append(OptionSetting(name: "stale_timeout", value: FeedSubscriptions.quiet, line: stream.line))
+    }
+  }
+
   private mutating func append(_ subscription: FeedSubscription, _ line: Int) {
     if !always.contains(where: { $0.value == subscription }) { always.append(Located(value: subscription, line: line)) }
   }
 
-  /// A key for each symbol and interval; `names`: what the exchange calls intervals; `isOpen`: peers name symbols, too.
-  private func made(_ template: FeedStreams.Template, _ names: [String: String], line: Int, isOpen: Bool)
+  /// A key for each symbol and interval; `origin`: the stream or the text of the configuration; `names`: what the exchange calls
+  /// intervals; `isOpen`: peers name symbols, too.
+  private func made(_ template: FeedStreams.Template, _ origin: Located<String>, _ names: [String: String], isOpen: Bool)
     -> [(symbol: String, interval: String, subscription: FeedSubscription)]
   {
     var wanted = [("", "")]
     if template.hasSymbol { wanted = symbols.map { ($0.value, "") } }
-    if template.hasSymbol, wanted.isEmpty, !isOpen { error(line, "\"\(template.key)\" of \(section.title) needs \"symbols\"") }
+    if template.hasSymbol, wanted.isEmpty, !isOpen { error(origin.line, "\"\(origin.value)\" of \(section.title) needs \"symbols\"") }
     if template.hasInterval {
-      if intervals.isEmpty { error(line, "\"\(template.key)\" of \(section.title) needs \"intervals\"") }
+      if intervals.isEmpty { error(origin.line, "\"\(origin.value)\" of \(section.title) needs \"intervals\"") }
       wanted = wanted.flatMap { pair in intervals.map { (pair.0, names[$0.value] ?? $0.value) } }
     }
     return wanted.map { ($0.0, $0.1, template.subscription($0.0, $0.1)) }
