@@ -105,9 +105,15 @@ private final class Collector: FeedTaker {
     #expect(
       made(
         "coinbase",
-        #"{"channel":"market_trades",\#(time),"events":[{"trades":[{"trade_id":"000000000","product_id":"ETH-USD","price":"1260.01","size":"0.3","side":"BUY","time":"2019-08-14T20:42:27.265Z"}]}]}"#
+        #"{"channel":"market_trades",\#(time),"events":[{"type":"update","trades":[{"trade_id":"000000000","product_id":"ETH-USD","price":"1260.01","size":"0.3","side":"BUY","time":"2019-08-14T20:42:27.265Z"}]}]}"#
       )
         == [trade("ETH", "\"000000000\"", "1260.01", "0.3", "buy", "1565815347265")])
+    // Trades of before the subscription.
+    #expect(
+      made(
+        "coinbase",
+        #"{"channel":"market_trades",\#(time),"events":[{"type":"snapshot","trades":[{"trade_id":"1","product_id":"ETH-USD","price":"1","size":"1","side":"BUY","time":"2019-08-14T20:42:27.265Z"}]}]}"#
+      ) == [])
     #expect(made("coinbase", #"{"channel":"subscriptions","events":[]}"#) == [])
   }
 
