@@ -154,6 +154,53 @@ private let second: Int64 = 1_000_000_000
     #expect(demand.subscriptions.count == 20)
   }
 
+  /// As many as may be, at once: what one costs does not grow with the others.
+  @Test(.timeLimit(.minutes(1))) func manySymbolsAreSubscribedAtOnce() {
+    var demand = demand("\"*\"", more: "most_symbols = 10000\n")
+    for number in 0..<10_500 { _ = demand.want("price.S\(number)", now: 0) }
+    #expect(demand.subscriptions.count == 10_000)
+    let topics = Set((0..<10_500).map { "price.S\($0)" })
+    #expect(demand.take(rules("\"*\"", more: "most_symbols = 10000\nlinger = 5\n"), isPinned: false, topics: topics, now: 0) != [])
+    #expect(demand.subscriptions.count == 10_000)
+  }
+
+  /// With a stream for each of its keys.
+  @Test func aSymbolOfSeveralKeysTakesOnePlace() {
+    let more = "most_symbols = 2\nintervals = [\"1m\", \"1h\"]\n"
+    func rules(_ linger: Int) -> FollowRules {
+      let reading = Reading(
+        "[feed.f]\nurl = \"ws://h/\"\npreset = \"binance-spot\"\nstreams = [\"price\", \"candle\"]\nfollow = true\nsymbols = \"*\"\n"
+          + more + "linger = \(linger)\n")
+      return reading.config.feeds.first?.follow ?? FollowRules()
+    }
+    var demand = Demand(rules(30), isPinned: false, now: 0)
+    func isFull(_ symbol: String) -> Bool {
+      var copy = demand
+      return copy.want("price.\(symbol)", now: 0) == [.withhold(topic: "price.\(symbol)", .full)]
+    }
+    for topic in ["price.A", "candle.A.1m", "candle.A.1h", "price.B"] { _ = demand.want(topic, now: 0) }
+    #expect(isFull("C") && !isFull("A"))
+    // Two of the three keys go, and come again by another configuration.
+    for topic in ["price.A", "candle.A.1m"] { demand.leave(topic, now: 0) }
+    _ = demand.take(rules(20), isPinned: false, topics: ["candle.A.1h", "price.B"], now: 0)
+    #expect(demand.subscriptions.count == 4 && isFull("C"))
+    _ = demand.tick(now: 20 * second)
+    #expect(demand.subscriptions.count == 2 && isFull("C"))
+    _ = demand.refuse("ausdt@kline_1h", now: 0)
+    #expect(!isFull("C"))
+    _ = demand.want("price.C", now: 0)
+    #expect(isFull("D") && isFull("A"))
+    _ = demand.take(rules(10), isPinned: false, topics: ["candle.A.1h", "price.B", "price.C"], now: 0)
+    #expect(isFull("D"))
+    // A refused one that goes makes no room for more.
+    demand.leave("candle.A.1h", now: 0)
+    _ = demand.tick(now: 60 * second)
+    #expect(isFull("D"))
+    demand.leave("price.C", now: 60 * second)
+    _ = demand.tick(now: 90 * second)
+    #expect(!isFull("D"))
+  }
+
   @Test func aRefusedSymbolIsNotAskedForAgainAndTakesNoPlace() {
     var demand = demand("\"*\"", more: "most_symbols = 1\n")
     _ = demand.want("price.BAD", now: 0)

@@ -36,6 +36,8 @@ struct Demand {
   /// Something is subscribed in any case.
   private var isPinned: Bool
   private var entries: [String: Entry] = [:]
+  /// How many subscriptions each symbol has that only peers have named; refused ones do not count.
+  private var openSymbols: [String: Int] = [:]
   /// Topics for whose symbols there is no room, in order; of those beyond so many each waits until its next first peer.
   private var waiting: [String] = []
   private static let mostWaiting = 1000
@@ -88,7 +90,7 @@ struct Demand {
           if waiting.count < Demand.mostWaiting, !waiting.contains(topic) { waiting.append(topic) }
           return steps + [.withhold(topic: topic, .full)]
         }
-        entries[key] = Entry(subscription: wish.subscription, openSymbol: wish.openSymbol)
+        put(key, Entry(subscription: wish.subscription, openSymbol: wish.openSymbol))
         steps.append(.subscribe(wish.subscription))
       }
       entries[key]?.wanted.insert(topic)
@@ -102,8 +104,31 @@ struct Demand {
   /// A symbol that the exchange refuses takes nobody's place.
   private func hasRoom(_ symbol: String?) -> Bool {
     guard let symbol else { return true }
-    let symbols = Set(entries.values.lazy.filter { !$0.isRefused }.compactMap(\.openSymbol))
-    return symbols.contains(symbol) || symbols.count < rules.mostSymbols
+    return openSymbols[symbol] != nil || openSymbols.count < rules.mostSymbols
+  }
+
+  private mutating func put(_ key: String, _ entry: Entry) {
+    _ = remove(key)
+    entries[key] = entry
+    count(entry, 1)
+  }
+
+  private mutating func remove(_ key: String) -> Entry? {
+    guard let entry = entries.removeValue(forKey: key) else { return nil }
+    count(entry, -1)
+    return entry
+  }
+
+  private mutating func count(_ entry: Entry, _ change: Int) {
+    guard let symbol = entry.openSymbol, !entry.isRefused else { return }
+    let count = openSymbols[symbol, default: 0] + change
+    openSymbols[symbol] = count > 0 ? count : nil
+  }
+
+  private mutating func setRefused(_ key: String) {
+    guard var entry = entries[key] else { return }
+    entry.isRefused = true
+    put(key, entry)
   }
 
   // MARK: Time passes
@@ -117,7 +142,7 @@ struct Demand {
   }
 
   private mutating func drop(_ key: String) -> [Step] {
-    guard let entry = entries.removeValue(forKey: key) else { return [] }
+    guard let entry = remove(key) else { return [] }
     if entry.isRefused { return [] }
     return [.unsubscribe(key)] + entry.served.sorted().map { .withhold(topic: $0, .unwanted) }
   }
@@ -150,7 +175,7 @@ struct Demand {
   /// The exchange has rejected a key: it is not asked for again before its peers have gone.
   mutating func refuse(_ key: String, now: Int64) -> [Step] {
     guard let entry = entries[key], !entry.isRefused else { return [] }
-    entries[key]?.isRefused = true
+    setRefused(key)
     let steps: [Step] = entry.wanted.sorted().map { .withhold(topic: $0, .refused) }
     return steps + admitWaiting() + settle(now)
   }
@@ -161,15 +186,16 @@ struct Demand {
     self.rules = rules
     self.isPinned = isPinned
     entries = [:]
+    openSymbols = [:]
     waiting = []
     var steps: [Step] = []
     for topic in topics.sorted() { steps += admit(topic).filter { if case .withhold = $0 { true } else { false } } }
     for (key, entry) in before.sorted(by: { $0.key < $1.key }) {
       if entries[key]?.subscription == entry.subscription {
-        entries[key]?.isRefused = entry.isRefused
+        if entry.isRefused { setRefused(key) }
         entries[key]?.served.formUnion(entry.served)
       } else if entries[key] == nil, !entry.isRefused, rules.make(entry.subscription, for: entry.served), hasRoom(entry.openSymbol) {
-        entries[key] = entry
+        put(key, entry)
         entries[key]?.wanted = []
         entries[key]?.idleSince = entry.idleSince ?? now
       } else if entries[key] == nil, !entry.isRefused {
