@@ -67,7 +67,7 @@ import Testing
     fcntl(audit.descriptor, F_SETFL, O_WRONLY)  // its writes wait
     #expect(log.use(audit) == nil)
     let filler = String(repeating: "x", count: 99)
-    for _ in 0..<2000 { log.append(filler) }
+    for _ in 0..<2000 { log.append { filler } }
     #expect(news.withLock { $0.first } == .failed("the audit file is written more slowly than calls come"))
     var piece = [UInt8](repeating: 0, count: 1 << 20)
     var isEnded = false
@@ -83,14 +83,35 @@ import Testing
   @Test func linesKeepTheirOrderAndAllAreWrittenAtTheEnd() {
     let path = folder() + "/audit"
     let log = AuditLog { _ in }
-    log.append("for nobody")
     #expect(log.end(within: 0))
     let other = AuditLog { Issue.record("\($0)") }
     #expect(other.use(Audit(AuditConfig(file: path))) == nil)
-    for number in 0..<5000 { other.append("\(number)") }
+    for number in 0..<5000 { other.append { "\(number)" } }
     #expect(other.end(within: 20_000_000_000))
     #expect(lines(path) == (0..<5000).map { "\($0)" } + [""])
     #expect(other.reopen() == nil)
+  }
+
+  @Test func aLineIsMadeForAFileOnly() {
+    let path = folder() + "/audit"
+    let log = AuditLog { Issue.record("\($0)") }
+    var made = 0
+    func append() {
+      log.append {
+        made += 1
+        return "line \(made)"
+      }
+    }
+    append()
+    #expect(log.use(Audit(AuditConfig(file: path))) == nil)
+    append()
+    #expect(log.use(nil) == nil)
+    append()
+    #expect(made == 1)
+    #expect(log.use(Audit(AuditConfig(file: path))) == nil)
+    append()
+    #expect(log.end(within: 20_000_000_000))
+    #expect(made == 2 && lines(path).contains("line 2"))
   }
 
   @Test func aLinkIsNotFollowed() {

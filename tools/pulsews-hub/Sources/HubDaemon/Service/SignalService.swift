@@ -165,15 +165,18 @@ extension SignalService {
 
   /// A line of the audit file; `data` is JSON, all else text.
   private func record(
-    _ webhook: WebhookConfig, _ call: WebhookCall, _ result: String, _ more: [(name: String, value: String)]
+    _ webhook: WebhookConfig, _ call: WebhookCall, _ result: String,
+    _ more: @autoclosure () -> [(name: String, value: String)]
   ) {
-    let head = [("time", formatTime(daemon_realtime_ns())), ("webhook", webhook.path), ("address", call.address), ("result", result)]
-    let members = (head + more.map { ($0.name, $0.value) }).map { name, value in
-      "\(jsonString(name)):\(name == "data" || name == "offset" ? value : jsonString(value))"
+    audit.append {
+      let head = [("time", formatTime(daemon_realtime_ns())), ("webhook", webhook.path), ("address", call.address), ("result", result)]
+      let members = (head + more().map { ($0.name, $0.value) }).map { name, value in
+        "\(jsonString(name)):\(name == "data" || name == "offset" ? value : jsonString(value))"
+      }
+      // Only blanks of JSON can be line feeds here.
+      let line = "{\(members.joined(separator: ","))}".utf8.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }
+      return String(decoding: line, as: UTF8.self)
     }
-    // Only blanks of JSON can be line feeds here.
-    let line = "{\(members.joined(separator: ","))}".utf8.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }
-    audit.append(String(decoding: line, as: UTF8.self))
   }
 }
 

@@ -11,6 +11,8 @@ final class AuditLog: Sendable {
     var bytes = 0
     var lost = 0
     var hasThread = false
+    /// There is a file to write to.
+    var isUsed = false
     var isEnding = false
   }
 
@@ -35,6 +37,7 @@ final class AuditLog: Sendable {
     }
     let needsThread = waiting.withLock { waiting in
       defer { waiting.hasThread = waiting.hasThread || audit != nil }
+      waiting.isUsed = audit != nil
       return audit != nil && !waiting.hasThread
     }
     return needsThread ? startThread("audit") { [self] in run() } : nil
@@ -43,9 +46,11 @@ final class AuditLog: Sendable {
   /// Under which name it may be by now. nil, or why not.
   func reopen() -> String? { file.withLock { $0 == nil ? nil : $0?.open() } }
 
-  func append(_ line: String) {
+  /// `make` is called only if there is a file for the line.
+  func append(_ make: () -> String) {
+    if !waiting.withLock({ $0.isUsed }) { return }
+    let line = make()
     let isFirstLost = waiting.withLock { waiting in
-      if !waiting.hasThread { return false }
       let size = line.utf8.count
       if waiting.bytes + size > mostBytes {
         waiting.lost += 1
