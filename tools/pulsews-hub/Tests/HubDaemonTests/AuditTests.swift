@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CDaemonSystem
 import Glibc
 import Synchronization
 import Testing
@@ -90,6 +91,35 @@ import Testing
     #expect(other.end(within: 20_000_000_000))
     #expect(lines(path) == (0..<5000).map { "\($0)" } + [""])
     #expect(other.reopen() == nil)
+  }
+
+  @Test func whereNothingCanBeWaitedForThatIsToldOnce() {
+    let path = folder() + "/audit"
+    let news = Mutex<[Audit.News]>([])
+    let calls = Mutex(0)
+    let third = daemon_event_descriptor()
+    let log = AuditLog(
+      wait: { _ in
+        let count = calls.withLock { count in
+          count += 1
+          return count
+        }
+        if count == 3 { daemon_event_set(third) }
+        errno = ENOMEM
+        return false
+      },
+      tell: { told in news.withLock { $0.append(told) } })
+    #expect(log.use(Audit(AuditConfig(file: path))) == nil)
+    log.append { "a" }
+    var polled = pollfd(fd: third, events: Int16(POLLIN), revents: 0)
+    #expect(poll(&polled, 1, 20_000) == 1)
+    log.append { "b" }
+    #expect(log.end(within: 20_000_000_000))
+    #expect(news.withLock { $0.count } == 1)
+    guard case .failed(let problem)? = news.withLock({ $0.first }) else { return #expect(Bool(false)) }
+    #expect(problem.contains("Cannot allocate memory"))
+    #expect(lines(path) == ["a", "b", ""])
+    close(third)
   }
 
   @Test func aLineIsMadeForAFileOnly() {

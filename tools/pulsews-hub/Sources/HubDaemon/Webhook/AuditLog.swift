@@ -22,11 +22,28 @@ final class AuditLog: Sendable {
   private let file = Mutex<Audit?>(nil)
   private let wake = daemon_event_descriptor()
   private let done = daemon_event_descriptor()
+  private let wait: @Sendable (Int32) -> Bool
   private let tell: @Sendable (Audit.News) -> Void
+  /// Between two looks for lines where they can't be waited for (us).
+  private static let pause: UInt32 = 100_000
 
-  init(mostBytes: Int = 16 << 20, tell: @escaping @Sendable (Audit.News) -> Void) {
+  /// `wait`: until the descriptor can be read; false if that can't be waited for.
+  init(
+    mostBytes: Int = 16 << 20, wait: @escaping @Sendable (Int32) -> Bool = AuditLog.wait,
+    tell: @escaping @Sendable (Audit.News) -> Void
+  ) {
     self.mostBytes = mostBytes
+    self.wait = wait
     self.tell = tell
+  }
+
+  private static func wait(for descriptor: Int32) -> Bool {
+    if descriptor < 0 {
+      errno = EBADF
+      return false
+    }
+    var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return poll(&polled, 1, -1) >= 0 || errno == EINTR
   }
 
   /// The open file to write to from here on, or none. nil, or why there can't be a thread.
@@ -65,9 +82,15 @@ final class AuditLog: Sendable {
   }
 
   private func run() {
-    var polled = pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
+    var isTold = false
     while true {
-      if poll(&polled, 1, -1) < 0, errno != EINTR { tell(.failed("audit lines can't be waited for: \(systemError())")) }
+      if wait(wake) {
+        isTold = false
+      } else {
+        if !isTold { tell(.failed("audit lines can't be waited for, and are written late: \(systemError())")) }
+        isTold = true
+        usleep(AuditLog.pause)
+      }
       daemon_event_clear(wake)
       let (lines, lost, isEnding) = waiting.withLock { waiting in
         defer {
