@@ -144,7 +144,7 @@ def test_a_candle_of_rest_is_the_one_of_the_stream(start, make_exchange, watch, 
     watcher = watch(daemon, exchange.form.topic)
     exchange.wait_for_subscriptions(2)
     for number, texts in ((0, figures(0)), (1, odd)):
-        exchange.send(exchange.form.update(exchange.form.symbol, number, texts, True))
+        exchange.send(exchange.form.update(exchange.form.symbol, start_of(number), texts, True))
     watcher.wait_for(text_of(0))
     while len(watcher.texts) < 2:
         watcher.note(watcher.peer.recv(PATIENCE))
@@ -375,7 +375,7 @@ def test_an_answer_of_another_market_is_refused(exchange, running, watch):
     count = len(exchange.subscriptions)
     exchange.cut()
     exchange.wait_for_subscriptions(count + 1)
-    exchange.send(exchange.form.update("SOLUSDT", 32, figures(32), False))
+    exchange.send(exchange.form.update("SOLUSDT", start_of(32), figures(32), False))
     watcher.wait_for(gap_of(31))
     daemon.wait_for("it is of another market")
     exchange.wait_for_requests(asked + 2)

@@ -33,6 +33,17 @@ private let minute: Int64 = 60_000
     return series.look(view, now: now)
   }
 
+  /// What the stream had and never says that it is closed is no hole: REST confirms it. What it had not is one.
+  @Test mutating func withoutClosesOfTheStreamNothingIsMarkedThatItHad() {
+    series = CandleSeries(length: minute, wanted: 10, most: 100, streamSaysClosed: false)
+    let streamed = view(closed: Array(90...94), open: [95, 97, 98, 99], newest: 100)
+    #expect(begin(streamed) == [.gap(96 * minute), .ask(range(94, 100))])
+    #expect(
+      series.answer(rows([94, 95, 96, 97, 98, 99, 100]), range(94, 100), streamed, now: second, random: 0)
+        == [95, 96, 97, 98, 99].map { .candle(candle($0)) })
+    #expect(series.look(view(closed: Array(91...99), newest: 100), now: second) == [.ask(range(89, 91))])
+  }
+
   @Test mutating func nothingIsDoneBeforeTheStreamHasSpoken() {
     #expect(series.look(view(closed: [1], newest: 5), now: 0) == [])
     #expect(series.nextLook == nil)

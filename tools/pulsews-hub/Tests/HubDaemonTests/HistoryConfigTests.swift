@@ -45,7 +45,11 @@ import Testing
   }
 
   @Test(arguments: [
-    ("preset = \"binance-spot\"", "preset = \"deribit\"", "is for the presets binance-futures, binance-spot, bybit, okx"),
+    (
+      "preset = \"binance-spot\"", "preset = \"alpaca\"",
+      "is for the presets binance-futures, binance-spot, bybit, coinbase, deribit, kraken, okx"
+    ),
+    ("preset = \"binance-spot\"", "preset = \"coinbase\"\nhistory_url = \"https://h/k\"", "needs \"{symbol}\" where the symbol stands"),
     ("preset = \"binance-spot\"", "preset = \"bybit\"", "needs \"history_url\""),
     ("preset = \"binance-spot\"", "preset = \"okx\"\nhistory_pause = \"2m\"", "\"history_pause\" of [feed.f] is a time of 0 to 1m"),
     ("history = 500", "history = 5001", "number from 0 to 5000"), ("history = 500", "history = \"all\"", "number from 0 to 5000"),
@@ -61,6 +65,27 @@ import Testing
   @Test func whatTheExchangeDoesNotGiveIsSaid() {
     let text = HistoryConfigTests.spot.replacing("binance-spot", with: "okx").replacing("history = 500", with: "history = 1401")
     #expect(read(text).1.contains { $0.contains("at most 1400") })
+  }
+
+  /// Where the stream has one interval, and where the feed has.
+  @Test func presetsOfOneStreamHaveTheirTopics() {
+    func made(_ lines: String) -> HistoryConfig? {
+      let (history, errors) = read("[feed.f]\nurl = \"ws://h/\"\nstreams = \"candle\"\nhistory = 700\n" + lines + "\n")
+      #expect(errors == [])
+      return history
+    }
+    let coinbase = made("preset = \"coinbase\"\nsymbols = \"BTC-USD\"")
+    #expect(coinbase?.url == "https://api.coinbase.com/api/v3/brokerage/market/products/{symbol}/candles")
+    #expect(coinbase?.topics.map(\.name) == ["candle.BTC.5m"] && coinbase?.intervals == ["5m"])
+    #expect(coinbase?.topics.first?.length == 300_000)
+    let kraken = made("preset = \"kraken\"\nsymbols = [\"BTC/USD\", \"*\"]\nfollow = true\nintervals = \"4h\"")
+    #expect(kraken?.topics.map(\.name) == ["candle.BTC.4h"] && kraken?.intervals == ["240"])
+    #expect(kraken?.topic("candle.ETH.4h", of: "ETH/USD")?.exchangeSymbol == "ETH/USD")
+    let deribit = made("preset = \"deribit\"\nsymbols = \"BTC-PERPETUAL\"\nintervals = [\"1m\", \"1d\"]")
+    #expect(deribit?.topics.map(\.exchangeInterval) == ["1", "1D"] && deribit?.topics.last?.length == 86_400_000)
+    #expect(
+      read("[feed.f]\nurl = \"ws://h/\"\npreset = \"kraken\"\nstreams = \"candle\"\nsymbols = \"A\"\nintervals = \"1m\"\nhistory = 720\n").1
+        .contains { $0.contains("at most 719") })
   }
 
   @Test func symbolsThatPeersNameHaveTopicsToo() {

@@ -114,7 +114,8 @@ final class CandleHistory: FeedListener, @unchecked Sendable {  // what is not i
   }
 
   private func series(_ topic: CandleTopic, _ entry: Entry, _ now: Int64) -> CandleSeries {
-    var series = CandleSeries(length: topic.length, wanted: entry.config.wanted, most: entry.source.most)
+    var series = CandleSeries(
+      length: topic.length, wanted: entry.config.wanted, most: entry.source.most, streamSaysClosed: entry.source.streamSaysClosed)
     if let openedAt = entry.openedAt { series.connected(openedAt: openedAt, offset: view(topic).offset, now: now) }
     return series
   }

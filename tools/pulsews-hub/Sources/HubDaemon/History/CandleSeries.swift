@@ -33,6 +33,8 @@ struct CandleSeries {
   let wanted: Int
   /// The most candles of one answer; 3 or more.
   let most: Int
+  /// The stream says when a candle is closed. Else one that has not come by REST may be whole, and is asked for without a mark.
+  let streamSaysClosed: Bool
 
   /// When to look next; nil: not before something happens.
   private(set) var nextLook: Int64?
@@ -48,7 +50,8 @@ struct CandleSeries {
   /// The exchange has nothing older.
   private var floor: Int64 = 0
 
-  init(length: Int64, wanted: Int, most: Int) {
+  init(length: Int64, wanted: Int, most: Int, streamSaysClosed: Bool = true) {
+    self.streamSaysClosed = streamSaysClosed
     self.length = length
     self.wanted = wanted
     self.most = max(3, most)
@@ -159,7 +162,10 @@ struct CandleSeries {
   /// Those between candles that the topic has are holes, and are marked at once; those in front of all are only history.
   private func marks(_ missing: [Int64], _ view: CandleView) -> [Step] {
     let oldest = view.oldest ?? 0
-    return missing.filter { $0 >= oldest && view.entries[$0]?.isGap != true }.map { .gap($0) }
+    return missing.filter { start in
+      guard let entry = view.entries[start] else { return start >= oldest }
+      return start >= oldest && streamSaysClosed && !entry.isGap
+    }.map { .gap($0) }
   }
 
   /// The next to ask for: holes from the first on, then history from its end back; with a neighbour at each side.

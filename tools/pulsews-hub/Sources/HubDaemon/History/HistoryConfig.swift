@@ -61,6 +61,9 @@ struct HistoryConfig: Equatable, Sendable {
     if !["http://", "https://"].contains(where: { url.hasPrefix($0) && url.utf8.count > $0.utf8.count }) || url.contains("#") {
       return fail(given?.line ?? line, "\"history_url\" of \(section.title) is a URL with https or http, and not \"\(url)\"")
     }
+    if source.url?.contains("{symbol}") == true, !url.contains("{symbol}") {
+      return fail(given?.line ?? line, "\"history_url\" of \(section.title) needs \"{symbol}\" where the symbol stands in it")
+    }
     let (topics, intervals) = readTopics(section, preset)
     if intervals.isEmpty {
       return fail(line, "\"history\" of \(section.title) is of candles: \"streams\" has to name them, with symbols and intervals")
@@ -86,7 +89,7 @@ struct HistoryConfig: Equatable, Sendable {
     let symbols = (section.texts("symbols") ?? []).map(\.value)
     var topics: [CandleTopic] = []
     var intervals: [String] = []
-    for given in section.texts("intervals") ?? [] where !symbols.isEmpty {
+    for given in readIntervals(section, preset) where !symbols.isEmpty {
       let interval = FeedStreams.known[preset]?.intervals[given.value] ?? given.value
       intervals.append(interval)
       for symbol in symbols where symbol != "*" {
@@ -98,6 +101,13 @@ struct HistoryConfig: Equatable, Sendable {
       }
     }
     return (topics, intervals)
+  }
+
+  /// Where the stream has no interval, the exchange has one only.
+  private static func readIntervals(_ section: Section, _ preset: String) -> [Located<String>] {
+    let given = section.texts("intervals") ?? []
+    guard let known = FeedStreams.known[preset], known.streams["candle"]?.hasInterval == false else { return given }
+    return known.intervals.keys.map { Located(value: $0, line: section.line) }
   }
 
   /// nil if the interval, as the exchange writes it, is none of one length.

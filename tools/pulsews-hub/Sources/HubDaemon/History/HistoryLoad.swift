@@ -45,7 +45,8 @@ struct HistoryLoad {
   private mutating func take(_ job: HistoryJob, _ outcome: HistoryOutcome) {
     switch outcome {
     case .failed(let why, _): problems.append(why)
-    case .rows(let rows):
+    case .rows(var rows):
+      if case .range(let window) = job.window { rows.removeAll { !window.contains($0.candle.start) } }
       let present = found[job.topic] ?? []
       let more = CandleSeries.closed(rows, length: job.topic.length, most: job.config.wanted - present.count)
       let all = more.filter { $0.start < present.first?.start ?? .max } + present

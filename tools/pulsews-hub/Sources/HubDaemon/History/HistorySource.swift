@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CDaemonSystem
 
 /// A candle of an exchange's answer.
 struct HistoryRow: Equatable, Sendable {
@@ -15,8 +16,8 @@ enum HistoryWindow: Equatable, Sendable {
 
 /// How an exchange is asked for its candles, and what it answers. By the names of presets.
 struct HistorySource: Sendable {
-  private enum Form {
-    case binance, bybit, okx
+  enum Form {
+    case binance, bybit, coinbase, deribit, kraken, okx
   }
 
   /// nil: it depends on the feed's.
@@ -25,12 +26,21 @@ struct HistorySource: Sendable {
   let most: Int
   /// How far back it goes, in candles.
   let reach: Int
-  private let form: Form
+  let form: Form
+  /// The stream says when a candle is closed; else only REST does.
+  var streamSaysClosed: Bool { ![.coinbase, .deribit, .kraken].contains(form) }
 
   static let known: [String: HistorySource] = [
     "binance-spot": HistorySource(url: "https://api.binance.com/api/v3/klines", most: 1000, reach: .max, form: .binance),
     "binance-futures": HistorySource(url: "https://fapi.binance.com/fapi/v1/klines", most: 1000, reach: .max, form: .binance),
     "bybit": HistorySource(url: nil, most: 1000, reach: .max, form: .bybit),
+    // No more than 350 of one answer; this is with those that stand beside.
+    "coinbase": HistorySource(
+      url: "https://api.coinbase.com/api/v3/brokerage/market/products/{symbol}/candles", most: 300, reach: .max, form: .coinbase),
+    "deribit": HistorySource(
+      url: "https://www.deribit.com/api/v2/public/get_tradingview_chart_data", most: 1000, reach: .max, form: .deribit),
+    // The open one is always among them.
+    "kraken": HistorySource(url: "https://api.kraken.com/0/public/OHLC", most: 720, reach: 719, form: .kraken),
     "okx": HistorySource(url: "https://www.okx.com/api/v5/market/candles", most: 300, reach: 1400, form: .okx),
   ]
 
@@ -44,25 +54,51 @@ struct HistorySource: Sendable {
 
   // MARK: The request
 
-  func target(_ base: String, _ topic: CandleTopic, _ window: HistoryWindow) -> String {
-    var query: [(String, String)]
+  /// `now`: ms since 1970, for exchanges that can't be asked for the latest.
+  func target(_ base: String, _ topic: CandleTopic, _ window: HistoryWindow, now: Int64 = daemon_realtime_ns() / 1_000_000) -> String {
+    let query = query(topic, window, now).map { "\($0.0)=\(HistorySource.encode($0.1))" }.joined(separator: "&")
+    return base.replacing("{symbol}", with: HistorySource.encode(topic.exchangeSymbol)) + (base.contains("?") ? "&" : "?") + query
+  }
+
+  private func query(_ topic: CandleTopic, _ window: HistoryWindow, _ now: Int64) -> [(String, String)] {
+    let (symbol, interval) = (topic.exchangeSymbol, topic.exchangeInterval)
     switch form {
-    case .binance, .bybit: query = [("symbol", topic.exchangeSymbol), ("interval", topic.exchangeInterval)]
-    case .okx: query = [("instId", topic.exchangeSymbol), ("bar", topic.exchangeInterval)]
+    case .binance: return [("symbol", symbol), ("interval", interval)] + limited(window, "startTime", "endTime")
+    case .bybit: return [("symbol", symbol), ("interval", interval)] + limited(window, "start", "end")
+    // These two are no candles of the answer themselves.
+    case .okx: return [("instId", symbol), ("bar", interval)] + limited(window, "before", "after", around: 1)
+    case .kraken:
+      let query = [("pair", symbol), ("interval", interval)]
+      guard case .range(let range) = window else { return query }
+      return query + [("since", "\(max(0, range.lowerBound / 1000 - 1))")]
+    case .coinbase:
+      let times = times(topic, window, now)
+      return [("start", "\(times.lowerBound / 1000)"), ("end", "\(times.upperBound / 1000)"), ("granularity", "FIVE_MINUTE")]
+    case .deribit:
+      let times = times(topic, window, now)
+      return [
+        ("instrument_name", symbol), ("start_timestamp", "\(times.lowerBound)"), ("end_timestamp", "\(times.upperBound)"),
+        ("resolution", interval),
+      ]
     }
+  }
+
+  private func limited(_ window: HistoryWindow, _ first: String, _ last: String, around: Int64 = 0) -> [(String, String)] {
     switch window {
-    case .latest(let count): query.append(("limit", "\(min(count, most))"))
+    case .latest(let count): [("limit", "\(min(count, most))")]
     case .range(let range):
-      query.append(("limit", "\(most)"))
-      switch form {
-      case .binance: query += [("startTime", "\(range.lowerBound)"), ("endTime", "\(range.upperBound)")]
-      case .bybit: query += [("start", "\(range.lowerBound)"), ("end", "\(range.upperBound)")]
-      // These two are no candles of the answer themselves.
-      case .okx: query += [("before", "\(range.lowerBound - 1)"), ("after", "\(range.upperBound + 1)")]
-      }
+      [("limit", "\(most)"), (first, "\(range.lowerBound - around)"), (last, "\(range.upperBound + around)")]
     }
-    let text = query.map { "\($0.0)=\(HistorySource.encode($0.1))" }.joined(separator: "&")
-    return base + (base.contains("?") ? "&" : "?") + text
+  }
+
+  /// With one candle more at an end of which it is not known whether it belongs to the answer. Clocks differ, too.
+  private func times(_ topic: CandleTopic, _ window: HistoryWindow, _ now: Int64) -> ClosedRange<Int64> {
+    switch window {
+    case .latest(let count):
+      let begin = now - now % topic.length
+      return max(0, begin - Int64(min(count, most)) * topic.length)...begin + topic.length
+    case .range(let range): return range.lowerBound...range.upperBound + topic.length
+    }
   }
 
   private static func encode(_ text: String) -> String {
@@ -78,52 +114,4 @@ struct HistorySource: Sendable {
     }
     return String(decoding: out, as: UTF8.self)
   }
-
-  // MARK: The answer
-
-  /// The candles in order of their starts; or what is wrong with the answer, none of which is to be used then.
-  func read(_ bytes: [UInt8], _ topic: CandleTopic) -> Result<[HistoryRow], Surroundings.Sentence> {
-    func wrong(_ text: String) -> Result<[HistoryRow], Surroundings.Sentence> { .failure(Surroundings.Sentence(text: text)) }
-    if !JSONScanner.isValue(bytes) { return wrong("the answer is no JSON: \(HistorySource.begin(bytes))") }
-    let path: [String]
-    switch form {
-    case .binance: path = []
-    case .okx:
-      if JSONScanner.text(bytes, at: ["code"]) != "0" { return wrong("the exchange says \(HistorySource.begin(bytes))") }
-      path = ["data"]
-    case .bybit:
-      if JSONScanner.text(bytes, at: ["retCode"]) != "0" { return wrong("the exchange says \(HistorySource.begin(bytes))") }
-      if let symbol = JSONScanner.text(bytes, at: ["result", "symbol"]), symbol != topic.exchangeSymbol {
-        return wrong("the answer is of \(symbol.prefix(64)), and not of \(topic.exchangeSymbol)")
-      }
-      path = ["result", "list"]
-    }
-    guard let elements = JSONScanner.elements(bytes, at: path) else { return wrong("the exchange says \(HistorySource.begin(bytes))") }
-    var rows: [HistoryRow] = []
-    for (index, element) in elements.enumerated() {
-      guard let row = readRow(bytes, element) else { return wrong("entry \(index + 1) of the answer is no candle") }
-      rows.append(row)
-    }
-    rows.sort { $0.candle.start < $1.candle.start }
-    for (row, next) in zip(rows, rows.dropFirst()) where row.candle.start == next.candle.start {
-      return wrong("the answer has the candle of \(row.candle.start) twice")
-    }
-    return .success(rows)
-  }
-
-  /// All of them begin with start, open, high, low, close, volume; as numbers or as texts.
-  private func readRow(_ bytes: [UInt8], _ place: Range<Int>) -> HistoryRow? {
-    guard let cells = JSONScanner.elements(bytes, in: place), cells.count >= 6,
-      let start = JSONScanner.text(bytes, in: cells[0]).flatMap({ Int64($0) }), 0...CandleView.lastStart ~= start
-    else { return nil }
-    let figures = cells[1...5].compactMap { JSONScanner.text(bytes, in: $0).flatMap { ExactDecimal.text($0) } }
-    if figures.count != 5 { return nil }
-    let confirm = form == .okx && cells.count > 8 ? JSONScanner.text(bytes, in: cells[8]) : nil
-    return HistoryRow(
-      candle: Candle(start: start, open: figures[0], high: figures[1], low: figures[2], close: figures[3], volume: figures[4]),
-      isOpen: confirm == "0")
-  }
-
-  /// The begin of an answer, for the log.
-  private static func begin(_ bytes: [UInt8]) -> String { String(decoding: bytes.prefix(200), as: UTF8.self) }
 }

@@ -61,6 +61,11 @@ struct JSONScanner {
     }
   }
 
+  /// The names of the object's members at `path`; none if it is no object.
+  static func names(_ bytes: [UInt8], at path: [String]) -> [String] {
+    range(bytes, at: path).flatMap { members(bytes, $0) }?.compactMap { decoded(bytes, $0.name) } ?? []
+  }
+
   /// The value at `path` as it stands.
   static func raw(_ bytes: [UInt8], at path: [String]) -> String? {
     range(bytes, at: path).map { String(decoding: bytes[$0], as: UTF8.self) }
@@ -119,7 +124,8 @@ struct JSONScanner {
 
   private static func range(_ bytes: [UInt8], at path: [String]) -> Range<Int>? { range(bytes, in: 0..<bytes.count, at: path) }
 
-  private static func range(_ bytes: [UInt8], in place: Range<Int>, at path: [String]) -> Range<Int>? {
+  /// Where the value stands that is at `path` in the object at `place`.
+  static func range(_ bytes: [UInt8], in place: Range<Int>, at path: [String]) -> Range<Int>? {
     var range = place
     for name in path {
       guard let members = members(bytes, range) else { return nil }
