@@ -26,7 +26,15 @@ package enum Deadline {
 
 package enum Action {
   case log(LogLevel, Sentence)
-  /// Those who wait for messages or states look again.
+  /// To be put behind the messages; see `Inbound.emit`.
+  case event(Sentence, isKept: Bool)
+  /// The events before this one tell of messages in doubt, or of all that were discarded; see `Outbound.noteAnnounced`.
+  case told(ofDoubts: Bool)
+  /// Calls that wait look again.
+  case notify
+  /// The descriptor for poll is readable.
+  case signal
+  /// Both.
   case wake
   /// The part wants to be asked again then.
   case lookAgain(Deadline, at: Int64)
@@ -49,6 +57,10 @@ package final class Actions {
   }
 
   @inline(never) func log(_ level: LogLevel, _ text: Sentence) { list.append(.log(level, text)) }
+  @inline(never) func event(_ event: Sentence, isKept: Bool = true) { list.append(.event(event, isKept: isKept)) }
+  @inline(never) func told(ofDoubts: Bool) { list.append(.told(ofDoubts: ofDoubts)) }
+  @inline(never) func notify() { list.append(.notify) }
+  @inline(never) func signal() { list.append(.signal) }
   @inline(never) func wake() { list.append(.wake) }
   @inline(never) func lookAgain(_ deadline: Deadline, at time: Int64) { list.append(.lookAgain(deadline, at: time)) }
 }

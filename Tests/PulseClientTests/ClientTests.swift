@@ -253,8 +253,8 @@ private func runThread(_ body: @escaping @Sendable () -> Void) throws -> PulseTr
       }
       client.finish()
       client.mutex.withLock {
-        #expect(client.statistics.messagesAccepted == accepted)
-        #expect(client.statistics.messagesSent + client.outbox.book.failed == accepted)
+        #expect(client.outbound.counts.accepted == accepted)
+        #expect(client.outbound.counts.sent + client.outbound.outbox.book.failed == accepted)
       }
     }
   }

@@ -118,7 +118,7 @@ private final class StalledPeer {
   }
 
   private func queued(_ client: Client) -> Int {
-    client.mutex.withLock { client.outbox.count + (client.connection?.ledger.pending ?? 0) }
+    client.mutex.withLock { client.outbound.outbox.count + (client.connection?.ledger.pending ?? 0) }
   }
 
   @Test(arguments: ["true", "false"])
@@ -135,7 +135,7 @@ private final class StalledPeer {
     peer.read(until: "the end")
     #expect(peer.texts.count == before + 1)
     #expect(!peer.texts.contains("an order"))
-    #expect(client.mutex.withLock { client.outbox.book.expired } == 1)
+    #expect(client.mutex.withLock { client.outbound.outbox.book.expired } == 1)
     #expect(client.flush(timeout: patience) == .ok)
     #expect(queued(client) == 0)
   }
@@ -163,7 +163,7 @@ private final class StalledPeer {
     let late = Clock.monotonic() + ttl
     try peer.accept()
     while Clock.monotonic() < late { Thread.yield() }
-    let sent = client.mutex.withLock { Int(client.statistics.messagesSent) }
+    let sent = client.mutex.withLock { Int(client.outbound.counts.sent) }
     if sent == 0 { return false }
     #expect(sent < count)
     #expect(send(client, "the end") == .ok)
@@ -172,8 +172,8 @@ private final class StalledPeer {
     #expect(peer.texts.count - 1 == sent || peer.texts.count - 1 == sent + 1)
     #expect(client.flush(timeout: patience) == .ok)
     client.mutex.withLock {
-      #expect(client.statistics.messagesSent + client.outbox.book.expired == UInt64(count + 1))
-      #expect(client.statistics.messagesSent == UInt64(peer.texts.count))
+      #expect(client.outbound.counts.sent + client.outbound.outbox.book.expired == UInt64(count + 1))
+      #expect(client.outbound.counts.sent == UInt64(peer.texts.count))
     }
     return true
   }
@@ -195,11 +195,11 @@ private final class StalledPeer {
     #expect(numbers == Array((count - numbers.count)..<count))
     #expect(numbers.count >= 30)
     client.mutex.withLock {
-      #expect(client.outbox.book.failed <= 1)
+      #expect(client.outbound.outbox.book.failed <= 1)
       // What the first connection took and the peer did not read is sent, as far as this side can tell.
       #expect(
-        client.statistics.messagesSent + client.outbox.book.failed == UInt64(count + 1))
-      #expect(client.statistics.messagesSent >= UInt64(peer.texts.count))
+        client.outbound.counts.sent + client.outbound.outbox.book.failed == UInt64(count + 1))
+      #expect(client.outbound.counts.sent >= UInt64(peer.texts.count))
     }
   }
 }

@@ -142,7 +142,7 @@ extension Client {
       finishClosing(failure)
       return
     }
-    outbox.removeAll(withFlags: .liveOnly, cause: .notLive)
+    outbound.dropLiveOnly()
     if ended.openedAt == 0 && failure.code != .moved { failedAttempts &+= 1 }
     if failure.code == .moved {
       endpoints.cancelled(ended.endpoint)

@@ -26,7 +26,7 @@ extension Client {
 
   private func begin(_ event: SessionEvent, cause: Literal) {
     life = .trying
-    keepsQueued = false
+    outbound.resume()
     failure = nil
     backoff.reset()
     endpoints.resetRuledOut()

@@ -34,20 +34,20 @@ extension Client {
     defer { mutex.unlock() }
     if let used = batch.empty() { inbound.giveBack(used) }
     if inbound.front != nil { settleTail() }
-    if announced != nil { noteTaken() }
+    if outbound.hasAnnounced { outbound.noteTaken(hasAll: inbound.isEmpty) }
     if inbound.isEmpty && !isOver && !closeStarted {
       if let connection, connection.pendingFailure != nil { connection.failPending() }
       if inbound.isEmpty && !isOver && !closeStarted { awaitMessage(timeout) }
     }
     if let slice = inbound.take(max) {
       batch.fill(slice)
-      announced?.ahead &-= batch.count
+      outbound.taken(batch.count)
       let hasRoom = inbound.isHalfFree
       // Reading goes on when half of the queue is free.
       if hasRoom, let connection, connection.readingPaused { connection.resumeReading() }
       if hasRoom { consumerCaughtUp() }
       if inbound.hasNews { tellNews() }
-      if outbox.book.hasNews { announceLosses("") }
+      if outbound.hasNews { announceLosses("") }
       return Int32(truncatingIfNeeded: batch.count)
     }
     if closeStarted { return StatusCode.closed.rawValue }

@@ -257,7 +257,7 @@ extension Client {
     endSession()
     old?.leave(Failure(.moved, "\(url.redacted): left for the preferred endpoint"))
     if let old { endpoints.cancelled(old.endpoint) }
-    outbox.removeAll(withFlags: .liveOnly, cause: .notLive)
+    outbound.dropLiveOnly()
     announceLosses("left for the preferred endpoint")
     endpoints.began(opened.endpoint, Clock.monotonic())
     emit(Event.endpoint(endpoint: opened.url.redacted, cause: "back to the preferred endpoint"))
@@ -270,8 +270,7 @@ extension Client {
     let old = exchange(for: opened)
     subscriptions = opened.session.subscriptions ?? subscriptions
     opened.session.subscriptions = nil
-    isDirect = false
-    backlogEnd = 0
+    outbound.close()
     cancel(.rotation)
     cancel(.stable)
     cancel(.homeward)
@@ -294,7 +293,7 @@ extension Client {
         endpoints.began(opened.endpoint, now)
       }
     }
-    outbox.removeAll(withFlags: .liveOnly, cause: .notLive)
+    outbound.dropLiveOnly()
     announceLosses(why)
     statistics.rotations &+= 1
     rotation.backoff.reset()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseKernels
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseTransport
@@ -39,7 +40,7 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     let status = accept(kind, payload, flags: flags, expiresAt: expiry(ttl), timeout: timeout)
-    if status == .ok { id = lastID }
+    if status == .ok { id = outbound.lastID }
     return status
   }
 
@@ -79,10 +80,10 @@ extension Client {
       if status == .ok {
         let left = timeout > 0 ? max(0, deadline &- Clock.monotonic()) : timeout
         status = accept(
-          kind, payload, flags: flags, expiresAt: expiresAt, timeout: left, following: accepted > 0 ? lastID : nil)
+          kind, payload, flags: flags, expiresAt: expiresAt, timeout: left, following: accepted > 0 ? outbound.lastID : nil)
       }
       if status != .ok { return accepted > 0 ? accepted : status.rawValue }
-      if accepted == 0 { firstID = lastID }
+      if accepted == 0 { firstID = outbound.lastID }
       accepted &+= 1
     }
     return accepted
@@ -117,10 +118,11 @@ extension Client {
     _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: SendFlags, expiresAt: Int64, timeout: Int64,
     following: UInt64? = nil
   ) -> StatusCode {
-    if isDirect, flags.isEmpty, let connection, connection.takesNow(expiresAt: expiresAt), outbox.isEmpty, !closeStarted,
-      journalMark.isEmpty || keep(kind, payload, flags: journalMark, expiresAt: expiresAt)
+    if outbound.isDirect, flags.isEmpty, let connection, connection.takesNow(expiresAt: expiresAt), !closeStarted,
+      outbound.acceptsDirect(kind, payload, expiresAt: expiresAt, sendMoment())
     {
-      frame(kind, payload, flags: journalMark, expiresAt: expiresAt, on: connection)
+      connection.encode(
+        kind == MessageCode.text ? .text : .binary, payload, id: outbound.lastID, flags: outbound.journalMark, expiresAt: expiresAt)
       connection.flushSoon()
       return .ok
     }
@@ -128,23 +130,21 @@ extension Client {
       kind, payload, flags: flags, expiresAt: expiresAt, timeout: timeout, following: following)
   }
 
-  /// Accepts a message straight into the connection.
+  /// Only the journal asks for the time of day, for which some milliseconds do not matter over the end of a process.
   @inline(__always)
-  private func frame(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: OutboxFlags, expiresAt: Int64, on connection: Connection
-  ) {
-    lastID &+= 1
-    statistics.messagesAccepted &+= 1
-    connection.encode(
-      kind == MessageCode.text ? .text : .binary, payload, id: lastID, flags: flags, expiresAt: expiresAt)
+  private func sendMoment() -> Moment {
+    Moment(now: Clock.monotonic(), realtime: outbound.journalMark.isEmpty ? 0 : psys_realtime_coarse_ns())
   }
 
-  /// The same where one more call does not count.
+  /// A message that was accepted for it.
   @inline(never)
-  private func frameSlowly(
+  private func frame(
     _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: OutboxFlags, expiresAt: Int64, on connection: Connection
-  ) {
-    frame(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
+  ) -> StatusCode {
+    connection.encode(
+      kind == MessageCode.text ? .text : .binary, payload, id: outbound.lastID, flags: flags, expiresAt: expiresAt)
+    connection.flushSoon()
+    return .ok
   }
 
   /// `following`: only if no other message was accepted since that one, which may happen while the call waits.
@@ -155,43 +155,44 @@ extension Client {
   ) -> StatusCode {
     if closeStarted { return .closed }
     if life == .ended { return .notConnected }
-    if flags.contains(.report) { emitsFates = true }
-    var kept = flags.forOutbox
-    if flags.contains(.first) {
-      // A login for a hold that is over: the next one asks for its own.
-      guard let connection = heldConnection ?? connection, connection.takesMessages,
-        hold == .login || !options.holdLogin
-      else { return .notConnected }
-      if connection.session.stage == .login { noteLogin([UInt8](payload), on: connection) }
-      journal?.skip(lastID &+ 1)
-      frameSlowly(kind, payload, flags: kept.union([.liveOnly, .first]), expiresAt: .max, on: connection)
-      noteMessage()
-      connection.flushSoon()
-      return .ok
-    }
-    if let journal, !flags.contains(.liveOnly) {
-      if !journal.fits(payload.count) { return .tooBig }
-      kept.insert(.journaled)
-    }
+    if flags.contains(.first) { return acceptFirst(kind, payload, flags) }
+    guard let kept = outbound.flags(of: flags.forOutbox, payload.count) else { return .tooBig }
     if flags.contains(.liveOnly) && (stage != .ready || connection?.takesMessages != true) { return .notConnected }
-    if !flags.isDisjoint(with: [.inLimit, .liveOnly]) && stage == .ready && limiter != nil {
+    if outbound.isLimited(kept, inLimit: flags.contains(.inLimit)), stage == .ready {
       return sendInLimit(
         kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout, following: following)
     }
-    // A backlog that leaves one by one must not make it late.
-    let overtakes = outbox.isEmpty || (flags.contains(.liveOnly) && isPacing)
-    if isDirect, overtakes, let connection, connection.takesNow(expiresAt: expiresAt),
-      keep(kind, payload, flags: kept, expiresAt: expiresAt)
-    {
-      frameSlowly(kind, payload, flags: kept, expiresAt: expiresAt, on: connection)
-      connection.flushSoon()
-      return .ok
+    if timeout != 0, outbound.waitsForRoom(kept, payload.count) {
+      _ = block(until: Client.deadline(after: timeout)) {
+        self.outbound.hasRoomNow(kept, payload.count) || self.closeStarted || self.life == .ended
+      }
+      if closeStarted { return .closed }
+      if life == .ended { return .notConnected }
+      if flags.contains(.liveOnly) && stage != .ready { return .notConnected }
+      if let following, outbound.lastID != following { return .queueFull }
     }
-    return queue(kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout, following: following)
+    let takesNow = outbound.isDirect && connection?.takesNow(expiresAt: expiresAt) == true
+    let verdict = outbound.accept(kind, payload, flags: kept, expiresAt: expiresAt, takesNow: takesNow, sendMoment())
+    if outbound.hasNews { announceLosses("") }
+    guard case .queued = verdict else {
+      guard case .frame = verdict, let connection else { return .queueFull }
+      return frame(kind, payload, flags: kept, expiresAt: expiresAt, on: connection)
+    }
+    if stage == .ready, let connection, connection.takesMessages { connection.flushSoon() }
+    rescheduleFlow()
+    return .ok
   }
 
-  /// The messages in the outbox wait for their time, not for the network.
-  private var isPacing: Bool { (outbox.front(now: Clock.monotonic())?.id ?? .max) <= backlogEnd }
+  /// A login of the application's: for a hold that is over the next one asks for its own.
+  private func acceptFirst(_ kind: UInt32, _ payload: UnsafeRawBufferPointer, _ flags: SendFlags) -> StatusCode {
+    guard let connection = heldConnection ?? connection, connection.takesMessages,
+      hold == .login || !options.holdLogin
+    else { return .notConnected }
+    _ = outbound.flags(of: flags.forOutbox.union(.liveOnly), payload.count)
+    if connection.session.stage == .login { noteLogin([UInt8](payload), on: connection) }
+    outbound.acceptFirst(Clock.monotonic())
+    return frame(kind, payload, flags: flags.forOutbox.union([.liveOnly, .first]), expiresAt: .max, on: connection)
+  }
 
   /// Behind what the outbox holds, unless it is for the open connection only.
   private func sendInLimit(
@@ -201,66 +202,20 @@ extension Client {
     let deadline = Client.deadline(after: timeout)
     while true {
       guard stage == .ready, let connection, connection.takesMessages, !closeStarted else { return sendProblem() }
-      if let following, lastID != following { return .rateLimited }
-      if !journalHasRoom(flags, payload.count) {
-        statistics.messagesRejected &+= 1
-        roomIsAwaited = true
-        return .queueFull
-      }
-      let now = Clock.monotonic()
-      let isNext = outbox.isEmpty || flags.contains(.liveOnly)
-      if isNext && connection.takesNow(expiresAt: expiresAt) && limiter?.admit(now) != false {
-        _ = keep(kind, payload, flags: flags, expiresAt: expiresAt)
-        frameSlowly(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
-        connection.flushSoon()
-        return .ok
-      }
-      if timeout == 0 || now >= deadline { return .rateLimited }
-      statistics.rateLimitWaits &+= 1
-      let soonest = limiter?.readyAt(now) ?? now
-      let next = soonest > now ? soonest : now &+ 5_000_000
-      _ = block(until: next < deadline ? next : deadline) {
-        self.closeStarted || self.stage != .ready || self.connection?.takesMessages != true
+      if let following, outbound.lastID != following { return .rateLimited }
+      let moment = sendMoment()
+      let takesNow = connection.takesNow(expiresAt: expiresAt)
+      switch outbound.acceptInLimit(kind, payload, flags: flags, expiresAt: expiresAt, takesNow: takesNow, moment) {
+      case .frame: return frame(kind, payload, flags: flags, expiresAt: expiresAt, on: connection)
+      case .queued, .full: return .queueFull
+      case .wait(let next):
+        if timeout == 0 || moment.now >= deadline { return .rateLimited }
+        outbound.noteLimitWait()
+        _ = block(until: next < deadline ? next : deadline) {
+          self.closeStarted || self.stage != .ready || self.connection?.takesMessages != true
+        }
       }
     }
-  }
-
-  private func queue(
-    _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: OutboxFlags, expiresAt: Int64, timeout: Int64,
-    following: UInt64?
-  ) -> StatusCode {
-    if options.messageQueuePolicy == .block && !hasRoom(flags, payload.count) && timeout != 0 {
-      _ = block(until: Client.deadline(after: timeout)) {
-        if self.hasRoom(flags, payload.count) || self.closeStarted || self.life == .ended { return true }
-        // Each time anew: what came free may have gone to another sender.
-        self.sendersWait = true
-        return false
-      }
-      if closeStarted { return .closed }
-      if life == .ended { return .notConnected }
-      if flags.contains(.liveOnly) && stage != .ready { return .notConnected }
-      if let following, lastID != following { return .queueFull }
-    }
-    let now = Clock.monotonic()
-    var admission = makeJournalRoom(flags, payload.count, now: now)
-    if admission == .accepted {
-      admission = outbox.append(
-        id: lastID &+ 1, kind: kind, flags: flags, payload: payload, expiresAt: expiresAt, acceptedAt: now)
-      if admission == .accepted { _ = keep(kind, payload, flags: flags, expiresAt: expiresAt) }
-    }
-    if admission == .full {
-      statistics.messagesRejected &+= 1
-      roomIsAwaited = true
-      return .queueFull
-    }
-    // Its id was given out, too.
-    if admission == .dropNewest { journal?.skip(lastID &+ 1) }
-    lastID &+= 1
-    statistics.messagesAccepted &+= 1
-    if outbox.book.hasNews { announceLosses("") }
-    if stage == .ready, let connection, connection.takesMessages { connection.flushSoon() }
-    if !outbox.isEmpty { rescheduleFlow() }
-    return .ok
   }
 
   // MARK: All messages at once
@@ -270,13 +225,13 @@ extension Client {
     let deadline = Client.deadline(after: timeout)
     mutex.lock()
     defer { mutex.unlock() }
-    let target = lastID
+    let target = outbound.lastID
     func isDone() -> Bool { oldestUnsettled > target || self.life == .ended }
     if connection?.writeIsBlocked == false { connection?.flush() }
     if timeout == 0 && !isDone() { driveBriefly() }
     let isOver = block(until: deadline) {
       if isDone() { return true }
-      self.flushersWait = true
+      self.outbound.awaitFates()
       return false
     }
     if oldestUnsettled > target { return .ok }
@@ -285,7 +240,7 @@ extension Client {
 
   /// The lowest id without a fate.
   private var oldestUnsettled: UInt64 {
-    var oldest = outbox.lowestID(now: Clock.monotonic()) ?? .max
+    var oldest = outbound.outbox.lowestID(now: Clock.monotonic()) ?? .max
     if let connection { oldest = min(oldest, lowestID(in: connection)) }
     if let successor { oldest = min(oldest, lowestID(in: successor)) }
     return oldest
@@ -304,8 +259,8 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     // They belong to the next client.
-    if keepsQueued && isClosedForGood { return 0 }
-    let count = outbox.purge()
+    if outbound.isKept && isClosedForGood { return 0 }
+    let count = outbound.outbox.purge()
     announceLosses("")
     canSendChanged()
     if let connection, connection.phase == .closing, !connection.writeIsBlocked { connection.flush() }

@@ -77,14 +77,7 @@ extension Client {
 
   /// The client's messages go over this connection from now on.
   func serve(_ connection: Connection) {
-    let now = Clock.monotonic()
-    if options.backlogInterval > 0 && !outbox.isEmpty {
-      backlogEnd = lastID
-      nextBacklogAt = now
-    } else {
-      backlogEnd = 0
-    }
-    isDirect = limiter == nil
+    outbound.open(Clock.monotonic())
     schedule(.stable, at: Clock.deadline(readyAt, after: options.stableTime))
     scheduleRotation()
     sideIsReady(.url)
@@ -93,8 +86,7 @@ extension Client {
 
   /// The connection is over.
   func endSession() {
-    isDirect = false
-    backlogEnd = 0
+    outbound.close()
     cancel(.stable)
     cancel(.stale)
     cancel(.rotation)
@@ -197,11 +189,9 @@ extension Client {
   }
 
   /// A message goes out whatever the limits say; later ones wait for it.
-  func noteMessage() { limiter?.note(Clock.monotonic()) }
+  func noteMessage() { outbound.noteMessage(Clock.monotonic()) }
 
-  func noteControl() {
-    if options.rateLimitControl { limiter?.note(Clock.monotonic()) }
-  }
+  func noteControl() { outbound.noteControl(Clock.monotonic()) }
 
   // MARK: Subscriptions
 
@@ -214,8 +204,8 @@ extension Client {
         scheduleFlow(at: connection.session.nextSubscribeAt)
         return false
       }
-      if limiter?.admit(now) == false {
-        scheduleFlow(at: limiter?.readyAt(now) ?? now)
+      if let time = outbound.waitsForLimit(now) {
+        scheduleFlow(at: time)
         return false
       }
       guard let work = subscriptions.next(batch: options.subscribeBatch) else { return true }

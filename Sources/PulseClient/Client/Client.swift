@@ -113,39 +113,11 @@ package final class Client: EventHandler, @unchecked Sendable {
   var refusal: UpgradeRefusal?
 
   // Sending
-  let outbox = Outbox()
-  /// The outbox on disk, if there is one; its messages have `OutboxFlags.journaled`.
-  var journal: Journal?
+  let outbound: Outbound
   var journalFile: JournalFile?
-  /// What the journal keeps until the application has taken the event that tells of it.
-  var announced: Announced?
-  /// The application says itself what it has taken.
-  var acknowledges = false
-  /// `OutboxFlags.journaled` with a journal, else none.
-  var journalMark: OutboxFlags = []
-  /// What is in the outbox stays in the journal; nothing more is sent.
-  var keepsQueued = false
-  var limiter: RateLimiter?
-  /// A message may be framed as it comes: ready, and nothing paces.
-  var isDirect = false
-  var lastID: UInt64 = 0
-  /// Messages up to this one waited for the connection; they leave one by one.
-  var backlogEnd: UInt64 = 0
-  var nextBacklogAt: Int64 = 0
-  var sendersWait = false
-  var flushersWait = false
-  /// A message was sent whose fate is to be told.
-  var emitsFates = false
-  /// When discarded messages are to be told next.
-  var nextLossesAt: Int64 = 0
-  /// A full outbox refused a message: its owner is told when there is room again.
-  var roomIsAwaited = false
 
   // Liveness
   var roundTrips = RoundTripTimes()
-
-  // Counted elsewhere
-  var journalBytes: Int { journal?.usedBytes ?? 0 }
 
   /// When they fire is the loop's to know, but for `flow`.
   var timers: InlineArray<10, TimerID?> = .init(repeating: nil)
@@ -173,11 +145,9 @@ package final class Client: EventHandler, @unchecked Sendable {
     backoff = Backoff(
       base: options.reconnectBaseDelay, maximum: options.reconnectMaxDelay, jitterPermille: options.jitterPermille,
       limit: options.maxReconnectAttempts, stableAfter: options.stableTime)
-    outbox.limits = Outbox.Limits(count: options.messageQueueSize, bytes: options.messageQueueBytes)
-    outbox.policy = options.messageQueuePolicy
-    if !options.rateLimits.isEmpty { limiter = RateLimiter(windows: options.rateLimits) }
     let random = random
     inbound = Inbound(Inbound.Rules(options), actions, seed: { random.next64() })
+    outbound = Outbound(Outbound.Rules(options), actions)
     super.init()
     inspects = hasPatterns
   }
@@ -255,14 +225,24 @@ package final class Client: EventHandler, @unchecked Sendable {
   func carryOut() { if !actions.isEmpty { carryOutAll() } }
 
   @inline(never) private func carryOutAll() {
-    for action in actions.take() {
-      switch action {
-      case .log(let level, let text): log(level) { text }
-      case .wake: wake()
-      case .lookAgain(.losses, let time): scheduleFlow(at: time)
-      case .lookAgain(.stale, let time): schedule(.stale, at: time)
-      case .lookAgain(.keys, let time): schedule(.keys, at: time)
-      }
+    setMoment()
+    // What is put into the queue may want more.
+    while !actions.isEmpty { for action in actions.take() { carryOut(action) } }
+  }
+
+  private func carryOut(_ action: Action) {
+    switch action {
+    case .log(let level, let text): log(level) { text }
+    case .event(let event, let isKept): inbound.emit(event, isKept: isKept)
+    case .told(let ofDoubts):
+      outbound.noteAnnounced(
+        ofDoubts: ofDoubts, ahead: inbound.queue.count, sequence: inbound.queue.lastSequence, isBehindFront: inbound.front != nil)
+    case .notify: host.notify(waiter)
+    case .signal: signalDescriptor()
+    case .wake: wake()
+    case .lookAgain(.losses, let time): scheduleFlow(at: time)
+    case .lookAgain(.stale, let time): schedule(.stale, at: time)
+    case .lookAgain(.keys, let time): schedule(.keys, at: time)
     }
   }
 

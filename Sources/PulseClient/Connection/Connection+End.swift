@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -143,9 +144,7 @@ extension Connection {
     var rest = output.count
     if let first = ledger.entry(unstarted) { rest = ledger.bytesBefore(first) }
     for index in 0..<unstarted {
-      if let entry = ledger.entry(index), entry.isMessage {
-        client.outbox.book.discard(id: entry.id, flags: entry.flags, cause: .connection)
-      }
+      if let entry = ledger.entry(index) { client.outbound.cut(entry) }
     }
     if unstarted < ledger.count { putBack(from: unstarted, isEnding: true) }
     output.truncate(to: rest)
@@ -160,7 +159,7 @@ extension Connection {
       queue.giveBack(slice.segment)
     }
     let bytes = output.writable
-    client.outbox.beginPutBack()
+    client.outbound.beginReturn()
     for index in unstarted..<ledger.count {
       guard let entry = ledger.entry(index), entry.isMessage else { continue }
       var payload = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -174,18 +173,10 @@ extension Connection {
           WireConnection.unmaskedPayload(
             of: UnsafeMutableRawBufferPointer(rebasing: bytes[start..<(start + entry.length)])))
       }
-      if isEnding && entry.flags.contains(.liveOnly) {
-        client.outbox.book.discard(id: entry.id, flags: entry.flags, cause: .notLive)
-      } else {
-        if entry.flags.contains(.journaled) { client.journal?.queuedAgain(entry.id) }
-        client.outbox.putBack(
-          OutboxMessage(
-            id: entry.id, kind: entry.kind, flags: entry.flags, payload: payload, expiresAt: entry.expiresAt,
-            acceptedAt: entry.acceptedAt))
-      }
+      client.outbound.returned(entry, payload, isEnding: isEnding)
       withExtendedLifetime(slice?.segment) {}
     }
-    client.outbox.endPutBack()
+    client.outbound.endReturn()
   }
 
   /// The rest of a cut frame, or the control frames, and the close frame: one try to write them now, then the stream

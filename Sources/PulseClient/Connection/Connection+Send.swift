@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -168,13 +169,13 @@ extension Connection {
         }
         let before = output.count
         let part = ledger.bytesToBoundary(of: before)
-        if let journal = client.journal { ledger.begin(journal) }
+        client.outbound.begin(&ledger)
         let bytes = UnsafeRawBufferPointer(rebasing: output.readable[0..<part])
         let goesOn = write(bytes, to: stream, consume: { self.output.consume($0) })
         // A frame that was begun must be finished before anything else goes.
         if output.count < before { wroteOutput(before - output.count) }
         outputIsCut = before - output.count != part
-        if output.count > 0, let journal = client.journal { ledger.takeBackBegun(journal, beyond: committedBytes) }
+        if output.count > 0 { client.outbound.begun(&ledger, upTo: committedBytes) }
         if output.count == 0 { hasExpiring = false }
         if goesOn { continue }
         if hasExpiring { takeBackExpiring() }
@@ -197,9 +198,7 @@ extension Connection {
   @inline(__always)
   func wroteOutput(_ count: Int) {
     ledger.written(bytes: count)
-    client.statistics.messagesSent &+= ledger.settle(client.journal)
-    if !client.journalMark.isEmpty { client.journalMoved() }
-    if client.watchesSending { client.messagesLeft(self) }
+    if client.outbound.settle(&ledger) { client.messagesLeft(self) }
     if let originals, originals.count > ledger.count { forget(originals) }
   }
 

@@ -84,8 +84,7 @@ extension Client {
   func beginTail(_ ending: Connection) {
     tail = ending
     inbound.beginFront()
-    // Until all is taken nobody knows how many messages stand before it.
-    announced?.ahead = .max
+    outbound.frontBegins()
   }
 
   /// Before the consumer takes: makes sure that there is something at the front, if there is anything at all.
@@ -94,11 +93,6 @@ extension Client {
     guard let front = inbound.front else { return }
     if front.bytes <= options.receiveQueueBytes / 2 { tail?.receiveTail() }
     guard front.isEmpty && tail == nil else { return }
-    let passed = inbound.endFront()
-    if announced?.isBehindTail == true {
-      announced?.sequence &+= passed
-      announced?.isBehindTail = false
-      announced?.ahead = inbound.queue.count
-    }
+    outbound.frontEnds(passed: inbound.endFront(), ahead: inbound.queue.count)
   }
 }

@@ -9,9 +9,6 @@ import PulseWire
 
 /// Counters of a client that are kept nowhere else; the table says what they mean.
 struct ClientStatistics {
-  var messagesAccepted: UInt64 = 0
-  var messagesSent: UInt64 = 0
-  var messagesRejected: UInt64 = 0
   var sessionMessagesSent: UInt64 = 0
   var heartbeatsReceived: UInt64 = 0
   var bytesReceived: UInt64 = 0
@@ -24,7 +21,6 @@ struct ClientStatistics {
   var pongsReceived: UInt64 = 0
   var pongsSkipped: UInt64 = 0
   var readingPauses: UInt64 = 0
-  var rateLimitWaits: UInt64 = 0
   var connections: UInt64 = 0
   var attempts: UInt64 = 0
   var errors: UInt64 = 0
@@ -44,8 +40,6 @@ struct ClientStatistics {
   var rotations: UInt64 = 0
   var rotationsFailed: UInt64 = 0
   var twinConnections: UInt64 = 0
-  var journalRecovered: UInt64 = 0
-  var journalInDoubt: UInt64 = 0
   var tlsHandshakes: UInt64 = 0
   var tlsResumed: UInt64 = 0
   var redirects: UInt64 = 0
@@ -72,22 +66,26 @@ extension Client {
   func value(_ index: Int, now: Int64) -> Double {
     switch index {
     case 0: Double(inbound.counts.messages)
-    case 3: Double(outbox.book.dropped)
-    case 4: Double(outbox.book.droppedOldest)
-    case 5: Double(outbox.book.droppedNewest)
-    case 6: Double(outbox.book.purged)
-    case 7: Double(outbox.book.expired)
-    case 8: Double(outbox.book.failed)
+    case 1: Double(outbound.counts.accepted)
+    case 2: Double(outbound.counts.sent)
+    case 3: Double(outbound.outbox.book.dropped)
+    case 4: Double(outbound.outbox.book.droppedOldest)
+    case 5: Double(outbound.outbox.book.droppedNewest)
+    case 6: Double(outbound.outbox.book.purged)
+    case 7: Double(outbound.outbox.book.expired)
+    case 8: Double(outbound.outbox.book.failed)
+    case 9: Double(outbound.counts.rejected)
     case 10: Double(inbound.counts.discarded)
     case 15: Double(inbound.counts.payloadBytes)
+    case 24: Double(outbound.counts.limitWaits)
     case 25: Double(inbound.counts.eventsDropped)
     case 27: Double(statistics.connections > 1 &+ marks.successors ? statistics.connections &- 1 &- marks.successors : 0)
     case 30: Double(inbound.counts.staleEpisodes)
     case 43: seconds(marks.connectedTime &+ uptime(now))
     case 44: Double(queueSize)
     case 45: Double(queueBytes)
-    case 46: Double(outbox.highestCount)
-    case 47: Double(outbox.highestBytes)
+    case 46: Double(outbound.outbox.highestCount)
+    case 47: Double(outbound.outbox.highestBytes)
     case 48: Double(inbound.queuedCount)
     case 49: Double(inbound.queuedBytes)
     case 50: Double(inbound.queue.highestCount)
@@ -123,21 +121,20 @@ extension Client {
     case 83: Double(twin?.merge.firsts.0 ?? 0)
     case 84: Double(twin?.merge.firsts.1 ?? 0)
     case 86: Double(sidesConnected)
-    case 89: Double(journalBytes)
+    case 87: Double(outbound.counts.recovered)
+    case 88: Double(outbound.counts.inDoubt)
+    case 89: Double(outbound.journal?.usedBytes ?? 0)
     case 92: known(marks.tlsTime)
-    case 1...2: counter(index &- 1)
-    case 9: counter(index &- 7)
-    case 11...14: counter(index &- 8)
-    case 16...24: counter(index &- 9)
-    case 26: counter(index &- 10)
-    case 28...29: counter(index &- 11)
-    case 31...42: counter(index &- 12)
-    case 73: counter(index &- 42)
-    case 81...82: counter(index &- 49)
-    case 85: counter(index &- 51)
-    case 87...88: counter(index &- 52)
-    case 90...91: counter(index &- 53)
-    case 93...94: counter(index &- 54)
+    case 11...14: counter(index &- 11)
+    case 16...23: counter(index &- 12)
+    case 26: counter(index &- 14)
+    case 28...29: counter(index &- 15)
+    case 31...42: counter(index &- 16)
+    case 73: counter(index &- 46)
+    case 81...82: counter(index &- 53)
+    case 85: counter(index &- 55)
+    case 90...91: counter(index &- 59)
+    case 93...94: counter(index &- 60)
     default: .nan
     }
   }

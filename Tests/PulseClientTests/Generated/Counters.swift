@@ -6,9 +6,6 @@
 /// Counters that ClientStatistics keeps, with their number in the table.
 var counterPaths: [(Int, WritableKeyPath<ClientStatistics, UInt64>)] {
   [
-    (1, \.messagesAccepted),
-    (2, \.messagesSent),
-    (9, \.messagesRejected),
     (11, \.sessionMessagesSent),
     (12, \.heartbeatsReceived),
     (13, \.bytesReceived),
@@ -21,7 +18,6 @@ var counterPaths: [(Int, WritableKeyPath<ClientStatistics, UInt64>)] {
     (21, \.pongsReceived),
     (22, \.pongsSkipped),
     (23, \.readingPauses),
-    (24, \.rateLimitWaits),
     (26, \.connections),
     (28, \.attempts),
     (29, \.errors),
@@ -41,8 +37,6 @@ var counterPaths: [(Int, WritableKeyPath<ClientStatistics, UInt64>)] {
     (81, \.rotations),
     (82, \.rotationsFailed),
     (85, \.twinConnections),
-    (87, \.journalRecovered),
-    (88, \.journalInDoubt),
     (90, \.tlsHandshakes),
     (91, \.tlsResumed),
     (93, \.redirects),
