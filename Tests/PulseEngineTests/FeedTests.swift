@@ -31,6 +31,37 @@ import Testing
     return feed.check.judge(place.key, first: place.first, last: place.last, previous: place.previous)
   }
 
+  @Test func thereIsNothingToKnow() throws {
+    let rules = Inbound.Rules()
+    #expect(Feed.make(rules, seed: (1, 2)) == nil)
+    // Keys are for the policy that conflates, or for their staleness; what only goes with numbers is for nobody alone.
+    rules.keyPath = [try jsonPath("k")]
+    rules.sequenceKey = [try jsonPath("s")]
+    rules.sequencePrevious = try jsonPath("pu")
+    #expect(Feed.make(rules, seed: (1, 2)) == nil)
+    rules.staleKeyTimeout = 1
+    let feed = try #require(Feed.make(rules, seed: (1, 2)))
+    read(feed, #"{"k":"a","s":"b","u":1,"pu":0}"#)
+    #expect(feed.key == 0 && feed.number == nil && feed.keyCount == 1)
+    // More paths than a message is looked through for.
+    rules.keyPath = try (0...FieldReader.maxPaths).map { try jsonPath("k\($0)") }
+    #expect(Feed.make(rules, seed: (1, 2)) == nil)
+  }
+
+  @Test func aMessageWithoutItsPlace() throws {
+    let ranges = try feed("U,u", key: "s")
+    for message in [#"{"s":"a","U":1}"#, #"{"s":"a","u":1}"#, #"{"U":1,"u":2}"#, #"{"s":"a","U":1,"u":-2}"#, "[]", ""] {
+      read(ranges, message)
+      #expect(ranges.number == nil && ranges.key == -1, "\(message)")
+    }
+    read(ranges, #"{"s":"a","U":3,"u":2}"#)
+    // Some name the last one first.
+    #expect(ranges.number == FeedNumber(key: 0, first: 2, last: 3))
+    // Nobody's place is left over from the message before.
+    read(ranges, "no JSON")
+    #expect(ranges.number == nil)
+  }
+
   @Test func copiesOfTheConnectionBefore() throws {
     let feed = try feed("u", key: "s")
     #expect(take(feed, #"{"s":"a","u":7}"#) == .first)
@@ -132,5 +163,29 @@ import Testing
     read(feed, #"{"u":99}"#)
     feed.noteJoint()
     #expect(feed.hasReachedJoints())
+  }
+
+  /// Numbers need not follow each other: the connection before has to come up to the successor's first one itself.
+  @Test func jointsOfNumbersThatOnlyIncrease() throws {
+    let rules = Inbound.Rules()
+    rules.sequencePath = [try jsonPath("u")]
+    rules.isIncreasing = true
+    let feed = try #require(Feed.make(rules, seed: (1, 2)))
+    #expect(take(feed, #"{"u":3}"#) == .first)
+    read(feed, #"{"u":20}"#)
+    feed.noteJoint()
+    #expect(take(feed, #"{"u":19}"#) == .fine && !feed.hasReachedJoints())
+    #expect(take(feed, #"{"u":20}"#) == .fine && feed.hasReachedJoints())
+  }
+
+  /// A key that the connection before has never had is nothing to wait for; the successor's first one counts.
+  @Test func jointsAreOfTheFirst() throws {
+    let feed = try feed("u", key: "s")
+    #expect(take(feed, #"{"s":"a","u":3}"#) == .first)
+    for message in [#"{"s":"b","u":70}"#, #"{"s":"a","u":5}"#, #"{"s":"a","u":9}"#] {
+      read(feed, message)
+      feed.noteJoint()
+    }
+    #expect(take(feed, #"{"s":"a","u":4}"#) == .fine && feed.hasReachedJoints())
   }
 }
