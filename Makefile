@@ -138,6 +138,10 @@ fuzz: setup ## fuzz TARGET=name for SECONDS=600
 	@test -n "$(TARGET)" || { echo "make fuzz TARGET=name SECONDS=600; targets: $$(cd Tests/Fuzz/corpus && echo *)" >&2; exit 2; }
 	@.ci/fuzz.sh "$(TARGET)" "$(SECONDS)"
 
+.PHONY: coverage
+coverage: setup ## lines of PulseEngine that its unit tests run, by file; fails below 95 %
+	@.ci/coverage.sh
+
 .PHONY: captures
 captures: library ## the tests that replay captures, with recorded ones: PULSEWS_CAPTURES=folder
 	@test -d "$(PULSEWS_CAPTURES)" || { echo "make captures PULSEWS_CAPTURES=folder" >&2; exit 2; }
