@@ -162,6 +162,13 @@ DAYS ?= 30
 exchanges: library ## 100 clients with each preset against simulated exchanges: DAYS=30 SCALE=4320 EXCHANGE=kraken SEED=n CLIENTS=n
 	@PATH="$(BUILD)/venv/bin:$$PATH" Tests/Exchanges/run.sh "$(DAYS)" "$(SCALE)" "$(EXCHANGE)" "$(SEED)" "$(CLIENTS)"
 
+.PHONY: abi-check abi-release
+abi-check: library ## compares headers and library with the last release, packaging/abi/release.json: what is broken, what was added
+	@$(PYTHON) -B packaging/abi/check.py $(DIST)/libpulsews.so.0
+
+abi-release: library ## makes what is there now the release that later ones are compared with
+	@$(PYTHON) -B packaging/abi/check.py --write $(DIST)/libpulsews.so.0
+
 .PHONY: release-check
 release-check: library hub ## what is given to others, installed, used, upgraded and removed in minimal systems; as root, from Debian's mirror
 	@packaging/debian/check.sh
