@@ -27,7 +27,7 @@ HUB_SOURCES := $(shell find tools/pulsews-hub -type f -not -path '*/.build/*') .
 
 PYTHON := $(BUILD)/venv/bin/python
 # In the order in which they start.
-SUITES := check runner unit abi asan python tsan daemon packaging integration go web fuzz-replay chaos exchanges
+SUITES := check runner unit abi asan python tsan daemon reproducible packaging integration go web fuzz-replay chaos exchanges
 # Each is run by itself too, and ONLY picks tests of it.
 ONLY ?=
 override ONLY := $(value ONLY)
@@ -73,6 +73,7 @@ test-web: library ## the browser's binding, by node, against a clock of its own 
 test-chaos: library ## the fault proxy, storms, simulated weeks, crashes, and a hub, short: ONLY=storm
 test-daemon: hub page ## the daemon pulsews-hub, its parts and as a process: ONLY=test_reload
 test-packaging: library hub page ## what is given to others, made, opened, installed, used and removed: ONLY=wheel
+test-reproducible: library ## the library, built once more in another folder, is the same to the byte
 test-exchanges: library ## presets against simulated exchanges that ban whoever breaks a rule, two days in 50 s: ONLY=kraken
 test-integration: library hub page ## against other people's servers, bad servers, captured traffic: ONLY=test_proxy
 test-fuzz-replay: setup ## the fuzzing corpora, replayed: ONLY=URL

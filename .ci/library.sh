@@ -20,12 +20,18 @@ mkdir -p "$build"
 if [ -e "$scratch" ] && [ "$(cat "$scratch.mode" 2>/dev/null)" != "$mode" ]; then rm -rf "$scratch"; fi
 printf '%s\n' "$mode" >"$scratch.mode"
 
+# The same sources make the same bytes wherever they and the toolchain lie: no path of this machine is in the files, and no
+# hash of a cache's path, which breadcrumbs of Clang's modules have. A suite builds twice and compares.
+flags=(-Xswiftc -Xfrontend -Xswiftc -no-clang-module-breadcrumbs)
+for map in "$PWD=." "$PULSEWS_SWIFT_USR=swift"; do
+  flags+=(-Xcc -ffile-prefix-map="$map" -Xswiftc -file-prefix-map -Xswiftc "$map")
+done
 # DWARF 4 for the debug file: valgrind gives up on what version 5 of the compiler's makes of it.
+flags+=(-Xcc -gdwarf-4 -Xswiftc -dwarf-version=4)
+
 # A compiler that runs wild must not take the machine with it.
 ( ulimit -v 12000000
-  timeout 900 swift build -c release --scratch-path "$scratch" --product pulsews --disable-local-rpath \
-    -Xcc -gdwarf-4 -Xswiftc -dwarf-version=4 \
-    -Xcc -ffile-prefix-map="$PWD=." -Xswiftc -file-prefix-map -Xswiftc "$PWD=." ) # no path of this machine in the file
+  timeout 900 swift build -c release --scratch-path "$scratch" --product pulsews --disable-local-rpath "${flags[@]}" )
 python3 .ci/weak_constants.py "$scratch"
 
 mkdir -p "$dist"

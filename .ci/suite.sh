@@ -41,6 +41,27 @@ daemon_tests() {
   tests Tests/Daemon
 }
 
+# The library once more, from a copy of its sources in another folder and with other rights: file by file the same bytes.
+reproducible() {
+  local passed=0 failed=0 file folder=$build/reproducible/a-folder-with-a-longer-name
+  if [ -n "$only" ]; then no_test; fi
+  rm -rf "$build/reproducible"
+  mkdir -p "$folder"
+  cp -R --parents Sources include Package.swift .ci/library.sh .ci/weak_constants.py .ci/module_sizes.py "$folder"
+  (umask 077 && cd "$folder" && BUILD=$folder/.build DIST=$folder/dist nice -n 5 .ci/library.sh)
+  for file in "libpulsews.so.$VERSION" "libpulsews.so.$VERSION.debug"; do
+    sha256sum "$DIST/$file" "$folder/dist/$file"
+    if cmp "$DIST/$file" "$folder/dist/$file"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+  done
+  if [ "$failed" != 0 ]; then
+    echo 'functions and data of another size:'
+    (diff <(sizes "$DIST") <(sizes "$folder/dist") || true) | grep '^[<>]' || echo none
+  fi
+  echo "$passed passed, $failed failed, 0 skipped"
+  [ "$failed" = 0 ]
+}
+sizes() { nm --print-size "$1/libpulsews.so.$VERSION.debug" | awk 'NF == 4 {print $4, $2}' | sort | sed 's/\$e/$s/' | swift demangle; }
+
 go_tests() {
   cd bindings/go
   go test -v -race -count=1 -timeout 300s ${only:+-run "$only"} ./...
@@ -97,6 +118,7 @@ web) web_tests ;;
 chaos) chaos ;;
 daemon) daemon_tests ;;
 packaging) tests Tests/Packaging ;;
+reproducible) reproducible ;;
 exchanges) Tests/Exchanges/run.sh short "$only" ;;
 fuzz-replay) fuzz_replay ;;
 *) echo "suite: what is '$name'?" >&2; exit 2 ;;

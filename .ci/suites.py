@@ -56,6 +56,7 @@ TABLE = {
     "tsan": Traits(BUILDS, 1500),
     "daemon": Traits(BUILDS, 1500),
     "packaging": Traits(WAITS, 600),
+    "reproducible": Traits(BUILDS, 900),
     "fuzz-replay": Traits(BUILDS, 300),
     "chaos": Traits(ALONE, 300),
     "exchanges": Traits(ALONE, 300),

@@ -65,8 +65,13 @@ def test_glibc_floor():
 
 
 def test_no_path_of_the_build_machine():
-    content = LIBRARY.resolve().read_bytes()
-    assert str(ROOT).encode() not in content
+    """Nor of its toolchain: of what is outside of the sources the symbols name the system's headers alone."""
+    assert str(ROOT).encode() not in LIBRARY.resolve().read_bytes()
+    symbols = LIBRARY.with_name(LIBRARY.resolve().name + ".debug").read_bytes()
+    assert str(ROOT).encode() not in symbols
+    paths = {path.decode() for path in re.findall(rb"(?<=\0)/[\w./+-]{3,}(?=\0)", symbols)}
+    assert "/usr/include" in paths
+    assert [path for path in paths if path != "/usr/include" and not path.startswith("/usr/include/")] == []
 
 
 def test_loads_at_run_time(tmp_path):

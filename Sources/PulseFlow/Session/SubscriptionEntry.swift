@@ -73,4 +73,12 @@ struct SubscriptionEntry {
   var queuedAfter: Int32 = -1
 
   enum Queue: UInt8 { case none, subscribe, unsubscribe }
+
+  /// Its place is free: it holds nothing, and waits for no answer.
+  mutating func clear() {
+    key = []
+    request = 0
+    subscribe = nil
+    unsubscribe = nil
+  }
 }
