@@ -10,6 +10,7 @@ import sys
 import zipfile
 
 import pytest
+from wheels import without_openssl
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD, DIST = (pathlib.Path(os.environ[name]) for name in ("BUILD", "DIST"))
@@ -69,6 +70,11 @@ def test_a_program_gets_builds_vendors_and_runs(environment, tmp_path):
     offline = re.search(r"`(GOPROXY=off go build [^`]+)`", section)[1].replace("\n", " ")
     run("bash", "-ec", offline, cwd=app, env=environment)
     assert run(app / "app", env={}) == "a hub came and went\n"
+    # Its system has lost libssl.
+    lost = subprocess.run(without_openssl(app / "app"), env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+    assert lost.returncode != 0
+    assert (f"{app}/libpulsews.so.0: it was found, but needs libssl.so.3, which is in the package libssl3 or libssl3t64 (Debian, Ubuntu), "
+            "openssl-libs (Fedora, Red Hat), libopenssl3 (SUSE)") in lost.stderr
     (app / "libpulsews.so.0").unlink()
     alone = subprocess.run([app / "app"], env={}, capture_output=True, text=True)
     assert alone.returncode != 0 and "the library libpulsews can't be loaded" in alone.stderr

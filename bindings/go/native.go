@@ -45,9 +45,30 @@ func load() error {
 		if C.pulsego_load(cString(path), (*C.char)(unsafe.Pointer(&why[0])), C.size_t(len(why))) != 0 {
 			return nil
 		}
-		reasons = append(reasons, path+": "+strings.TrimPrefix(textOf(why[:]), path+": "))
+		reasons = append(reasons, path+": "+strings.TrimPrefix(missingPackage(path, textOf(why[:])), path+": "))
 	}
 	return &LibraryError{Tried: reasons}
+}
+
+const openSSLPackages = "libssl3 or libssl3t64 (Debian, Ubuntu), openssl-libs (Fedora, Red Hat), libopenssl3 (SUSE)"
+
+// What the library needs, and which packages bring it.
+var packagesOf = map[string]string{
+	"libssl.so.3":    openSSLPackages,
+	"libcrypto.so.3": openSSLPackages,
+	"libz.so.1":      "zlib1g (Debian, Ubuntu), zlib or zlib-ng-compat (Fedora, Red Hat), libz1 (SUSE)",
+}
+
+// missingPackage puts what the loader says into words if the library at path was found, but not what it needs.
+func missingPackage(path, why string) string {
+	name, _, isMissing := strings.Cut(why, ": cannot open shared object file: No such file")
+	if !isMissing || name == path {
+		return why
+	}
+	if brings, isKnown := packagesOf[name]; isKnown {
+		return "it was found, but needs " + name + ", which is in the package " + brings
+	}
+	return "it was found, but needs " + name + ", which was not"
 }
 
 // libraryPaths lists where to look: $PULSEWS_LIBRARY and nowhere else if it is set; else the folder of the program, the

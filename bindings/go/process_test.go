@@ -265,6 +265,21 @@ func TestLibraryPaths(t *testing.T) {
 	}
 }
 
+func TestMissingPackage(t *testing.T) {
+	const path, gone = "/lib/libpulsews.so.0", ": cannot open shared object file: No such file or directory"
+	for why, expected := range map[string]string{
+		"libssl.so.3" + gone:      "it was found, but needs libssl.so.3, which is in the package libssl3 or libssl3t64 (Debian, Ubuntu), ",
+		"libz.so.1" + gone:        "it was found, but needs libz.so.1, which is in the package zlib1g (Debian, Ubuntu), ",
+		"libother.so.1" + gone:    "it was found, but needs libother.so.1, which was not",
+		path + gone:               path + gone,
+		path + ": file too short": path + ": file too short",
+	} {
+		if told := missingPackage(path, why); !strings.HasPrefix(told, expected) {
+			t.Errorf("%q became %q", why, told)
+		}
+	}
+}
+
 // A program that can't find the library, or finds something else, gets an error from Dial.
 func TestMissingLibrary(t *testing.T) {
 	if linked {
