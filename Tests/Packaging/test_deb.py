@@ -117,6 +117,18 @@ def test_the_configuration_is_right_and_serves_this_machine(folders, check):
     assert (folders["pulsews-hub"] / "DEBIAN/conffiles").read_text() == "/etc/pulsews/pulsews-hub.toml\n"
 
 
+def test_a_copy_of_the_page_may_have_other_settings(folders, check, tmp_path):
+    """As the page says. /usr has nothing that is to be edited, and nothing of it is a conffile."""
+    section = (ROOT / "docs/INSTALL.md").read_text().split("## Debian packages")[1].split("\n## ")[0]
+    command, = re.findall(r"^cp -R (/\S+) (/\S+)$", section, re.M)
+    line, = re.findall(r'`("/" = "/[^`]+")`', section)
+    assert f'"/" = "{command[0]}"' in (DEBIAN / "pulsews-hub.toml").read_text() and line == f'"/" = "{command[1]}"'
+    run("cp", "-R", f"{folders['pulsews-hub']}{command[0]}", tmp_path / "copy")
+    (tmp_path / "copy/page/page.json").write_text('{"title": "Mine"}')
+    done = check((DEBIAN / "pulsews-hub.toml").read_text().replace(f'"/" = "{command[0]}"', f'"/" = "{tmp_path}/copy"'))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_what_is_commented_out_is_right_too(check):
     text, count = re.subn(r"^#: ", "", (DEBIAN / "pulsews-hub.toml").read_text(), flags=re.M)
     assert count == 8
