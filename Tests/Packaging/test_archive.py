@@ -90,6 +90,54 @@ def test_python_finds_the_library_in_it(place):
     assert shown.startswith(str(place / NAME / "python")) and VERSION in shown
 
 
+def test_pip_installs_it_without_a_network(place, tmp_path):
+    """As the page says; the package then needs the archive no more, and leaves nothing behind."""
+    def files():
+        return {path: path.read_bytes() for path in (tmp_path / "env").rglob("*") if path.is_file()}
+
+    shutil.copytree(place / NAME, tmp_path / NAME, symlinks=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python3").symlink_to(sys.executable)
+    values = {**bare(), "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path), "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+              "PYTHONDONTWRITEBYTECODE": "1"}
+    make, install, show = blocks()[3].splitlines()
+    offline = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+    run("bash", "-ec", make, cwd=tmp_path, env=values)
+    before = files()
+    run(*offline, "bash", "-ec", install, cwd=tmp_path, env=values)
+    shutil.rmtree(tmp_path / NAME)
+    assert VERSION in run("bash", "-ec", show, cwd=tmp_path, env=values)
+    found = run("env/bin/python", "-I", "-c", "import pulsews._native; print(open('/proc/self/maps').read())", cwd=tmp_path, env=values)
+    assert re.search(rf"{tmp_path}/env/\S+/site-packages/pulsews/libpulsews\.so\.0$", found, re.M)
+    assert re.search(r" /(?:usr/)?lib/\S+/libssl\.so\.3$", found, re.M)  # the system's
+    run("env/bin/pip", "uninstall", "-y", "pulsews", cwd=tmp_path, env=values)
+    assert files() == before
+
+
+def test_it_has_the_licenses_of_what_is_inside(place):
+    """The texts are those of the packages that the daemon is built with, and the bill and the table name the same."""
+    folder, checkouts = place / NAME / "licenses", pathlib.Path(os.environ["BUILD"]) / "hub/checkouts"
+    sources = {"TOMLKit": "TOMLKit/LICENSE", "swift": "swift-argument-parser/LICENSE.txt", "swift-log": "swift-log/NOTICE.txt"}
+    for name, source in sources.items():
+        assert (folder / f"{name}.txt").read_bytes() == (checkouts / source).read_bytes()
+    header = " ".join((checkouts / "TOMLKit/Sources/CTOML/Sources/toml.hpp").read_text().replace("//", " ").split())
+    license_text, _, decoder = (folder / "tomlplusplus.txt").read_text().partition("\nIts decoder of UTF-8")
+    assert " ".join(license_text.split()) in header and re.search(r"Copyright \(c\) (.*>),", decoder)[1] in header
+    bill = {row["bom-ref"]: row for row in json.loads((place / NAME / "sbom.cdx.json").read_text())["components"]}
+    assert f"toml++ v{bill['tomlplusplus']['version']}" in header
+    assert re.fullmatch(r"\d\d", bill["icu"]["version"])
+    table = (folder / "README.txt").read_text()
+    assert {name: bill[name]["licenses"] for name in ("swift-argument-parser", "TOMLKit", "libcurl.so.4", "libc.so.6", "libssl.so.3")} == {
+        "swift-argument-parser": [{"expression": "Apache-2.0 WITH Swift-exception"}], "TOMLKit": [{"license": {"id": "MIT"}}],
+        "libcurl.so.4": [{"license": {"id": "curl"}}], "libc.so.6": [{"license": {"id": "LGPL-2.1-or-later"}}],
+        "libssl.so.3": [{"license": {"id": "Apache-2.0"}}]}
+    named = set(re.findall(r"^  (\S+)", table, re.M))
+    assert {"swift-argument-parser", "swift-log", "TOMLKit", "toml++", "ICU", "OpenSSL", "zlib", "curl", "glibc"} <= named
+    assert {row["name"] for row in bill.values() if row["name"] not in table} <= {
+        "libpulsews", "pulsews-hub", "Swift standard library, embedded mode", "Swift standard library, Foundation and libdispatch"}
+    assert set(re.findall(r"(\S+\.txt)$", table, re.M)) | {"README.txt", "swift-log.txt"} == {path.name for path in folder.iterdir()}
+
+
 def test_the_bill_of_materials_names_what_is_inside(place):
     bill = json.loads((place / NAME / "sbom.cdx.json").read_text())
     parts = {row["bom-ref"]: row for row in bill["components"]}

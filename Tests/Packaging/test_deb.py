@@ -70,6 +70,25 @@ def test_the_symbols_are_the_exports(folders):
     assert (folders["libpulsews0"] / "DEBIAN/symbols").read_text().startswith("libpulsews.so.0 libpulsews0 #MINVER#\n")
 
 
+@pytest.mark.parametrize("name", ["libpulsews0", "pulsews-hub"])
+def test_the_licenses_are_those_of_the_archive(folders, name):
+    """Word by word; but for the Apache License, which Debian has, and curl and zlib, which are packages of their own."""
+    def words(text):
+        return re.sub(r"\s+", " ", re.sub(r"^ \.$|^-+$|^SPDX-.*$", "", text, flags=re.M)).strip()
+
+    told = words((folders[name] / f"usr/share/doc/{name}/copyright").read_text())
+    texts = {file.stem: file.read_text() for file in (ROOT / "packaging/licenses").iterdir()}
+    assert set(texts) == {"README", "swift", "swift-log", "TOMLKit", "tomlplusplus", "ICU", "curl", "zlib"}
+    parts = [texts["TOMLKit"].split("Jeff Lebrun\n")[1], texts["swift"].split("Apache 2.0 License: ##\n")[1]]
+    parts += [re.split(r"^(?=NOTICE TO USER|Permission is hereby|Redistribution and use)", part, maxsplit=1, flags=re.M)[1]
+              for part in re.split(r"\n-+\n", texts["ICU"])]
+    assert len(parts) == 5 and [part for part in parts if words(part) not in told] == []
+    owners = re.findall(r"^(?:// )?Copyright (?:\([cC]\)|©)? ?(?:\d{4}[-, \d]*)?(.*)", "".join(texts[one] for one in (
+        "TOMLKit", "tomlplusplus", "ICU", "swift-log")), re.M)
+    owners = [words(re.sub(r"[.,]? ?(All rights.*|under the.*)$", "", owner)) for owner in owners]
+    assert len(owners) == 7 and [owner for owner in owners if owner not in told] == []
+
+
 def names(text):
     return re.findall(r"(?:^|, |\| )([a-z0-9.+:-]+)", text)
 

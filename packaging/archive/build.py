@@ -11,6 +11,7 @@ import json
 import lzma
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -24,6 +25,7 @@ DIST = pathlib.Path(os.environ["DIST"])
 VERSION = os.environ["VERSION"]
 NAME = f"pulsews-{VERSION}-linux-x86_64"
 LIBRARY = f"libpulsews.so.{VERSION}"
+EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", 315532800))
 UNWANTED = {"tests", "__pycache__", "build"}
 
 
@@ -66,9 +68,25 @@ def for_c(contents):
         contents.add_template(f"lib/cmake/pulsews/{name}", HERE / f"{name}.in")
 
 
-def for_others(contents):
+def for_python(contents):
+    """The package to be used where it lies, and as a wheel for pip, which needs nothing then but the system's OpenSSL."""
     contents.add_folder("python", ROOT / "bindings/python")
     contents.links["python/pulsews/libpulsews.so.0"] = "../../lib/libpulsews.so.0"
+    wheel = f"pulsews-{VERSION}-py3-none-linux_x86_64.whl"
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "source"
+        shutil.copytree(ROOT / "bindings/python", source, ignore=shutil.ignore_patterns(*UNWANTED), copy_function=shutil.copyfile)
+        shutil.copyfile(ROOT / "LICENSE", source / "LICENSE")
+        (source / "pulsews/libpulsews.so.0").write_bytes((DIST / LIBRARY).read_bytes())
+        for path in source.rglob("*"):
+            path.chmod(0o755 if path.is_dir() or ".so" in path.name else 0o644)
+        # setuptools is that of .ci/requirements.txt, and nothing comes from the network.
+        subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-build-isolation", "--no-deps",
+                        "--no-index", "-w", folder, source], check=True, env={**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)}, umask=0o022)
+        contents.add(f"python/{wheel}", pathlib.Path(folder) / wheel)
+
+
+def for_others(contents):
     contents.add_folder("go", ROOT / "bindings/go", lambda name: not name.endswith("_test.go"))
     contents.add_folder("web", ROOT / "bindings/web")
     with tempfile.TemporaryDirectory() as folder:
@@ -87,13 +105,12 @@ def for_the_daemon(contents):
 
 
 def write(contents, target, level):
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", 315532800))
     target.parent.mkdir(parents=True, exist_ok=True)
     half = target.with_name(f".{target.name}.new")
     with lzma.open(half, "wb", preset=level) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path in sorted([*contents.files, *contents.links]):
             entry = tarfile.TarInfo(f"{NAME}/{path}")
-            entry.mtime, entry.uname, entry.gname = epoch, "root", "root"
+            entry.mtime, entry.uname, entry.gname = EPOCH, "root", "root"
             entry.mode = 0o755 if path in contents.programs else 0o644
             if path in contents.links:
                 entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, contents.links[path], 0o777
@@ -107,9 +124,10 @@ def write(contents, target, level):
 
 def main():
     contents = Contents()
-    for part in (for_c, for_others, for_the_daemon):
+    for part in (for_c, for_python, for_others, for_the_daemon):
         part(contents)
     contents.add("LICENSE", ROOT / "LICENSE")
+    contents.add_folder("licenses", ROOT / "packaging/licenses")
     bill = sbom.bill(ROOT, VERSION, DIST / LIBRARY, DIST / "pulsews-hub")
     contents.files["sbom.cdx.json"] = (json.dumps(bill, indent=1) + "\n").encode()
     contents.add_sums()
