@@ -171,8 +171,9 @@ abi-release: library ## makes what is there now the release that later ones are 
 	@$(PYTHON) -B packaging/abi/check.py --write $(DIST)/libpulsews.so.0
 
 .PHONY: release-check
-release-check: library hub ## what is given to others, installed, used, upgraded and removed in minimal systems; as root, from Debian's mirror
-	@packaging/debian/check.sh
+KINDS ?= abi wheel archive go deb
+release-check: library hub page ## what is given to others, installed, used, upgraded, removed; as root, a minimal system from Debian's mirror: KINDS='wheel go' PULSEWS_PYTHONS='PATH PATH'
+	@packaging/check.sh $(KINDS)
 
 COUNT ?= 1000
 .PHONY: crashes

@@ -42,7 +42,7 @@ async def rounds():
             await receive(kept)
             async with aio.connect(PROGRAM, reconnect=False) as ws:
                 await receive(ws)
-            print("round", pulsews.library_version(), flush=True)
+            print("round", pulsews.library_version().split()[0], flush=True)  # without its OpenSSL
             if not await asyncio.to_thread(sys.stdin.readline):
                 return
 
