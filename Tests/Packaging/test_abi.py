@@ -67,6 +67,8 @@ def test_the_release_is_kept():
     status, output = check(LIBRARY)
     assert status == 0, output
     assert output.endswith(f"abi: programs that were built with {RELEASE['version']} ({RELEASE['soname']}) run\n")
+    page = (ROOT / "docs/INSTALL.md").read_text().split("\n## Versions\n")[1].split("\n## ")[0]
+    assert f"`{RELEASE['soname']}`" in page and "Programs compiled with the first header of 0.1 run." in page
 
 
 def test_the_release_is_whole():
