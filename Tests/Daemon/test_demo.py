@@ -251,7 +251,9 @@ def test_it_ends_in_order(start, page, number):
                 peer.recv(PATIENCE)
         assert end.value.rcvd.code == 1012
     assert demo.wait() == 0
-    assert " error " not in demo.output and " warning " not in demo.output
+    # The exchange may send until its client is gone, and what comes then is counted and told.
+    lines = [line for line in demo.output.splitlines() if "arrived after this side began to close" not in line]
+    assert not [line for line in lines if " error " in line or " warning " in line]
 
 
 def test_a_port_that_is_taken(start, page):

@@ -135,6 +135,10 @@ final class FakeClient {
       case .wake:
         wakes += 1
         done.append("wake")
+      case .event(let event, let isKept): inbound.emit(event, isKept: isKept)
+      case .told(let ofDoubts): done.append("told of \(ofDoubts ? "doubts" : "losses")")
+      case .notify: done.append("notify")
+      case .signal: done.append("signal")
       case .lookAgain(let deadline, let time):
         deadlines[deadline] = time
         done.append("\(deadline) at \(time)")

@@ -136,7 +136,8 @@ package final class Inbound {
 
   package func giveBack(_ segment: consuming MessageSegment) { (front ?? queue).giveBack(segment) }
 
-  /// What comes from here on, messages and events, stands behind what is here, and what its connection still has.
+  /// What comes from here on, messages and events, stands behind what is here, and what its connection still has. With policy
+  /// `pause` only.
   package func beginFront() {
     front = queue
     queue = MessageQueue()

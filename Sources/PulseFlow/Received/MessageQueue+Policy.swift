@@ -82,6 +82,8 @@ extension MessageQueue {
   /// If the queue is full: keeps of each key the latest message only, now and until the queue is empty. If that is not
   /// enough, drops as `dropOldest` does.
   package func conflate(toFit limit: Int) {
+    // What is only kept for later is no reason.
+    if ownedBytes > memoryLimit { dropSpare() }
     if !isFull(limit) { return }
     noteWritten()
     if !isConflating { beginConflating() }
@@ -94,6 +96,8 @@ extension MessageQueue {
     settle()
     guard count > 0, let first = head else { return }
     isConflating = true
+    // The end of the queue is the end of that.
+    needsSifting = true
     passedSequence = first.records[first.recordsTaken].sequence &- 1
     var segment = head
     while let current = segment {
@@ -289,7 +293,7 @@ extension MessageQueue {
       settle()
       isConflating = false
     }
-    if holes == 0 && !isKeyed && keptCount == 0 { needsSifting = false }
+    if holes == 0 && !isKeyed && keptCount == 0 && !isConflating { needsSifting = false }
     return slice
   }
 

@@ -65,7 +65,7 @@ import Testing
     let log = AuditLog(mostBytes: 1000) { told in news.withLock { $0.append(told) } }
     var audit = Audit(AuditConfig(file: path))
     #expect(audit.open() == nil)
-    fcntl(audit.descriptor, F_SETFL, O_WRONLY)  // its writes wait
+    _ = fcntl(audit.descriptor, F_SETFL, O_WRONLY)  // its writes wait
     #expect(log.use(audit) == nil)
     let filler = String(repeating: "x", count: 99)
     for _ in 0..<2000 { log.append { filler } }
