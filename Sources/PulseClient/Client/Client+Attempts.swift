@@ -11,60 +11,51 @@ import PulseWire
 extension Client {
   // MARK: The way to a connection
 
-  /// The delay is over, or there is none.
-  func beginAttempt() {
-    guard life == .trying, connection == nil, !closeStarted else { return }
-    if waitsForConsumer {
-      attemptWaitsForConsumer = true
-      return
+  /// Takes an event to the dialer, and does what comes of it.
+  func dial(_ event: Dialer.Event) { carryOut(step(event)) }
+
+  /// What comes of an event.
+  func step(_ event: Dialer.Event) -> Dialer.Step {
+    dialer.handle(event, Clock.monotonic(), isBlocked: waitsForConsumer, random: { random.next64() })
+  }
+
+  func carryOut(_ step: Dialer.Step) {
+    switch step {
+    case .nothing: break
+    case .hold: beginHold(.connect, endpoint: url)
+    case .ask: askGate()
+    case .connect: connect()
+    case .wait: schedule(.attempt, at: Clock.deadline(Clock.monotonic(), after: dialer.nextDelay))
+    case .end, .giveUp: stopTrying(failure ?? Failure(.refused, "no endpoint is left"))
     }
-    guard let index = endpoints.choose(Clock.monotonic()) else {
-      stopTrying(failure ?? Failure(.refused, "no endpoint is left"))
-      return
-    }
-    if index != chosenEndpoint { giveBackTicket() }
-    chosenEndpoint = index
-    if options.holdConnect && !holdIsOver {
-      beginHold(.connect, endpoint: url)
-      return
-    }
-    askGate()
   }
 
   /// Waits for a slot of the limits that all clients of the process share.
   func askGate() {
-    guard life == .trying, connection == nil, !closeStarted, hold == nil else { return }
-    cancel(.attempt)
+    if dialer.phase != .queued { return }
     cancel(.gate)
     let answer: ConnectGate.Answer
-    if let ticket {
+    if let ticket = dialer.ticket {
       answer = HostGate.poll(ticket)
     } else {
-      (ticket, answer) = HostGate.request(self)
+      (dialer.ticket, answer) = HostGate.request(self)
     }
     switch answer {
-    case .go:
-      connect()
-    case .wait(let time):
-      schedule(.gate, at: time)
+    case .go: dial(.slot)
+    case .wait(let time): schedule(.gate, at: time)
     case .unknown:
-      ticket = nil
+      dialer.ticket = nil
       schedule(.gate, at: Clock.monotonic() &+ 1_000_000)
     }
   }
 
   private func connect() {
-    let now = Clock.monotonic()
-    holdIsOver = false
-    nextDelay = 0
     statistics.attempts &+= 1
-    endpoints.began(chosenEndpoint, now)
-    emitBreaker(chosenEndpoint, now)
+    emitBreaker(dialer.chosen, Clock.monotonic())
     move(.attempt, cause: "attempt")
     log(.debug) { "attempt \(self.statistics.attempts) begins, to \(self.url.redacted)" }
-    let made = Connection(client: self, endpoint: chosenEndpoint, url: url, tlsContext: url.isSecure ? tlsContext : nil)
-    made.ticket = ticket
-    ticket = nil
+    let made = Connection(client: self, endpoint: dialer.chosen, url: url, tlsContext: url.isSecure ? tlsContext : nil)
+    made.ticket = dialer.takeTicket()
     connection = made
     made.start()
   }
@@ -73,7 +64,7 @@ extension Client {
   func connectionOpened(_ opened: Connection) {
     giveBackTicket(of: opened)
     let now = Clock.monotonic()
-    endpoints.succeeded(opened.endpoint, now)
+    dialer.endpoints.succeeded(opened.endpoint, now)
     statistics.connections &+= 1
     if opened === successor {
       marks.successors &+= 1
@@ -92,7 +83,7 @@ extension Client {
     marks.connectTime = now &- opened.startedAt
     marks.firstMessageTime = -1
     marks.awaitsFirstMessage = true
-    reportedAttempts = failedAttempts
+    dialer.report()
     setMoment()
     inbound.startServing()
     move(.opened, cause: "connected")
@@ -134,27 +125,26 @@ extension Client {
     }
     connection = nil
     self.failure = failure
-    lastAttemptOpened = ended.openedAt > 0
     let wasReady = stage == .ready
+    let servedSince = readyAt
     endSession()
     if closeStarted {
-      endpoints.cancelled(ended.endpoint)
+      dialer.endpoints.cancelled(ended.endpoint)
       finishClosing(failure)
       return
     }
     outbound.dropLiveOnly()
-    if ended.openedAt == 0 && failure.code != .moved { failedAttempts &+= 1 }
     if failure.code == .moved {
-      endpoints.cancelled(ended.endpoint)
+      dialer.endpoints.cancelled(ended.endpoint)
       move(.reconnect, cause: failure.text, code: failure.code)
       announceLosses(failure.text)
       canSendChanged()
-      beginAttempt()
+      dial(.moved)
       host.hurry()
       wake()
       return
     }
-    if wasReady { backoff.connectionEnded(openFor: now &- readyAt) }
+    if wasReady { dialer.served(now &- servedSince) }
     lost(failure, endpoint: ended.endpoint, wasOpen: ended.openedAt > 0, now)
   }
 
@@ -162,47 +152,20 @@ extension Client {
   func lost(_ failure: Failure, endpoint: Int, wasOpen: Bool, _ now: Int64) {
     self.failure = failure
     countFailure(failure, wasOpen: wasOpen)
-    let isFatal = isFinal(failure)
-    if isFatal {
-      endpoints.ruledOut(endpoint, now)
-    } else if wasOpen {
-      endpoints.ended(endpoint, now)
-    } else {
-      endpoints.failed(endpoint, now)
-    }
+    let step = step(
+      .lost(
+        Dialer.Loss(
+          endpoint: endpoint, wasOpen: wasOpen, isFinal: isFinal(failure), closeCode: failure.closeCode,
+          retryAfter: failure.retryAfter)))
     emitBreaker(endpoint, now)
-    // The delay grows with the rounds: another endpoint is worth a quick try.
-    let failsOver = urls.count > 1 && endpoints.hasUntried(now)
-    if !options.reconnect || endpoints.choose(now) == nil {
-      stopTrying(failure)
-      return
+    if case .giveUp = step { failure.text = sentence("gave up after \(dialer.attempts) attempts: \(failure.text)") }
+    if case .wait = step {
+      move(.retry, cause: failure.text, code: failure.code)
+      log(.warning) { "\(failure.text); next attempt in \(seconds: self.dialer.nextDelay) s" }
+      announceLosses(failure.text)
+      canSendChanged()
     }
-    guard var delay = backoff.nextDelay(random: random.next64()) else {
-      failure.text = sentence("gave up after \(backoff.attempt) attempts: \(failure.text)")
-      stopTrying(failure)
-      return
-    }
-    if failsOver && delay > options.reconnectBaseDelay { delay = options.reconnectBaseDelay }
-    if !failsOver, let seconds = failure.retryAfter {
-      // A day is enough for any maintenance, and an absurd number must not end the trying.
-      let asked = Int64(min(seconds, 86_400)) &* 1_000_000_000
-      if asked > delay { delay = asked }
-    }
-    if failure.closeCode == CloseCode.serviceRestart && wasOpen && backoff.attempt == 1 && replaces {
-      // A restart that was to be expected; others take over at once.
-      delay = 0
-    } else if !failsOver && (failure.closeCode == CloseCode.serviceRestart || failure.closeCode == CloseCode.tryAgainLater) {
-      let least = Backoff.restartDelay(
-        options.restartDelay, jitterPermille: options.jitterPermille, random: random.next64())
-      if least > delay { delay = least }
-    }
-    nextDelay = delay
-    chosenEndpoint = endpoints.choose(now) ?? chosenEndpoint
-    move(.retry, cause: failure.text, code: failure.code)
-    log(.warning) { "\(failure.text); next attempt in \(seconds: delay) s" }
-    announceLosses(failure.text)
-    canSendChanged()
-    schedule(.attempt, at: Clock.deadline(now, after: delay))
+    carryOut(step)
     wake()
   }
 
@@ -216,7 +179,6 @@ extension Client {
     stopAttempts()
     self.failure = failure
     life = .ended
-    nextDelay = 0
     move(.giveUp, cause: failure.text, code: failure.code)
     log(.error) { "stopped trying: \(failure.text)" }
     // With reconnect the application may ask for another try, and finds what it has queued.
@@ -234,35 +196,26 @@ extension Client {
 
   /// There is room for what another connection brings.
   func goOnConnecting() {
-    guard attemptWaitsForConsumer else { return }
-    attemptWaitsForConsumer = false
-    beginAttempt()
+    if dialer.phase != .blocked { return }
+    dial(.room)
     host.hurry()
   }
 
   func stopAttempts() {
-    attemptWaitsForConsumer = false
+    _ = step(.stop)
     cancel(.attempt)
     cancel(.gate)
     cancel(.hold)
     cancel(.homeward)
     hold = nil
     holdIsOver = false
-    giveBackTicket()
-  }
-
-  /// The place in the queue of a host, if it was not used.
-  private func giveBackTicket() {
-    guard let ticket else { return }
-    self.ticket = nil
-    HostGate.leave(ticket)
+    if let ticket = dialer.takeTicket() { HostGate.leave(ticket) }
   }
 
   /// A connection has lasted.
   func becomeStable() {
     guard let connection, stage == .ready else { return }
-    backoff.reset()
-    endpoints.stable(connection.endpoint)
+    dialer.stable(connection.endpoint)
     emitBreaker(connection.endpoint, Clock.monotonic())
   }
 
@@ -292,8 +245,12 @@ extension Client {
     cancel(.hold)
     switch kind {
     case .connect:
-      holdIsOver = true
-      if connection == nil { askGate() } else { connectSuccessor() }
+      if connection == nil {
+        dial(.released)
+      } else {
+        holdIsOver = true
+        connectSuccessor()
+      }
       host.hurry()
     case .login:
       let held = heldConnection
@@ -317,11 +274,28 @@ extension Client {
       log(.warning) { "\(failure.text)" }
       successorIsNotComing(failure)
     } else {
-      failedAttempts &+= 1
-      lost(failure, endpoint: chosenEndpoint, wasOpen: false, Clock.monotonic())
+      lost(failure, endpoint: dialer.chosen, wasOpen: false, Clock.monotonic())
     }
   }
 
   /// 1 for the first attempt since the last stable connection.
-  var attemptNumber: Int { backoff.attempt + 1 }
+  var attemptNumber: Int { dialer.attempts + 1 }
+}
+
+extension Dialer.Rules {
+  convenience init(_ options: ClientOptions, endpoints count: Int) {
+    self.init()
+    endpoints = count
+    reconnects = options.reconnect
+    holds = options.holdConnect
+    mostAttempts = options.maxReconnectAttempts
+    baseDelay = options.reconnectBaseDelay
+    mostDelay = options.reconnectMaxDelay
+    jitterPermille = options.jitterPermille
+    stableTime = options.stableTime
+    restartDelay = options.restartDelay
+    breakerFailures = options.breakerFailures
+    breakerTime = options.breakerTimeout
+    replaces = options.maxAge > 0 || !options.rotateOn.isEmpty
+  }
 }

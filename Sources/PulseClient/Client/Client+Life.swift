@@ -28,14 +28,9 @@ extension Client {
     life = .trying
     outbound.resume()
     failure = nil
-    backoff.reset()
-    endpoints.resetRuledOut()
-    nextDelay = 0
-    reportedAttempts = failedAttempts
-    chosenEndpoint = endpoints.choose(Clock.monotonic()) ?? 0
-    lastAttemptOpened = false
+    let step = step(.begin)
     move(event, cause: text(cause))
-    beginAttempt()
+    carryOut(step)
     host.hurry()
     wake()
   }
@@ -52,7 +47,7 @@ extension Client {
     func isDecided() -> Bool {
       // With several endpoints each has its turn before this is a failure.
       isConnected || isOver || closeStarted || statistics.connections != opened
-        || (failedAttempts &- reportedAttempts >= UInt64(urls.count)
+        || (dialer.hasFailed
           && twin.map { $0.failedAttempts != $0.reportedAttempts } ?? true)
     }
     if timeout == 0 && !isDecided() { driveBriefly() }
@@ -61,10 +56,10 @@ extension Client {
     }
     if closeStarted { return closedByCaller() }
     if isConnected || statistics.connections != opened { return nil }
-    reportedAttempts = failedAttempts
+    dialer.report()
     if let twin { twin.reportedAttempts = twin.failedAttempts }
     // A server that accepts and closes at once: the attempt succeeded, and there may be messages to receive.
-    if life == .ended && lastAttemptOpened && !options.reconnect { return nil }
+    if life == .ended && dialer.lastOpened && !options.reconnect { return nil }
     return failure
   }
 
@@ -102,8 +97,7 @@ extension Client {
       begin(.reconnect, cause: "reconnect() was called")
       return .ok
     }
-    backoff.reset()
-    endpoints.resetRuledOut()
+    dialer.reset()
     if let connection {
       if state == .connected { statistics.reconnectsManual &+= 1 }
       // The one that follows would take over, with what was right before.
@@ -113,12 +107,11 @@ extension Client {
     // It may have ended in another way, with what was still to be read.
     if life == .ended {
       begin(.reconnect, cause: "reconnect() was called")
-    } else if connection == nil && hold == nil && ticket == nil {
+    } else if dialer.phase == .delayed || dialer.phase == .blocked {
       cancel(.attempt)
-      cancel(.gate)
-      nextDelay = 0
+      let step = step(.begin)
       move(.reconnect, cause: "reconnect() was called")
-      beginAttempt()
+      carryOut(step)
       host.hurry()
     }
     return .ok
@@ -194,7 +187,6 @@ extension Client {
     // It may have ended by itself before: its failure stays known.
     if life != .ended || self.failure == nil { self.failure = failure }
     life = .ended
-    nextDelay = 0
     move(.disconnect, cause: failure.text)
     failQueued()
     log(.info) { "closed" }

@@ -60,7 +60,7 @@ extension Client {
   /// The present connection goes on serving until the other one is open.
   func returnToPreferred() {
     guard let connection, stage == .ready, !closeStarted, successor == nil, hold == nil, !connection.hasUnread,
-      let index = endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: options.endpointReturn)
+      let index = dialer.endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: options.endpointReturn)
     else {
       scheduleReturn()
       return
@@ -142,7 +142,7 @@ extension Client {
     rotation.isNoticed = false
     rotation.cause = cause
     rotation.endpoint =
-      endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: options.endpointReturn)
+      dialer.endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: options.endpointReturn)
       ?? connection.endpoint
     prepareSuccessor()
   }
@@ -206,7 +206,7 @@ extension Client {
     dropParked()
     if closeStarted || failure.code == .moved { return }
     if ended.endpoint != connection?.endpoint {
-      if failure.isFinal { endpoints.ruledOut(ended.endpoint, now) } else { endpoints.failed(ended.endpoint, now) }
+      if failure.isFinal { dialer.endpoints.ruledOut(ended.endpoint, now) } else { dialer.endpoints.failed(ended.endpoint, now) }
     }
     if rotation.purpose == .replacement {
       rotationFailed(failure)
@@ -246,7 +246,7 @@ extension Client {
     let old = connection
     successor = nil
     connection = opened
-    chosenEndpoint = opened.endpoint
+    dialer.chosen = opened.endpoint
     acceptance = opened.acceptance
     refusal = nil
     return old
@@ -256,10 +256,10 @@ extension Client {
     let old = exchange(for: opened)
     endSession()
     old?.leave(Failure(.moved, "\(url.redacted): left for the preferred endpoint"))
-    if let old { endpoints.cancelled(old.endpoint) }
+    if let old { dialer.endpoints.cancelled(old.endpoint) }
     outbound.dropLiveOnly()
     announceLosses("left for the preferred endpoint")
-    endpoints.began(opened.endpoint, Clock.monotonic())
+    dialer.endpoints.began(opened.endpoint, Clock.monotonic())
     emit(Event.endpoint(endpoint: opened.url.redacted, cause: "back to the preferred endpoint"))
     log(.info) { "back to the preferred endpoint \(opened.url.redacted)" }
   }
@@ -289,8 +289,8 @@ extension Client {
         old.leave(Failure(.moved, text: why))
       }
       if old.endpoint != opened.endpoint {
-        if failure == nil { endpoints.cancelled(old.endpoint) } else { endpoints.ended(old.endpoint, now) }
-        endpoints.began(opened.endpoint, now)
+        if failure == nil { dialer.endpoints.cancelled(old.endpoint) } else { dialer.endpoints.ended(old.endpoint, now) }
+        dialer.endpoints.began(opened.endpoint, now)
       }
     }
     outbound.dropLiveOnly()

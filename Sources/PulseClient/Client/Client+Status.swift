@@ -70,15 +70,12 @@ extension Client {
     emit(
       Event.state(
         state: shownState.name, previous: previous.name, trigger: event.name, cause: cause,
-        error: code == .ok ? "" : StatusCode.name(code.rawValue), attempt: attemptNumber, nextDelay: nextDelay,
+        error: code == .ok ? "" : StatusCode.name(code.rawValue), attempt: attemptNumber, nextDelay: dialer.nextDelay,
         endpoint: url.redacted, closeCode: Int(peerCloseCode)))
   }
 
   func emitBreaker(_ endpoint: Int, _ now: Int64) {
-    guard urls.count > 1, let after = endpoints.health(endpoint)?.breaker.state(now) else { return }
-    while emittedBreakers.count < urls.count { emittedBreakers.append(.closed) }
-    if after == emittedBreakers[endpoint] { return }
-    emittedBreakers[endpoint] = after
+    guard let after = dialer.breakerNews(endpoint, now) else { return }
     log(.info) { "the circuit breaker of \(self.urls[endpoint].redacted) is \(after.name)" }
     emit(Event.breaker(endpoint: urls[endpoint].redacted, breaker: after.name))
   }
@@ -105,7 +102,7 @@ extension Client {
     json.add("stale", raw: inbound.isStale ? "true" : "false")
     json.add("subscriptions", subscriptions?.count ?? 0)
     json.add("attempt", attemptNumber)
-    json.add("next_delay", raw: jsonSeconds(nextDelay))
+    json.add("next_delay", raw: jsonSeconds(dialer.nextDelay))
     json.add("subprotocol", string: acceptance?.subprotocol ?? "")
     json.add("compression", raw: acceptance?.deflate != nil ? "true" : "false")
     json.add("close_code", Int(peerCloseCode))
@@ -120,7 +117,7 @@ extension Client {
   private func endpointsJSON(_ now: Int64) -> String {
     var list: Sentence = "["
     for index in 0..<urls.count {
-      guard let health = endpoints.health(index) else { continue }
+      guard let health = dialer.endpoints.health(index) else { continue }
       if index > 0 { list.add(",") }
       var json = JSONObject()
       json.add("url", string: urls[index].redacted)

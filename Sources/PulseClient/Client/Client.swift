@@ -64,25 +64,12 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// The second session of the application's client; that session's client has `primary` in its place. Constant.
   var twin: Twin?
   var primary: Client?
-  /// The last attempt led to an open connection, whatever became of that.
-  var lastAttemptOpened = false
-  /// For `open`: each failed attempt is told once.
-  var failedAttempts: UInt64 = 0
-  var reportedAttempts: UInt64 = 0
 
   // Attempts
   /// Where to connect, in the order of preference.
   var urls: [WebSocketURL]
   var headers: [HTTPHeader]
-  var endpoints: EndpointSet
-  /// What the last event said of each, where there are several.
-  var emittedBreakers: [CircuitBreaker.State] = []
-  var backoff: Backoff
-  var chosenEndpoint = 0
-  var nextDelay: Int64 = 0
-  var ticket: ConnectGate.Ticket?
-  /// The delay is over, and the queue of received messages too full; see `receive_queue_policy`.
-  var attemptWaitsForConsumer = false
+  let dialer: Dialer
   var hold: Hold?
   /// The hold before this attempt was released.
   var holdIsOver = false
@@ -140,11 +127,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     self.host = host
     self.tlsContext = tlsContext
     headers = options.headers
-    endpoints = EndpointSet(
-      count: urls.count, threshold: options.breakerFailures, openTime: options.breakerTimeout)
-    backoff = Backoff(
-      base: options.reconnectBaseDelay, maximum: options.reconnectMaxDelay, jitterPermille: options.jitterPermille,
-      limit: options.maxReconnectAttempts, stableAfter: options.stableTime)
+    dialer = Dialer(Dialer.Rules(options, endpoints: urls.count))
     let random = random
     inbound = Inbound(Inbound.Rules(options), actions, seed: { random.next64() })
     outbound = Outbound(Outbound.Rules(options), actions)
@@ -159,7 +142,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   package var isForked: Bool { mark.isForked }
 
   /// The endpoint of the present or the next attempt.
-  var url: WebSocketURL { urls[chosenEndpoint < urls.count ? chosenEndpoint : 0] }
+  var url: WebSocketURL { urls[dialer.chosen < urls.count ? dialer.chosen : 0] }
 
   var emitsEvents: Bool { inbound.rules.emitsEvents }
 
@@ -171,7 +154,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     guard let timer = Timer(rawValue: tag) else { return }
     timers[tag] = nil
     switch timer {
-    case .attempt: beginAttempt()
+    case .attempt: dial(.due)
     case .gate: askGate()
     case .hold: holdTimedOut()
     case .flow:
@@ -191,7 +174,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     defer { mutex.unlock() }
     switch Post(rawValue: tag) {
     // The news may be old: its ticket was used, or given back.
-    case .gate: if ticket != nil { askGate() }
+    case .gate: if dialer.ticket != nil { askGate() }
     case .flow: flow()
     case .room:
       pausesForPrimary = false
