@@ -416,14 +416,3 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
     }
   }
 }
-
-/// A request that the hub answers itself.
-final class Question {
-  let number: UInt64
-  let kind: HubRoute.Kind
-
-  init(_ number: UInt64, _ kind: HubRoute.Kind) {
-    self.number = number
-    self.kind = kind
-  }
-}

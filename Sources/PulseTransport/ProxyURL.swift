@@ -53,6 +53,12 @@ package struct ProxyURLProblem: Error, Sendable {
 private struct ProxyURLReader {
   let bytes: [UInt8]
   var problem: Literal = ""
+  private var scheme = ProxyURL.Scheme.http
+  private var port: UInt16 = 80
+  /// As log lines have it: without the login.
+  private var shown: Sentence = "http://"
+  private var user: [UInt8] = []
+  private var password: [UInt8] = []
 
   init(bytes: [UInt8]) { self.bytes = bytes }
 
@@ -61,6 +67,12 @@ private struct ProxyURLReader {
     for byte in bytes where byte <= 0x20 || byte >= 0x7F {
       return fail("it has a space, a control character or one that is not ASCII")
     }
+    guard let start = readScheme(), let place = readLogin(from: start), let host = readHost(place) else { return nil }
+    return ProxyURL(scheme, host: host, port: port, user: user, password: password, name: sentence(shown))
+  }
+
+  /// Where the rest begins.
+  private mutating func readScheme() -> Int? {
     var at = 0
     while at < bytes.count, bytes[at] != UInt8(ascii: ":") { at += 1 }
     let hasScheme =
@@ -68,48 +80,46 @@ private struct ProxyURLReader {
     guard hasScheme || isBare else {
       return fail("it does not begin with http://, https://, socks5:// or socks5h://, nor is it host:port")
     }
-    let scheme: ProxyURL.Scheme
-    var port: UInt16
-    var shown: Sentence
-    if !hasScheme || ProxyText.sameIgnoringCase(bytes[..<at], "http") {
-      (scheme, port, shown) = (.http, 80, "http://")
-    } else if ProxyText.sameIgnoringCase(bytes[..<at], "https") {
+    if !hasScheme { return 0 }
+    if ProxyText.sameIgnoringCase(bytes[..<at], "https") {
       (scheme, port, shown) = (.https, 443, "https://")
     } else if ProxyText.sameIgnoringCase(bytes[..<at], "socks5") {
       (scheme, port, shown) = (.socks5, 1080, "socks5://")
     } else if ProxyText.sameIgnoringCase(bytes[..<at], "socks5h") {
       (scheme, port, shown) = (.socks5h, 1080, "socks5h://")
-    } else {
+    } else if !ProxyText.sameIgnoringCase(bytes[..<at], "http") {
       return fail("its scheme is none of http, https, socks5, socks5h")
     }
+    return at + 3
+  }
 
-    let start = hasScheme ? at + 3 : 0
+  /// Host and port, behind user and password if they are there.
+  private mutating func readLogin(from start: Int) -> ArraySlice<UInt8>? {
     var end = start
     while end < bytes.count, !isAuthorityEnd(bytes[end]) { end += 1 }
     if end + 1 < bytes.count || (end < bytes.count && bytes[end] != UInt8(ascii: "/")) {
       return fail("it has something behind host and port; in a user or password write / as %2F, ? as %3F and # as %23")
     }
-    var place = bytes[start..<end]
-    var user: [UInt8] = []
-    var password: [UInt8] = []
-    if let at = place.lastIndex(of: UInt8(ascii: "@")) {
-      let colon = place[..<at].firstIndex(of: UInt8(ascii: ":")) ?? at
-      guard let name = decoded(place[..<colon]), let secret = decoded(place[min(colon + 1, at)..<at]) else {
-        return fail("its user or password is not percent-encoded as it has to be, or has a control character")
-      }
-      (user, password) = (name, secret)
-      if user.isEmpty, !password.isEmpty { return fail("it has a password and no user") }
-      // RFC 7617 §2: nobody could tell where such a name ends.
-      if user.contains(UInt8(ascii: ":")), scheme == .http || scheme == .https {
-        return fail("its user has a colon (%3A), which can't be sent")
-      }
-      // RFC 1929 §2: each is sent behind its length, one byte.
-      if user.count > 255 || password.count > 255, scheme == .socks5 || scheme == .socks5h {
-        return fail("its user or password is longer than 255 bytes, which SOCKS can't send")
-      }
-      place = place[(at + 1)...]
+    let place = bytes[start..<end]
+    guard let at = place.lastIndex(of: UInt8(ascii: "@")) else { return place }
+    let colon = place[..<at].firstIndex(of: UInt8(ascii: ":")) ?? at
+    guard let name = decoded(place[..<colon]), let secret = decoded(place[min(colon + 1, at)..<at]) else {
+      return fail("its user or password is not percent-encoded as it has to be, or has a control character")
     }
+    (user, password) = (name, secret)
+    if user.isEmpty, !password.isEmpty { return fail("it has a password and no user") }
+    // RFC 7617 §2: nobody could tell where such a name ends.
+    if user.contains(UInt8(ascii: ":")), scheme == .http || scheme == .https {
+      return fail("its user has a colon (%3A), which can't be sent")
+    }
+    // RFC 1929 §2: each is sent behind its length, one byte.
+    if user.count > 255 || password.count > 255, scheme == .socks5 || scheme == .socks5h {
+      return fail("its user or password is longer than 255 bytes, which SOCKS can't send")
+    }
+    return place[(at + 1)...]
+  }
 
+  private mutating func readHost(_ place: ArraySlice<UInt8>) -> String? {
     var hostEnd: Int
     let isLiteral = place.first == UInt8(ascii: "[")
     if isLiteral {
@@ -143,7 +153,7 @@ private struct ProxyURLReader {
       guard isName(host) else { return fail("its host is not a name or an address") }
       shown.add("\(name):\(port)")
     }
-    return ProxyURL(scheme, host: name, port: port, user: user, password: password, name: sentence(shown))
+    return name
   }
 
   /// As many environments have it: a host and a port, for HTTP.
@@ -155,7 +165,7 @@ private struct ProxyURLReader {
     return true
   }
 
-  private mutating func fail(_ text: Literal) -> ProxyURL? {
+  private mutating func fail<Value>(_ text: Literal) -> Value? {
     problem = text
     return nil
   }

@@ -10,9 +10,10 @@ from typing import Iterator, NamedTuple
 from . import files
 
 LIMIT = 80
+# Of the library: its functions are read most.
+SOURCES_LIMIT = 70
 # "file name": why it may be longer. One that is not needed any more is a failure too.
 EXCEPTIONS = {
-    "Sources/PulseTransport/ProxyURL.swift read": "one pass over a URL; to be split",
     "Sources/PulseWire/HTTPHeadParser.swift accept": "a table of states: one case a state",
     "Tests/ABI/fuzz_abi.c call": "a random walk: one case a call",
     "Tests/PulseFlowTests/OutboxModelTests.swift agreesWithAnArray": "a random walk: one case a kind of step",
@@ -82,10 +83,11 @@ def check() -> str:
     problems = []
     unused = set(EXCEPTIONS)
     for function in _all():
-        if function.length > LIMIT:
+        limit = SOURCES_LIMIT if function.file.startswith("Sources/") else LIMIT
+        if function.length > limit:
             title = f"{function.file} {function.name}"
             if title not in EXCEPTIONS:
-                problems.append(f"{function.file}:{function.line}: {function.name} has {function.length} lines, {LIMIT} are allowed")
+                problems.append(f"{function.file}:{function.line}: {function.name} has {function.length} lines, {limit} are allowed")
             unused.discard(title)
     problems += [f"tools/checks/functions.py: no exception is needed for {title}" for title in sorted(unused)]
     return "\n".join(problems)

@@ -140,13 +140,7 @@ package final class FieldReader {
       }
       // Of several members with one name the first counts.
       open &= ~hits
-      var deeper: UInt32 = 0
-      var bits = hits
-      while bits != 0 {
-        let path = bits.trailingZeroBitCount
-        if stepCount[path] > level &+ 1 { deeper |= 1 << UInt32(path) }
-        bits &= bits &- 1
-      }
+      let deeper = deeper(hits, level)
       let whole = hits & ~deeper
       let byte = scanner.next()
       let start = scanner.position
@@ -171,6 +165,19 @@ package final class FieldReader {
       }
       if left == 0 { return }
     }
+  }
+
+  /// Of the paths in `mask` those that go on below `level`.
+  @inline(__always)
+  private func deeper(_ mask: UInt32, _ level: Int) -> UInt32 {
+    var result: UInt32 = 0
+    var bits = mask
+    while bits != 0 {
+      let path = bits.trailingZeroBitCount
+      if stepCount[path] > level &+ 1 { result |= 1 << UInt32(path) }
+      bits &= bits &- 1
+    }
+    return result
   }
 
   /// Of the paths in `mask` those whose step at `level` fits an object, or an array.
