@@ -43,6 +43,17 @@ async def said(process, pattern):
     raise AssertionError(f"it has not said {pattern}")
 
 
+async def listens(address):
+    """Workers don't tell when they begin to listen, which is shortly after the last that they say."""
+    host, port = address.split(":")
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            return await writer.wait_closed()
+        await asyncio.sleep(0.01)
+
+
 async def until_type(ws, kind):
     while True:
         message = await get(ws)
@@ -118,9 +129,9 @@ def test_several_workers_are_refused_unless_they_are_wanted(tmp_path):
             _, error = await asyncio.wait_for(process.communicate(), 40)
             assert b"separate_workers=True" in error and b"Application startup failed" in error
         async with uvicorn_runs(tmp_path, "wanted:app", "--workers", "2", *WAYS["handed_over"]) as (process, address):
-            # It listens when the first worker does.
             await said(process, "Application startup complete")
             await said(process, "Application startup complete")
+            await listens(address)
             async with websockets.connect(f"ws://{address}/ws/stream", proxy=None) as ws:
                 assert (await get(ws))["type"] == "welcome"
             process.send_signal(signal.SIGTERM)
