@@ -68,17 +68,17 @@ extension Client {
     statistics.connections &+= 1
     if opened === successor {
       marks.successors &+= 1
-      if rotation.purpose == .replacement {
-        beginReplacement(opened)
-        return
-      }
-      if connection?.hasUnread == true {
+      if handover.purpose == .homeward, connection?.hasUnread == true {
         // What it has brought and nobody has taken yet would be lost.
         leaveSuccessor()
         scheduleReturn()
         return
       }
-      changeOver(to: opened)
+      hand(.opened)
+      if handover.purpose == .replacement {
+        beginReplacement(opened)
+        return
+      }
     }
     marks.connectTime = now &- opened.startedAt
     marks.firstMessageTime = -1
@@ -119,7 +119,7 @@ extension Client {
       return
     }
     guard ended === connection else { return }
-    if let successor, rotation.purpose == .replacement, successor.phase == .open, !closeStarted {
+    if let successor, handover.purpose == .replacement, successor.phase == .open, !closeStarted {
       takeOver(successor, after: failure)
       return
     }
@@ -208,7 +208,6 @@ extension Client {
     cancel(.hold)
     cancel(.homeward)
     hold = nil
-    holdIsOver = false
     if let ticket = dialer.takeTicket() { HostGate.leave(ticket) }
   }
 
@@ -248,8 +247,7 @@ extension Client {
       if connection == nil {
         dial(.released)
       } else {
-        holdIsOver = true
-        connectSuccessor()
+        hand(.released)
       }
       host.hurry()
     case .login:
@@ -271,7 +269,6 @@ extension Client {
       heldConnection = nil
       held?.leave(failure)
     } else if connection != nil {
-      log(.warning) { "\(failure.text)" }
       successorIsNotComing(failure)
     } else {
       lost(failure, endpoint: dialer.chosen, wasOpen: false, Clock.monotonic())

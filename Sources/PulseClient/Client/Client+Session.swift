@@ -59,7 +59,7 @@ extension Client {
     connection.session.readyAt = Clock.monotonic()
     connection.cancel(&connection.session.timer)
     if connection === successor {
-      successorIsReady(connection)
+      hand(.ready)
     } else {
       becomeServing(connection)
     }
@@ -92,12 +92,10 @@ extension Client {
     cancel(.rotation)
     cancel(.hold)
     cancel(.homeward)
-    rotation.isAsked = false
-    rotation.isNoticed = false
     // One for the login, or for an attempt at a preferred endpoint.
     hold = nil
     heldConnection = nil
-    holdIsOver = false
+    hand(.ended)
     leaveSuccessor()
     rescheduleFlow()
   }

@@ -79,6 +79,7 @@ extension Client {
     partner.proxyTLS = proxyTLS
     partner.primary = self
     partner.inbound.isRelay = true
+    partner.handover.rules.distinguishesCopies = true
     twin = Twin(
       partner: partner, merge: FeedMerge(rule: inbound.feed?.rule ?? .consecutive, wait: options.twinWait, limit: options.receiveQueueBytes)
     )

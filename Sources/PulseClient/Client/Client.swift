@@ -60,7 +60,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   var connection: Connection?
   /// A connection that is being made while `connection` serves.
   var successor: Connection?
-  var rotation = Rotation()
+  let handover: Handover
   /// The second session of the application's client; that session's client has `primary` in its place. Constant.
   var twin: Twin?
   var primary: Client?
@@ -71,8 +71,6 @@ package final class Client: EventHandler, @unchecked Sendable {
   var headers: [HTTPHeader]
   let dialer: Dialer
   var hold: Hold?
-  /// The hold before this attempt was released.
-  var holdIsOver = false
   /// The connection that the hold of a login is for.
   var heldConnection: Connection?
 
@@ -128,6 +126,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     self.tlsContext = tlsContext
     headers = options.headers
     dialer = Dialer(Dialer.Rules(options, endpoints: urls.count))
+    handover = Handover(Handover.Rules(options))
     let random = random
     inbound = Inbound(Inbound.Rules(options), actions, seed: { random.next64() })
     outbound = Outbound(Outbound.Rules(options), actions)

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+import PulseFlow
+import PulseText
+
+/// From a connection that serves to the one that follows it: when, why, and whether the successor has shown that it can.
+///
+/// - There are two purposes. To come home: a preferred endpoint can be used again, and takes over as soon as it is open. To
+///   replace: the connection grows old, or its server has given notice; the successor takes over when it delivers, and nothing
+///   is lost between the two.
+/// - One successor at a time. What else asks for one meanwhile is served by it, but a replacement is not by one that comes home.
+/// - A reason that comes before the connection is ready counts when it is. Servers that give notice to everybody who comes
+///   are not stormed: each notice soon after a handover waits longer.
+/// - Messages of a successor are parked. The overlap begins with its first message, and anew with the first that has a number.
+///   It ends when both have had their time, all that the old connection has brought was taken, and it has come up to where the
+///   successor began, as long as it goes on and there is patience.
+/// - A successor that is mute does not take over from a connection that delivers.
+///
+/// Not thread safe; its owner locks.
+package final class Handover {
+  /// What options say of it. Times in nanoseconds.
+  package final class Rules {
+    package var maxAge: Int64 = 0
+    package var overlap: Int64 = 1_000_000_000
+    package var openTimeout: Int64 = 10_000_000_000
+    package var stableTime: Int64 = 10_000_000_000
+    package var baseDelay: Int64 = 1_000_000_000
+    package var mostDelay: Int64 = 60_000_000_000
+    package var jitterPermille = 500
+    package var holds = false
+    /// By their numbers, copies can be told from what is new.
+    package var distinguishesCopies = false
+
+    package init() {}
+  }
+
+  package enum Purpose { case homeward, replacement }
+
+  package enum Phase {
+    /// There is no successor.
+    case resting
+    /// The application has something to do first.
+    case held
+    /// The successor is being made.
+    case dialing
+    /// It is open, and not ready.
+    case settling
+    /// It is ready, and both deliver.
+    case overlapping
+  }
+
+  package enum Event {
+    /// The time that was planned has come.
+    case due
+    /// The server says that the connection is to end.
+    case notice
+    /// A preferred endpoint can be used again.
+    case home(endpoint: Int)
+    /// The application's hold is over.
+    case released
+    /// The limits have a slot for the successor, or none.
+    case slot
+    case noSlot
+    /// The successor is open, or ready.
+    case opened
+    case ready
+    /// It has failed, or the hold before it was not released. `isHopeless`: no other try would do better.
+    case failed(isHopeless: Bool)
+    /// It is not needed any more.
+    case left
+    /// The connection that serves is over, or was left.
+    case ended
+  }
+
+  /// What the connection that serves is like at this moment.
+  package struct Sight {
+    package var isReady = true
+    /// Something of it waits for the consumer, or for the loop's next turn.
+    package var hasUnread = false
+    /// A frame of it is written in part.
+    package var isCut = false
+    package var endpoint = 0
+    /// A better one, for a replacement.
+    package var better: Int?
+    /// The last data, and the last message with a number.
+    package var lastDataAt: Int64 = 0
+    package var lastNumberAt: Int64 = 0
+    /// It has brought all that comes before what the successor began with.
+    package var hasReachedJoints = true
+
+    package init() {}
+  }
+
+  /// What is to be done.
+  package enum Step {
+    case nothing
+    /// The application's hold begins.
+    case hold
+    /// A slot is to be asked for, and a connection to `endpoint` to be made.
+    case connect
+    /// `due` is to come then.
+    case plan(at: Int64)
+    /// The way home is to be tried later.
+    case returnLater
+    case takeOver
+    /// The successor is mute, and is to be left.
+    case leaveMute
+  }
+
+  /// The tickets of the limits are for those in need: a successor that finds none waits so long.
+  static let gatePause: Int64 = 500_000_000
+  /// So often a handover that waits is looked at.
+  static let look: Int64 = 100_000_000
+  /// So long a connection that is behind may be silent and still be waited for, if the overlap is not longer.
+  static let catchUpPause: Int64 = 500_000_000
+
+  package let rules: Rules
+  package private(set) var phase = Phase.resting
+  package private(set) var purpose = Purpose.homeward
+  package private(set) var cause: Literal = ""
+  package private(set) var endpoint = 0
+  /// A reason came before the connection was ready.
+  private var isAsked = false
+  /// A notice was given, and what follows from it is planned.
+  private var isNoticed = false
+  /// The pauses between notices that follow one another, and between tries.
+  private var notices: Backoff
+  private var tries: Backoff
+  private var tookOverAt: Int64 = 0
+  /// The hold is over, and the limits had no slot then.
+  private var isReleased = false
+
+  /// When the successor was ready; what the connection before has brought since `proofAt` proves that a mute one is mute.
+  package private(set) var readyAt: Int64 = 0
+  private var proofAt: Int64 = 0
+  /// The first message that it brought once it was ready, and the first with a number; 0 before.
+  private var firstDataAt: Int64 = 0
+  private var firstNumberAt: Int64 = 0
+  package private(set) var lastDataAt: Int64 = 0
+  /// Since when nothing is waited for but the connection before.
+  private var overAt: Int64 = 0
+  /// What the successor has brought so far.
+  package private(set) var parked = MessageQueue()
+
+  package init(_ rules: Rules) {
+    self.rules = rules
+    notices = Backoff(
+      base: rules.baseDelay, maximum: rules.mostDelay, jitterPermille: rules.jitterPermille, limit: 0,
+      stableAfter: rules.stableTime)
+    tries = notices
+  }
+
+  // MARK: Events
+
+  /// What does not fit the phase changes nothing.
+  package func handle(_ event: Event, _ sight: Sight, _ now: Int64, random: () -> UInt64) -> Step {
+    switch (event, phase) {
+    case (.due, .overlapping): return judgeOverlap(sight, now)
+    case (.due, _): return replace(cause, sight, now)
+    case (.notice, _): return noticed(sight, now, random)
+    case (.home(let better), .resting):
+      purpose = .homeward
+      endpoint = better
+      return begin()
+    case (.released, .held):
+      isReleased = true
+      return dial()
+    case (.slot, .dialing):
+      isReleased = false
+      return .nothing
+    case (.noSlot, .dialing):
+      phase = .resting
+      if purpose == .homeward { isReleased = false }
+      return purpose == .homeward ? .returnLater : .plan(at: now &+ Handover.gatePause)
+    case (.opened, .dialing):
+      phase = .settling
+      return purpose == .homeward ? .takeOver : .nothing
+    case (.ready, .settling):
+      phase = .overlapping
+      readyAt = now
+      proofAt = now
+      return .plan(at: saturatingSum(now, rules.overlap))
+    case (.failed(let isHopeless), .held), (.failed(let isHopeless), .dialing), (.failed(let isHopeless), .settling),
+      (.failed(let isHopeless), .overlapping):
+      phase = .resting
+      if purpose == .homeward { return .returnLater }
+      // The present one serves on; what follows its end meets the same.
+      return isHopeless ? .nothing : .plan(at: saturatingSum(now, tries.nextDelay(random: random()) ?? rules.mostDelay))
+    case (.left, _):
+      phase = .resting
+      return .nothing
+    case (.ended, _):
+      phase = .resting
+      isAsked = false
+      isNoticed = false
+      isReleased = false
+      return .nothing
+    default: return .nothing
+    }
+  }
+
+  private func begin() -> Step {
+    if !rules.holds || isReleased { return dial() }
+    phase = .held
+    return .hold
+  }
+
+  private func dial() -> Step {
+    phase = .dialing
+    readyAt = 0
+    firstDataAt = 0
+    firstNumberAt = 0
+    lastDataAt = 0
+    overAt = 0
+    return .connect
+  }
+
+  // MARK: Reasons
+
+  /// A connection serves from now on; it was opened then.
+  package func served(_ now: Int64, openedAt: Int64, random: () -> UInt64) -> Step {
+    if isAsked {
+      isAsked = false
+      isNoticed = true
+      cause = "notice"
+      return .plan(at: saturatingSum(now, noticeDelay(now, random)))
+    }
+    if rules.maxAge == 0 { return .nothing }
+    cause = "max_age"
+    // Not all clients at once.
+    let early = Int64(truncatingIfNeeded: random() % UInt64(rules.maxAge / 20 &+ 1))
+    return .plan(at: saturatingSum(openedAt, rules.maxAge &- early))
+  }
+
+  private func noticed(_ sight: Sight, _ now: Int64, _ random: () -> UInt64) -> Step {
+    if isNoticed { return .nothing }
+    let delay = !sight.isReady || phase != .resting ? 0 : noticeDelay(now, random)
+    if delay == 0 { return replace("notice", sight, now) }
+    isNoticed = true
+    cause = "notice"
+    return .plan(at: saturatingSum(now, delay))
+  }
+
+  /// A server may give notice to everybody who comes: it must not be stormed.
+  private func noticeDelay(_ now: Int64, _ random: () -> UInt64) -> Int64 {
+    if tookOverAt > 0 && now &- tookOverAt < rules.stableTime {
+      return notices.nextDelay(random: random()) ?? rules.mostDelay
+    }
+    notices.reset()
+    return 0
+  }
+
+  private func replace(_ why: Literal, _ sight: Sight, _ now: Int64) -> Step {
+    if !sight.isReady {
+      isAsked = true
+      return .nothing
+    }
+    if phase != .resting {
+      // The one that is being made is as good, unless it comes to nothing.
+      if purpose != .homeward { return .nothing }
+      cause = why
+      return .plan(at: now &+ Handover.gatePause)
+    }
+    purpose = .replacement
+    isNoticed = false
+    cause = why
+    endpoint = sight.better ?? sight.endpoint
+    return begin()
+  }
+
+  // MARK: The overlap
+
+  /// A message of the successor.
+  package func park(_ message: Inbound.Arrival, hasNumber: Bool, _ now: Int64) -> Step {
+    parked.append(
+      kind: message.kind, flags: message.flags, payload: message.payload, receivedAt: message.receivedAt,
+      expected: message.payload.count)
+    // What comes before it is ready may be an answer to a subscription.
+    if phase != .overlapping { return .nothing }
+    lastDataAt = now
+    let isFirst = firstDataAt == 0
+    let isFirstNumber = hasNumber && firstNumberAt == 0
+    if isFirst { firstDataAt = now }
+    if isFirstNumber { firstNumberAt = now }
+    if isFirst && !rules.distinguishesCopies { return .plan(at: now) }
+    return isFirst || isFirstNumber ? .plan(at: saturatingSum(now, rules.overlap)) : .nothing
+  }
+
+  /// What had arrived by now of either connection was read, however long this process did not run.
+  private func judgeOverlap(_ sight: Sight, _ now: Int64) -> Step {
+    if sight.hasUnread {
+      // What it has brought and nobody has taken yet comes before anything of the successor.
+      overAt = 0
+      proofAt = now
+      return .plan(at: now &+ Handover.look)
+    }
+    let patience = max(rules.openTimeout, rules.overlap)
+    // One that is mute does not follow one that delivers. What came at about the time when it was ready is no proof.
+    let countsNumbers = rules.distinguishesCopies && sight.lastNumberAt > proofAt
+    let isMute = (countsNumbers ? firstNumberAt : firstDataAt) == 0
+    let last = countsNumbers ? sight.lastNumberAt : sight.lastDataAt
+    if isMute && last > proofAt {
+      if now &- proofAt < patience { return .plan(at: saturatingSum(now, max(rules.overlap, Handover.look))) }
+      if last > saturatingSum(proofAt, rules.overlap) { return .leaveMute }
+    }
+    if overAt == 0 { overAt = now }
+    if now &- overAt < patience, sight.isCut || isCatchingUp(sight, now) { return .plan(at: now &+ Handover.look) }
+    return .takeOver
+  }
+
+  /// It is behind the successor, and goes on bringing what that one does not have. Its pings prove nothing: a feed that is mute
+  /// has those, too.
+  private func isCatchingUp(_ sight: Sight, _ now: Int64) -> Bool {
+    let pause = max(rules.overlap, Handover.catchUpPause)
+    return rules.distinguishesCopies && now &- sight.lastNumberAt < pause && !sight.hasReachedJoints
+  }
+
+  // MARK: The change
+
+  /// The successor serves from now on. `hasNotice`: its server has told it that it is to end.
+  package func tookOver(_ now: Int64, hasNotice: Bool) {
+    phase = .resting
+    isAsked = hasNotice
+    isNoticed = false
+    tookOverAt = now
+    tries.reset()
+  }
+
+  /// What was parked is the caller's.
+  package func takeParked() -> MessageQueue {
+    defer { parked = MessageQueue() }
+    return parked
+  }
+}
