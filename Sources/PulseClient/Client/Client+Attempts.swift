@@ -125,8 +125,6 @@ extension Client {
     }
     connection = nil
     self.failure = failure
-    let wasReady = stage == .ready
-    let servedSince = readyAt
     endSession()
     if closeStarted {
       dialer.endpoints.cancelled(ended.endpoint)
@@ -144,7 +142,7 @@ extension Client {
       wake()
       return
     }
-    if wasReady { dialer.served(now &- servedSince) }
+    if ended.session.stage == .ready { dialer.served(now &- ended.session.readyAt) }
     lost(failure, endpoint: ended.endpoint, wasOpen: ended.openedAt > 0, now)
   }
 
