@@ -122,8 +122,24 @@ struct NaiveOutbound {
     lastID += 1
     let item = Item(id: lastID, text: text, flags: flags, expiresAt: expiresAt)
     if policy == .dropNewest && dropped == 1 { return lose(item, .dropped) }
-    for _ in 0..<dropped { lose(waiting.removeFirst(), .dropped) }
+    for place in roomMakers(item, Int(dropped)).sorted(by: >) { lose(waiting.remove(at: place), .dropped) }
     waiting.append(item)
+  }
+
+  /// So many: first those that give room in the journal, which live-only ones don't, then the oldest of the outbox.
+  private func roomMakers(_ item: Item, _ count: Int) -> [Int] {
+    let journaled = waiting.indices.filter { !waiting[$0].isLive }
+    for ofJournal in stride(from: min(count, journaled.count), through: 0, by: -1) {
+      var dropped = Array(journaled.prefix(ofJournal))
+      for place in waiting.indices where !dropped.contains(place) {
+        let left = waiting.indices.filter { !dropped.contains($0) }
+        let size = left.reduce(0) { $0 + waiting[$1].cost }
+        if left.isEmpty || (left.count < limits.count && size + item.cost <= limits.bytes) { break }
+        dropped.append(place)
+      }
+      if dropped.count == count { return dropped }
+    }
+    return Array(0..<count)
   }
 
   private mutating func frame(_ item: Item) -> Answer {

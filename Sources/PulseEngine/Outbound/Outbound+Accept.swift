@@ -142,11 +142,12 @@ extension Outbound {
     while !journalHasRoom(flags, count) {
       switch rules.policy {
       case .dropOldest:
-        // One on its way can't be dropped, and what is behind it gives no room.
-        guard let front = outbox.front(now: now), front.id == journal?.oldestID else {
-          return journalHasRoom(flags, count) ? .accepted : .full
-        }
-        outbox.dropOldest(now: now)
+        // Those that have expired go first.
+        _ = outbox.front(now: now)
+        if journalHasRoom(flags, count) { return .accepted }
+        // One on its way can't be dropped, and what is behind it gives no room; nor does what is not in the journal.
+        guard let oldest = outbox.firstID(withFlags: .journaled), oldest == journal?.oldestID else { return .full }
+        outbox.dropOldest(withFlags: .journaled)
       case .dropNewest:
         outbox.book.discard(id: lastID &+ 1, flags: flags, cause: .newest)
         return .dropNewest

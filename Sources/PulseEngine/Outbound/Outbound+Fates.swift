@@ -65,8 +65,11 @@ extension Outbound {
 
   // MARK: Told
 
-  private func emitReports() {
-    for fate in outbox.book.takeReports() { actions.event(Event.fate(id: fate.id, fate: fate.fate.name), isKept: false) }
+  /// The fates that were asked for and are known.
+  func emitReports() {
+    let reports = outbox.book.takeReports()
+    if reports.isEmpty { return }
+    for fate in reports { actions.event(Event.fate(id: fate.id, fate: fate.fate.name), isKept: false) }
     actions.wake()
   }
 

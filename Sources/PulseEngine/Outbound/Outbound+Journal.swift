@@ -23,6 +23,8 @@ extension Outbound {
     if outbox.count > 0 || expired.count + found.dropped.count + found.inDoubt.count + found.unlisted + found.cutBytes > 0 {
       tell(found, queued, expired)
     }
+    // Of those in doubt.
+    emitReports()
   }
 
   /// Those that have expired, those of the process before included.

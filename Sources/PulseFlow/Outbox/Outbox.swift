@@ -225,8 +225,29 @@ package final class Outbox {
     if count == 0 { becameEmpty() }
   }
 
-  /// Makes room by discarding the first message, though the limits do not ask for it.
-  package func dropOldest(now: Int64) { _ = discardFront(now: now) }
+  /// The id of the first message that has all of these flags.
+  package func firstID(withFlags mask: OutboxFlags) -> UInt64? { first(withFlags: mask)?.record.pointee.id }
+
+  /// Makes room by discarding that one.
+  package func dropOldest(withFlags mask: OutboxFlags) {
+    guard let (record, segment) = first(withFlags: mask) else { return }
+    book.discard(id: record.pointee.id, flags: record.pointee.flags, cause: .oldest)
+    forget(record, of: segment)
+    _ = frontRecord()
+    if count == 0 { becameEmpty() }
+  }
+
+  private func first(withFlags mask: OutboxFlags) -> (record: UnsafeMutablePointer<OutboxRecord>, segment: OutboxSegment.Pointer)? {
+    var link = head
+    while let segment = link {
+      for index in segment.pointee.first..<segment.pointee.recordCount {
+        let record = segment.pointee.record(index)
+        if record.pointee.isLive && record.pointee.flags.isSuperset(of: mask) { return (record, segment) }
+      }
+      link = segment.pointee.next
+    }
+    return nil
+  }
 
   private func discardFront(now: Int64) -> Bool {
     guard let record = frontRecord() else { return false }
