@@ -54,17 +54,22 @@ class Hub:
 
     def wait_for_the_user(self):
         """Until Enter, Ctrl-C, or the end of the hub."""
-        print(f"\ndemo: hub and page stay: {self.page}\n      Enter or Ctrl-C ends them.", flush=True)
+        try:
+            print(f"\ndemo: hub and page stay: {self.page}\n      Enter or Ctrl-C ends them.", flush=True)
+            self.wait_for(sys.stdin)
+        except KeyboardInterrupt:
+            self.wait_for(timeout=5)  # the hub has it from the terminal, too, and a second signal would cut it
+
+    def wait_for(self, *files, timeout=None):
+        """Until one can be read, or the hub has ended."""
         end = os.pidfd_open(self.process.pid)
-        with selectors.DefaultSelector() as selector:
-            selector.register(end, selectors.EVENT_READ)
-            selector.register(sys.stdin, selectors.EVENT_READ)
-            try:
-                selector.select()
-            except KeyboardInterrupt:
-                selector.unregister(sys.stdin)
-                selector.select(5)  # the hub has it from the terminal, too, and a second signal would cut it
-        os.close(end)
+        try:
+            with selectors.DefaultSelector() as selector:
+                for file in (end, *files):
+                    selector.register(file, selectors.EVENT_READ)
+                selector.select(timeout)
+        finally:
+            os.close(end)
 
     def stop(self):
         """The exit code."""
