@@ -119,7 +119,7 @@ extension Client {
     following: UInt64? = nil
   ) -> StatusCode {
     if outbound.isDirect, flags.isEmpty, let connection, connection.takesNow(expiresAt: expiresAt), !closeStarted,
-      outbound.acceptsDirect(kind, payload, expiresAt: expiresAt, sendMoment())
+      outbound.acceptsDirect(kind, payload, expiresAt: expiresAt, journalMoment(expiresAt))
     {
       connection.encode(
         kind == MessageCode.text ? .text : .binary, payload, id: outbound.lastID, flags: outbound.journalMark, expiresAt: expiresAt)
@@ -134,6 +134,11 @@ extension Client {
   @inline(__always)
   private func sendMoment() -> Moment {
     Moment(now: Clock.monotonic(), realtime: outbound.journalMark.isEmpty ? 0 : psys_realtime_coarse_ns())
+  }
+
+  /// A message without a time to live needs no clock but that one.
+  private func journalMoment(_ expiresAt: Int64) -> Moment {
+    Moment(now: expiresAt == .max ? 0 : Clock.monotonic(), realtime: psys_realtime_coarse_ns())
   }
 
   /// A message that was accepted for it.
