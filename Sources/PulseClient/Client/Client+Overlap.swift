@@ -46,7 +46,7 @@ extension Client {
   }
 
   /// By their numbers; those of a twin the client does that has the other one, too.
-  var distinguishesCopies: Bool { primary != nil || (!options.sequencePath.isEmpty && options.sequenceScope != .connection) }
+  var distinguishesCopies: Bool { handover.rules.distinguishesCopies }
 }
 
 extension Handover.Rules {
