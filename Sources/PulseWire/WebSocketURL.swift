@@ -7,7 +7,7 @@ package struct URLFailure: Error, Sendable {
 }
 
 /// A ws:// or wss:// URL (RFC 6455 §3), checked so that each part can go into a request or a name look-up as it is.
-package struct WebSocketURL: Sendable {
+package final class WebSocketURL: Sendable {
   package static let maxSize = 8 << 10
 
   package let isSecure: Bool
