@@ -27,7 +27,9 @@ package struct PatternList: Sendable {
     return .success(list)
   }
 
-  package func matches(_ message: UnsafeRawBufferPointer) -> Bool {
+  @inline(__always) package func matches(_ message: UnsafeRawBufferPointer) -> Bool { !isEmpty && hasMatch(message) }
+
+  @inline(never) private func hasMatch(_ message: UnsafeRawBufferPointer) -> Bool {
     for pattern in patterns where pattern.matches(message) { return true }
     return false
   }
