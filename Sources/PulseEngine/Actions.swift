@@ -18,10 +18,10 @@ package struct Moment {
 package enum Deadline {
   /// Losses may be told.
   case losses
-  /// Data may be stale.
-  case stale
   /// Keys may be stale.
   case keys
+  /// What waits for the other of two lines has waited long enough.
+  case merge
 }
 
 package enum Action {
@@ -36,6 +36,8 @@ package enum Action {
   case signal
   /// Both.
   case wake
+  /// Whoever takes messages in the queue's place is to know why none come.
+  case silenced(String)
   /// The part wants to be asked again then.
   case lookAgain(Deadline, at: Int64)
 }
@@ -62,5 +64,6 @@ package final class Actions {
   @inline(never) func notify() { list.append(.notify) }
   @inline(never) func signal() { list.append(.signal) }
   @inline(never) func wake() { list.append(.wake) }
+  @inline(never) func silenced(_ why: String) { list.append(.silenced(why)) }
   @inline(never) func lookAgain(_ deadline: Deadline, at time: Int64) { list.append(.lookAgain(deadline, at: time)) }
 }

@@ -455,6 +455,29 @@ TEST(disconnect_keeps_what_is_queued) {
     remove_journal();
 }
 
+/* One side of two is gone at once; what the other one could not send is for the next client all the same. */
+TEST(a_twin_that_ends_first_leaves_the_journal) {
+    new_journal();
+    server *s = scripted(SCRIPTS("/path: accept", "/twin: accept"));
+    char twin[100];
+    snprintf(twin, sizeof twin, "twin=ws://127.0.0.1:%d/twin", port_of(s));
+    pulsews_client *client = make_client(port_of(s), OPTIONS(FAST, option, twin, "sequence_path=u", "rate_limit=1/1m",
+                                                             "close_timeout=300ms"));
+    IS(pulsews_wait_ready(client, SHORT, NULL, 0), PULSEWS_OK);
+    if (statistic(client, "sides_connected") < 2) EVENT(client, "\"side\":\"twin\"", "\"state\":\"connected\"");
+    for (int i = 1; i <= 5; i++) IS(send_now(client, (char[]){(char)('0' + i), 0}), i);
+    expect_at_server(s, 0, "1");
+    IS(pulsews_close(client, 1000, NULL, PULSEWS_MILLISECONDS(300)), PULSEWS_ETIMEOUT);
+    EVENT(client, "\"event\":\"journal_kept\"", "\"messages\":4");
+    IS((int64_t)statistic(client, "messages_failed"), 0);
+    check_account(client);
+    pulsews_client_free(client);
+    client = make_client(port_of(s), OPTIONS(FAST, option));
+    IS((int64_t)statistic(client, "journal_recovered"), 4);
+    pulsews_client_free(client);
+    remove_journal();
+}
+
 TEST(what_is_purged_does_not_come_back) {
     new_journal();
     pulsews_client *client = make_client(1, OPTIONS(FAST, option));

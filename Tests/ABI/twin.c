@@ -278,7 +278,8 @@ TEST(only_the_twin_is_there) {
     server *s = scripted(SCRIPTS("/path: refuse 503", "/twin: " FEED));
     feed f;
     pulsews_client *client = start_twins(s, &f, OPTIONS(FAST, twin_of(s)));
-    FOLLOW(client, &f, STATE("connected"));
+    /* The event tells of the side that moved. */
+    FOLLOW(client, &f, STATE("connected"), "/twin\"", "\"attempt\":1,\"next_delay\":0.000000");
     follow_texts(client, &f, 100);
     IS(pulsews_client_state(client), PULSEWS_CONNECTED);
     IS((int64_t)statistic(client, "sides_connected"), 1);

@@ -110,7 +110,7 @@ private final class StalledPeer {
   /// Sends until the system takes no more. How many that were.
   private func fill(_ client: Client) -> Int {
     var count = 0
-    while !client.mutex.withLock({ client.connection?.writeIsBlocked == true }) {
+    while !client.mutex.withLock({ client.first.connection?.writeIsBlocked == true }) {
       #expect(send(client, "\(count) \(filler)") == .ok)
       count += 1
     }
@@ -118,7 +118,7 @@ private final class StalledPeer {
   }
 
   private func queued(_ client: Client) -> Int {
-    client.mutex.withLock { client.outbound.outbox.count + (client.connection?.ledger.pending ?? 0) }
+    client.mutex.withLock { client.outbound.outbox.count + (client.first.connection?.ledger.pending ?? 0) }
   }
 
   @Test(arguments: ["true", "false"])
@@ -155,7 +155,7 @@ private final class StalledPeer {
       peer, ["compression": compression, "message_queue_size": "100000", "message_queue_bytes": "1GiB"])
     defer { client.finish() }
     peer.cut()
-    while client.mutex.withLock({ client.stage == .ready }) { Thread.yield() }
+    while client.mutex.withLock({ client.first.isReady }) { Thread.yield() }
     let order = String(filler.prefix(1000))
     let count = 20_000
     let refused = (0..<count).filter { send(client, "\($0) \(order)", ttl: ttl) != .ok }

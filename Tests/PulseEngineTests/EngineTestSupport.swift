@@ -57,7 +57,7 @@ final class FakeClient {
   static let epoch: Int64 = 1_700_000_000_000_000_000
 
   let inbound: Inbound
-  private let actions = Actions()
+  let actions = Actions()
   /// The numbers of the connection.
   var line: SequenceCheck?
   /// What was read; nil for all that is there.
@@ -71,8 +71,8 @@ final class FakeClient {
   /// All that was done, in order.
   private(set) var done: [String] = []
   private(set) var deadlines: [Deadline: Int64] = [:]
-  /// How often the connection was left for stale data.
-  private(set) var leaves = 0
+  /// Why no data comes, as told in the queue's place.
+  private(set) var silences: [String] = []
 
   convenience init() { self.init { _ in } }
 
@@ -111,20 +111,20 @@ final class FakeClient {
   }
 
   private func next() -> (Deadline, Int64)? {
-    [Deadline.losses, .stale, .keys].compactMap { deadline in deadlines[deadline].map { (deadline, $0) } }
+    [Deadline.losses, .keys, .merge].compactMap { deadline in deadlines[deadline].map { (deadline, $0) } }
       .min { $0.1 < $1.1 }
   }
 
   private func meet(_ deadline: Deadline) {
     switch deadline {
     case .losses: inbound.announceDrops()
-    case .stale: if inbound.lookWhetherStale(readUpTo: readUpTo ?? now, isPaused: isPaused) { leaves += 1 }
     case .keys: inbound.keysAreDue(readUpTo: readUpTo ?? now, isConnected: isConnected, isPaused: isPaused)
+    case .merge: inbound.mergeIsDue()
     }
     carryOut()
   }
 
-  private func carryOut() {
+  func carryOut() {
     if actions.isEmpty { return }
     for action in actions.take() {
       switch action {
@@ -139,6 +139,7 @@ final class FakeClient {
       case .told(let ofDoubts): done.append("told of \(ofDoubts ? "doubts" : "losses")")
       case .notify: done.append("notify")
       case .signal: done.append("signal")
+      case .silenced(let why): silences.append(why)
       case .lookAgain(let deadline, let time):
         deadlines[deadline] = time
         done.append("\(deadline) at \(time)")
@@ -157,10 +158,10 @@ final class FakeClient {
   // MARK: Messages
 
   /// A message of data that has come.
-  func offer(_ text: String, kind: UInt32 = MessageCode.text, flags: UInt32 = 0) {
+  func offer(_ text: String, kind: UInt32 = MessageCode.text, flags: UInt32 = 0, side: Int = 0) {
     with(text, kind, flags) { arrival in
       inbound.read(arrival.payload, line: &line)
-      inbound.offer(arrival)
+      inbound.offer(arrival, side: side)
     }
   }
 
@@ -172,7 +173,9 @@ final class FakeClient {
     }
   }
 
-  func takeAside(_ text: String, kind: UInt32) { with(text, kind, 0) { inbound.takeAside($0) } }
+  func takeAside(_ text: String, kind: UInt32, side: Int = 0) {
+    with(text, kind, 0) { inbound.takeAside($0, side: side) }
+  }
 
   private func with(_ text: String, _ kind: UInt32, _ flags: UInt32, _ body: (Inbound.Arrival) -> Void) {
     Array(text.utf8).withUnsafeBytes {

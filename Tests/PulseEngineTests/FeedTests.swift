@@ -129,63 +129,70 @@ import Testing
   // MARK: What the connection before still has to bring
 
   @Test func jointsAreReached() throws {
+    var joints = Joints()
     let feed = try feed("u", key: "s")
-    #expect(feed.hasReachedJoints())
+    #expect(feed.hasReached(&joints))
     #expect(take(feed, #"{"s":"a","u":7}"#) == .first)
     for message in [#"{"s":"a","u":10}"#, #"{"s":"a","u":11}"#, #"{"s":"new","u":1}"#, #"{"no":1}"#] {
       read(feed, message)
-      feed.noteJoint()
+      feed.noteJoint(in: &joints)
     }
     // 8 and 9 are not there.
-    #expect(!feed.hasReachedJoints())
+    #expect(!feed.hasReached(&joints))
     #expect(take(feed, #"{"s":"a","u":8}"#) == .fine)
-    #expect(!feed.hasReachedJoints())
+    #expect(!feed.hasReached(&joints))
     #expect(take(feed, #"{"s":"a","u":9}"#) == .fine)
-    #expect(feed.hasReachedJoints())
-    feed.forgetJoints()
+    #expect(feed.hasReached(&joints))
+    joints = Joints()
     read(feed, #"{"s":"a","u":20}"#)
-    feed.noteJoint()
-    #expect(!feed.hasReachedJoints())
-    feed.forgetJoints()
-    #expect(feed.hasReachedJoints())
+    feed.noteJoint(in: &joints)
+    #expect(!feed.hasReached(&joints))
+    joints = Joints()
+    #expect(feed.hasReached(&joints))
   }
 
   @Test func jointsByTheOneBefore() throws {
+    var joints = Joints()
     let feed = try feed("u", previous: "pu")
     #expect(take(feed, #"{"pu":1,"u":10}"#) == .first)
     read(feed, #"{"pu":15,"u":20}"#)
-    feed.noteJoint()
-    #expect(!feed.hasReachedJoints())
+    feed.noteJoint(in: &joints)
+    #expect(!feed.hasReached(&joints))
     #expect(take(feed, #"{"pu":10,"u":15}"#) == .fine)
-    #expect(feed.hasReachedJoints())
+    #expect(feed.hasReached(&joints))
     // A snapshot begins anew: there is nothing to come up to.
-    feed.forgetJoints()
+    joints = Joints()
     read(feed, #"{"u":99}"#)
-    feed.noteJoint()
-    #expect(feed.hasReachedJoints())
+    feed.noteJoint(in: &joints)
+    #expect(feed.hasReached(&joints))
   }
 
   /// Numbers need not follow each other: the connection before has to come up to the successor's first one itself.
   @Test func jointsOfNumbersThatOnlyIncrease() throws {
+    var joints = Joints()
     let rules = Inbound.Rules()
     rules.sequencePath = [try jsonPath("u")]
     rules.isIncreasing = true
     let feed = try #require(Feed.make(rules, seed: (1, 2)))
     #expect(take(feed, #"{"u":3}"#) == .first)
     read(feed, #"{"u":20}"#)
-    feed.noteJoint()
-    #expect(take(feed, #"{"u":19}"#) == .fine && !feed.hasReachedJoints())
-    #expect(take(feed, #"{"u":20}"#) == .fine && feed.hasReachedJoints())
+    feed.noteJoint(in: &joints)
+    #expect(take(feed, #"{"u":19}"#) == .fine)
+    #expect(!feed.hasReached(&joints))
+    #expect(take(feed, #"{"u":20}"#) == .fine)
+    #expect(feed.hasReached(&joints))
   }
 
   /// A key that the connection before has never had is nothing to wait for; the successor's first one counts.
   @Test func jointsAreOfTheFirst() throws {
+    var joints = Joints()
     let feed = try feed("u", key: "s")
     #expect(take(feed, #"{"s":"a","u":3}"#) == .first)
     for message in [#"{"s":"b","u":70}"#, #"{"s":"a","u":5}"#, #"{"s":"a","u":9}"#] {
       read(feed, message)
-      feed.noteJoint()
+      feed.noteJoint(in: &joints)
     }
-    #expect(take(feed, #"{"s":"a","u":4}"#) == .fine && feed.hasReachedJoints())
+    #expect(take(feed, #"{"s":"a","u":4}"#) == .fine)
+    #expect(feed.hasReached(&joints))
   }
 }

@@ -241,13 +241,4 @@ private final class NotingTap: MessageTap, @unchecked Sendable {  // one thread
     inbound.removeTap(tap)
     #expect(!inbound.handles)
   }
-
-  @Test func aTapHearsOfSilence() {
-    let client = FakeClient { $0.staleTimeout = 2 * second }
-    let tap = NotingTap()
-    #expect(client.inbound.setTap(tap))
-    client.doing { $0.scheduleStale() }
-    client.advance(to: 2 * second)
-    #expect(tap.calls == ["no data for 2.000000 s"])
-  }
 }

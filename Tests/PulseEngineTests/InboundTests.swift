@@ -66,11 +66,6 @@ import Testing
     #expect(try FakeClient { $0.sequencePath = [try jsonPath("n")] }.inbound.handles)
     // Keys alone are for nobody.
     #expect(try !FakeClient { $0.keyPath = [try jsonPath("k")] }.inbound.handles)
-    let inbound = FakeClient().inbound
-    inbound.isRelay = true
-    #expect(inbound.handles)
-    inbound.isRelay = false
-    #expect(!inbound.handles)
   }
 
   // MARK: Policies

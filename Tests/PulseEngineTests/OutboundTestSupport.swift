@@ -274,6 +274,7 @@ final class FakeSender {
       case .notify: done.append("notify")
       case .signal: done.append("signal")
       case .wake: done.append("wake")
+      case .silenced(let why): done.append("silenced: \(why)")
       case .lookAgain(let deadline, let time): done.append("\(deadline) at \(time)")
       }
     }

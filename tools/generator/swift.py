@@ -58,7 +58,7 @@ def statistics(contract: Contract) -> str:
 
 def values(rows: list[Row]) -> str:
     """Counters are read by their place, which costs less code than a case for each."""
-    text = "extension Client {\n  /// The value of a statistic; NaN if it is not known. `mutex` is held.\n"
+    text = "extension Line {\n  /// The value of a statistic; NaN if it is not known. `mutex` is held.\n"
     text += "  func value(_ index: Int, now: Int64) -> Double {\n    switch index {\n"
     places = {name: place for place, name in enumerate(row["name"] for row in rows if is_kept(row))}
     moved: dict[int, list[int]] = {}

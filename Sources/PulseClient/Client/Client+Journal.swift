@@ -42,10 +42,17 @@ extension Client {
     defer { mutex.unlock() }
     journalFile = opened.file
     outbound.take(opened.journal, Moment(now: Clock.monotonic(), realtime: Clock.realtime()))
-    announceLosses("")
-    rescheduleFlow()
+    first.announceLosses("")
+    first.rescheduleFlow()
   }
 
   /// The application has what is numbered up to there.
   package func acknowledge(_ sequence: UInt64) { mutex.withLock { outbound.acknowledge(sequence) } }
+
+  /// The next client may have it.
+  func releaseJournal() {
+    outbound.release()
+    journalFile?.close()
+    journalFile = nil
+  }
 }

@@ -33,26 +33,27 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     if let used = batch.empty() { inbound.giveBack(used) }
-    if inbound.front != nil { settleTail() }
+    if inbound.front != nil { first.settleTail() }
     if outbound.hasAnnounced { outbound.noteTaken(hasAll: inbound.isEmpty) }
-    if inbound.isEmpty && !isOver && !closeStarted {
-      if let connection, connection.pendingFailure != nil { connection.failPending() }
-      if inbound.isEmpty && !isOver && !closeStarted { awaitMessage(timeout) }
+    if inbound.isEmpty && !hasEnded && !closing.hasBegun {
+      each { $0.connection?.failPending() }
+      if inbound.isEmpty && !hasEnded && !closing.hasBegun { awaitMessage(timeout) }
     }
     if let slice = inbound.take(max) {
       batch.fill(slice)
       outbound.taken(batch.count)
-      let hasRoom = inbound.isHalfFree
       // Reading goes on when half of the queue is free.
-      if hasRoom, let connection, connection.readingPaused { connection.resumeReading() }
-      if hasRoom { consumerCaughtUp() }
+      if inbound.isHalfFree {
+        first.consumerCaughtUp()
+        second?.consumerCaughtUp()
+      }
       if inbound.hasNews { tellNews() }
-      if outbound.hasNews { announceLosses("") }
+      if outbound.hasNews { first.announceLosses("") }
       return Int32(truncatingIfNeeded: batch.count)
     }
-    if closeStarted { return StatusCode.closed.rawValue }
-    if isOver { return (failure?.code ?? .closed).rawValue }
-    if life == .idle { return StatusCode.notConnected.rawValue }
+    if closing.hasBegun { return StatusCode.closed.rawValue }
+    if hasEnded { return (first.failure?.code ?? .closed).rawValue }
+    if first.life == .idle { return StatusCode.notConnected.rawValue }
     return StatusCode.timeout.rawValue
   }
 
@@ -81,14 +82,14 @@ extension Client {
   }
 
   private func awaitMessage(_ timeout: Int64) {
-    if life == .idle { return }
+    if first.life == .idle { return }
     // What this thread has sent before leaves before it waits for an answer.
-    if let connection, connection.output.count > 0 && !connection.writeIsBlocked { connection.flush() }
+    if let connection = first.connection, connection.output.count > 0 && !connection.writeIsBlocked { connection.flush() }
     if timeout == 0 {
       driveBriefly()
     } else {
       _ = block(until: Client.deadline(after: timeout)) {
-        !self.inbound.isEmpty || self.isOver || self.closeStarted
+        !self.inbound.isEmpty || self.hasEnded || closing.hasBegun
       }
     }
   }

@@ -22,7 +22,7 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     if isControl {
-      guard let connection, connection.takesMessages, !closeStarted else { return sendProblem() }
+      guard let connection = first.connection, connection.takesMessages, !closing.hasBegun else { return sendProblem() }
       return connection.sendControl(kind, payload)
     }
     return accept(kind, payload, flags: [], expiresAt: defaultExpiry(), timeout: timeout)
@@ -110,7 +110,7 @@ extension Client {
     options.messageTTL == 0 ? .max : Clock.deadline(Clock.monotonic(), after: options.messageTTL)
   }
 
-  func sendProblem() -> StatusCode { closeStarted ? .closed : .notConnected }
+  func sendProblem() -> StatusCode { closing.hasBegun ? .closed : .notConnected }
 
   /// Frames it, or puts it into the outbox. `mutex` is held.
   @inline(__always)
@@ -118,7 +118,7 @@ extension Client {
     _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: SendFlags, expiresAt: Int64, timeout: Int64,
     following: UInt64? = nil
   ) -> StatusCode {
-    if outbound.isDirect, flags.isEmpty, let connection, connection.takesNow(expiresAt: expiresAt), !closeStarted,
+    if outbound.isDirect, flags.isEmpty, let connection = first.connection, connection.takesNow(expiresAt: expiresAt), !closing.hasBegun,
       outbound.acceptsDirect(kind, payload, expiresAt: expiresAt, journalMoment(expiresAt))
     {
       connection.encode(
@@ -158,43 +158,43 @@ extension Client {
     _ kind: UInt32, _ payload: UnsafeRawBufferPointer, flags: SendFlags, expiresAt: Int64, timeout: Int64,
     following: UInt64?
   ) -> StatusCode {
-    if closeStarted { return .closed }
-    if life == .ended { return .notConnected }
+    if closing.hasBegun { return .closed }
+    if first.life == .ended { return .notConnected }
     if flags.contains(.first) { return acceptFirst(kind, payload, flags) }
     guard let kept = outbound.flags(of: flags.forOutbox, payload.count) else { return .tooBig }
-    if flags.contains(.liveOnly) && (stage != .ready || connection?.takesMessages != true) { return .notConnected }
-    if outbound.isLimited(kept, inLimit: flags.contains(.inLimit)), stage == .ready {
+    if flags.contains(.liveOnly) && (!first.isReady || first.connection?.takesMessages != true) { return .notConnected }
+    if outbound.isLimited(kept, inLimit: flags.contains(.inLimit)), first.isReady {
       return sendInLimit(
         kind, payload, flags: kept, expiresAt: expiresAt, timeout: timeout, following: following)
     }
     if timeout != 0, outbound.waitsForRoom(kept, payload.count) {
       _ = block(until: Client.deadline(after: timeout)) {
-        self.outbound.hasRoomNow(kept, payload.count) || self.closeStarted || self.life == .ended
+        outbound.hasRoomNow(kept, payload.count) || closing.hasBegun || first.life == .ended
       }
-      if closeStarted { return .closed }
-      if life == .ended { return .notConnected }
-      if flags.contains(.liveOnly) && stage != .ready { return .notConnected }
+      if closing.hasBegun { return .closed }
+      if first.life == .ended { return .notConnected }
+      if flags.contains(.liveOnly) && !first.isReady { return .notConnected }
       if let following, outbound.lastID != following { return .queueFull }
     }
-    let takesNow = outbound.isDirect && connection?.takesNow(expiresAt: expiresAt) == true
+    let takesNow = outbound.isDirect && first.connection?.takesNow(expiresAt: expiresAt) == true
     let verdict = outbound.accept(kind, payload, flags: kept, expiresAt: expiresAt, takesNow: takesNow, sendMoment())
-    if outbound.hasNews { announceLosses("") }
+    if outbound.hasNews { first.announceLosses("") }
     guard case .queued = verdict else {
-      guard case .frame = verdict, let connection else { return .queueFull }
+      guard case .frame = verdict, let connection = first.connection else { return .queueFull }
       return frame(kind, payload, flags: kept, expiresAt: expiresAt, on: connection)
     }
-    if stage == .ready, let connection, connection.takesMessages { connection.flushSoon() }
-    rescheduleFlow()
+    if first.isReady, let connection = first.connection, connection.takesMessages { connection.flushSoon() }
+    first.rescheduleFlow()
     return .ok
   }
 
   /// A login of the application's: for a hold that is over the next one asks for its own.
   private func acceptFirst(_ kind: UInt32, _ payload: UnsafeRawBufferPointer, _ flags: SendFlags) -> StatusCode {
-    guard let connection = heldConnection ?? connection, connection.takesMessages,
-      hold == .login || !options.holdLogin
+    guard let connection = first.heldConnection ?? first.connection, connection.takesMessages,
+      first.hold == .login || !options.holdLogin
     else { return .notConnected }
     _ = outbound.flags(of: flags.forOutbox.union(.liveOnly), payload.count)
-    if connection.session.stage == .login { noteLogin([UInt8](payload), on: connection) }
+    if connection.session.isLogin { connection.session.note(login: [UInt8](payload)) }
     outbound.acceptFirst(Clock.monotonic())
     return frame(kind, payload, flags: flags.forOutbox.union([.liveOnly, .first]), expiresAt: .max, on: connection)
   }
@@ -206,7 +206,7 @@ extension Client {
   ) -> StatusCode {
     let deadline = Client.deadline(after: timeout)
     while true {
-      guard stage == .ready, let connection, connection.takesMessages, !closeStarted else { return sendProblem() }
+      guard first.isReady, let connection = first.connection, connection.takesMessages, !closing.hasBegun else { return sendProblem() }
       if let following, outbound.lastID != following { return .rateLimited }
       let moment = sendMoment()
       let takesNow = connection.takesNow(expiresAt: expiresAt)
@@ -217,7 +217,7 @@ extension Client {
         if timeout == 0 || moment.now >= deadline { return .rateLimited }
         outbound.noteLimitWait()
         _ = block(until: next < deadline ? next : deadline) {
-          self.closeStarted || self.stage != .ready || self.connection?.takesMessages != true
+          closing.hasBegun || !first.isReady || first.connection?.takesMessages != true
         }
       }
     }
@@ -231,12 +231,12 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     let target = outbound.lastID
-    func isDone() -> Bool { oldestUnsettled > target || self.life == .ended }
-    if connection?.writeIsBlocked == false { connection?.flush() }
+    func isDone() -> Bool { oldestUnsettled > target || first.life == .ended }
+    if first.connection?.writeIsBlocked == false { first.connection?.flush() }
     if timeout == 0 && !isDone() { driveBriefly() }
     let isOver = block(until: deadline) {
       if isDone() { return true }
-      self.outbound.awaitFates()
+      outbound.awaitFates()
       return false
     }
     if oldestUnsettled > target { return .ok }
@@ -246,8 +246,8 @@ extension Client {
   /// The lowest id without a fate.
   private var oldestUnsettled: UInt64 {
     var oldest = outbound.outbox.lowestID(now: Clock.monotonic()) ?? .max
-    if let connection { oldest = min(oldest, lowestID(in: connection)) }
-    if let successor { oldest = min(oldest, lowestID(in: successor)) }
+    if let connection = first.connection { oldest = min(oldest, lowestID(in: connection)) }
+    if let successor = first.successor { oldest = min(oldest, lowestID(in: successor)) }
     return oldest
   }
 
@@ -264,11 +264,11 @@ extension Client {
     mutex.lock()
     defer { mutex.unlock() }
     // They belong to the next client.
-    if outbound.isKept && isClosedForGood { return 0 }
+    if outbound.isKept && closing.isForGood { return 0 }
     let count = outbound.outbox.purge()
-    announceLosses("")
-    canSendChanged()
-    if let connection, connection.phase == .closing, !connection.writeIsBlocked { connection.flush() }
+    first.announceLosses("")
+    first.canSendChanged()
+    if let connection = first.connection, connection.phase == .closing, !connection.writeIsBlocked { connection.flush() }
     return count
   }
 }

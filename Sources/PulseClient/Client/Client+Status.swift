@@ -12,73 +12,39 @@ extension Client {
   package var currentState: Int32 { mutex.withLock { shownState.rawValue } }
 
   /// Why the last connection or attempt ended; nil while none has.
-  package var currentFailure: Failure? { mutex.withLock { failure } }
+  package var currentFailure: Failure? { mutex.withLock { first.failure } }
 
   /// Whether trying again may mend that; false while there is nothing.
   package var isRetryable: Bool {
     mutex.lock()
     defer { mutex.unlock() }
-    guard let failure else { return false }
-    if failure.isFatal || failure.isFinal { return !isFinal(failure) }
+    guard let failure = first.failure else { return false }
+    if failure.isFatal || failure.isFinal { return !first.isFinal(failure) }
     return failure.code.isRetryable
   }
 
   /// The peer's close code: 1006 without a close frame, 0 while a connection is open or none was.
-  package var closeCode: UInt16 { mutex.withLock { peerCloseCode } }
+  package var closeCode: UInt16 { mutex.withLock { first.closeCode } }
 
-  var peerCloseCode: UInt16 { isOpen ? 0 : lastCloseCode }
+  package var closeReason: String { mutex.withLock { first.isOpen ? "" : first.lastCloseReason } }
 
-  package var closeReason: String { mutex.withLock { isOpen ? "" : lastCloseReason } }
-
-  package var rejection: String { mutex.withLock { failure?.isRejection == true ? serverMessage : "" } }
+  package var rejection: String { mutex.withLock { first.failure?.isRejection == true ? first.serverMessage : "" } }
 
   package var handshakeStatus: Int {
-    mutex.withLock { refusal?.status ?? (acceptance != nil ? 101 : 0) }
+    mutex.withLock { first.refusal?.status ?? (first.acceptance != nil ? 101 : 0) }
   }
 
   package var handshakeHeaders: String {
     mutex.lock()
     defer { mutex.unlock() }
     var lines: Sentence = ""
-    for header in refusal?.headers ?? acceptance?.headers ?? [] { lines.add("\(header.name): \(header.value)\n") }
+    for header in first.refusal?.headers ?? first.acceptance?.headers ?? [] { lines.add("\(header.name): \(header.value)\n") }
     return sentence(lines)
   }
 
-  package var handshakeBody: [UInt8] { mutex.withLock { refusal?.body ?? [] } }
+  package var handshakeBody: [UInt8] { mutex.withLock { first.refusal?.body ?? [] } }
 
-  package var subprotocol: String { mutex.withLock { acceptance?.subprotocol ?? "" } }
-
-  func uptime(_ now: Int64) -> Int64 {
-    guard isOpen, let connection else { return 0 }
-    return now &- connection.openedAt
-  }
-
-  // MARK: Events
-
-  /// Puts an event between the messages, if the option is on. One that `isKept` does not give way to a full queue: all
-  /// but those that may come with every message. `mutex` is held.
-  func emit(_ event: Sentence, isKept: Bool = true) {
-    guard emitsEvents else { return }
-    setMoment()
-    inbound.emit(event, isKept: isKept)
-    carryOut()
-  }
-
-  func emitState(_ event: SessionEvent, from previous: SessionState, cause: String, code: StatusCode) {
-    if previous == .connected, shownState != .connected { inbound.tap?.silenced(cause) }
-    guard emitsEvents else { return }
-    emit(
-      Event.state(
-        state: shownState.name, previous: previous.name, trigger: event.name, cause: cause,
-        error: code == .ok ? "" : StatusCode.name(code.rawValue), attempt: attemptNumber, nextDelay: dialer.nextDelay,
-        endpoint: url.redacted, closeCode: Int(peerCloseCode)))
-  }
-
-  func emitBreaker(_ endpoint: Int, _ now: Int64) {
-    guard let after = dialer.breakerNews(endpoint, now) else { return }
-    log(.info) { "the circuit breaker of \(self.urls[endpoint].redacted) is \(after.name)" }
-    emit(Event.breaker(endpoint: urls[endpoint].redacted, breaker: after.name))
-  }
+  package var subprotocol: String { mutex.withLock { first.acceptance?.subprotocol ?? "" } }
 
   // MARK: Status
 
@@ -91,44 +57,27 @@ extension Client {
     json.add("state", string: text(shownState.name))
     json.add("ready", raw: isReady ? "true" : "false")
     json.add("name", string: options.name)
-    json.add("url", string: urls[0].redacted)
-    json.add("endpoint", string: url.redacted)
-    json.add("endpoints", raw: endpointsJSON(now))
-    json.add("queue_size", queueSize)
-    json.add("queue_bytes", queueBytes)
+    json.add("url", string: first.urls[0].redacted)
+    json.add("endpoint", string: first.url.redacted)
+    json.add("endpoints", raw: first.endpointsJSON(now))
+    json.add("queue_size", first.queueSize)
+    json.add("queue_bytes", first.queueBytes)
     json.add("receive_queue_size", inbound.queuedCount)
     json.add("receive_queue_bytes", inbound.queuedBytes)
-    json.add("reading_paused", raw: connection?.readingPaused == true || tail != nil ? "true" : "false")
-    json.add("stale", raw: inbound.isStale ? "true" : "false")
-    json.add("subscriptions", subscriptions?.count ?? 0)
-    json.add("attempt", attemptNumber)
-    json.add("next_delay", raw: jsonSeconds(dialer.nextDelay))
-    json.add("subprotocol", string: acceptance?.subprotocol ?? "")
-    json.add("compression", raw: acceptance?.deflate != nil ? "true" : "false")
-    json.add("close_code", Int(peerCloseCode))
+    json.add("reading_paused", raw: first.connection?.readingPaused == true || first.tail != nil ? "true" : "false")
+    json.add("stale", raw: first.liveness.isStale ? "true" : "false")
+    json.add("subscriptions", first.subscriptions.count)
+    json.add("attempt", first.attemptNumber)
+    json.add("next_delay", raw: jsonSeconds(first.dialer.nextDelay))
+    json.add("subprotocol", string: first.acceptance?.subprotocol ?? "")
+    json.add("compression", raw: first.acceptance?.deflate != nil ? "true" : "false")
+    json.add("close_code", Int(first.closeCode))
     var numbers = JSONObject()
     var rows = StatisticTable.rows
-    while let index = rows.next() { numbers.add(rows.text(0), raw: number(value(index, now: now), "null")) }
-    numbers.add("last_error", string: failure.map { $0.code == .closed ? "" : $0.text } ?? "")
+    while let index = rows.next() { numbers.add(rows.text(0), raw: number(first.value(index, now: now), "null")) }
+    numbers.add("last_error", string: first.failure.map { $0.code == .closed ? "" : $0.text } ?? "")
     json.add("stats", raw: numbers.text)
     return json.text
-  }
-
-  private func endpointsJSON(_ now: Int64) -> String {
-    var list: Sentence = "["
-    for index in 0..<urls.count {
-      guard let health = dialer.endpoints.health(index) else { continue }
-      if index > 0 { list.add(",") }
-      var json = JSONObject()
-      json.add("url", string: urls[index].redacted)
-      json.add("breaker", string: text(health.breaker.state(now).name))
-      json.add("attempts", health.attempts)
-      json.add("failures", health.failures)
-      json.add("connections", health.connections)
-      json.add("ruled_out", raw: health.isRuledOut ? "true" : "false")
-      list.add(json.sentence)
-    }
-    return sentence(list + "]")
   }
 
   // MARK: Numbers
@@ -140,7 +89,7 @@ extension Client {
     let now = Clock.monotonic()
     if let values {
       for index in 0..<(count < StatisticTable.count ? count : StatisticTable.count) {
-        values[index] = value(index, now: now)
+        values[index] = first.value(index, now: now)
       }
     }
     return StatisticTable.count
@@ -155,8 +104,8 @@ extension Client {
     for client in clients {
       let (endpoint, numbers) = client.mutex.withLock {
         var numbers: [Double] = []
-        for index in 0..<StatisticTable.count { numbers.append(client.value(index, now: now)) }
-        return (client.url.redacted, numbers)
+        for index in 0..<StatisticTable.count { numbers.append(client.first.value(index, now: now)) }
+        return (client.first.url.redacted, numbers)
       }
       values.append(numbers)
       labels.append(
@@ -211,23 +160,4 @@ func number(_ value: Double, _ unknown: Literal) -> String {
   // A digit in front keeps the zeros.
   let digits = ("\(Int(decimals) + 1_000_000_000)" as Sentence).bytes
   return sentence("\(Int(whole)).\(Sentence(digits[1...]))")
-}
-
-/// Puts a JSON object together.
-private struct JSONObject {
-  private var body: Sentence = ""
-
-  @inline(never)
-  mutating func add(_ key: Literal, raw: String) {
-    body.add(body.bytes.isEmpty ? "{" : ",")
-    body.add("\"\(key)\":\(raw)")
-  }
-
-  @inline(never)
-  mutating func add(_ key: Literal, string: String) { add(key, raw: PulseText.sentence("\(json: string)")) }
-  mutating func add(_ key: Literal, _ number: UInt64) { add(key, raw: PulseText.sentence("\(number)")) }
-  mutating func add(_ key: Literal, _ number: Int) { add(key, raw: PulseText.sentence("\(number)")) }
-
-  var sentence: Sentence { body + "}" }
-  var text: String { PulseText.sentence(sentence) }
 }

@@ -8,130 +8,71 @@ import PulseTransport
 import PulseWire
 import Synchronization
 
-/// A session: one connection after another, the queues that outlive them, and the policies: composes the wire, the flow
-/// and the transport.
+/// What the C interface holds: one line of connections, or two of the same feed; what all of them receive, in one queue; and
+/// whoever waits for it.
 ///
-/// `mutex` guards every stored property that is not a constant, and those of its connections. The loop's driver enters
-/// through the handler functions of `EventHandler`, callers through the functions of the extensions; both lock.
+/// `mutex` guards every stored property that is not a constant, and those of its lines and connections. The loop's driver
+/// enters through the handler functions of `EventHandler`, callers through the functions of the extensions; both lock.
 package final class Client: EventHandler, @unchecked Sendable {
-  /// `trying`: there is a connection, or will be; `ended` until the application asks anew.
-  enum Life { case idle, trying, ended }
-
-  /// How far a connection is from taking the application's messages.
-  enum Stage { case none, login, confirming, subscribing, ready }
-
-  enum Hold { case connect, login }
-
-  /// What a timer is about.
-  enum Timer: Int { case attempt, gate, hold, flow, stable, stale, homeward, rotation, keys, merge }
-
-  /// What a post is about.
-  enum Post: Int { case gate, flow, room }
+  /// What a timer is about; the lines have theirs.
+  enum Timer: Int { case keys = 32, merge }
 
   package let options: ClientOptions
   package let host: LoopHost
-  let tlsContext: TLSContext?
-  /// Set before anybody else knows the client.
-  var proxies = ProxyRules()
-  var proxyTLS: TLSContext?
+  let ways: Ways
   let mutex = Mutex()
-  let waiter = LoopHost.Waiter()
   let random = SecureRandom()
   private let mark = ForkMark()
 
-  // Life
-  var life = Life.idle
-  var state = SessionState.disconnected
-  /// Why the last connection or attempt ended.
-  var failure: Failure?
-  /// Of the last connection that was open; 0 if there was none.
-  var lastCloseCode: UInt16 = 0
-  var lastCloseReason = ""
-  /// Of a `failure` that is a rejection: the begin of the message that says so.
-  var serverMessage = ""
-  /// This side has begun to close; nothing is sent or delivered any more.
-  var closeStarted = false
-  /// Not even `reconnect` opens it again.
-  var isClosedForGood = false
-  /// The close is that of an open connection: its caller learns of what was not sent, which there is then.
-  var reportsUnsent = false
-  var hasUnsent = false
-  var blockedCalls = 0
-  var connection: Connection?
-  /// A connection that is being made while `connection` serves.
-  var successor: Connection?
-  let handover: Handover
-  /// The second session of the application's client; that session's client has `primary` in its place. Constant.
-  var twin: Twin?
-  var primary: Client?
-
-  // Attempts
-  /// Where to connect, in the order of preference.
-  var urls: [WebSocketURL]
+  let first: Line
+  /// With option `twin`.
+  let second: Line?
+  /// What the application was told last: with two lines the better state of both.
+  var toldState = SessionState.disconnected
+  var closing = Closing()
   var headers: [HTTPHeader]
-  let dialer: Dialer
-  var hold: Hold?
-  /// The connection that the hold of a login is for.
-  var heldConnection: Connection?
 
-  // Session
-  var stage: Stage { connection?.session.stage ?? .none }
-  var readyAt: Int64 { connection?.session.readyAt ?? 0 }
-  var subscriptions: SubscriptionSet?
-  var messageCounter: UInt64 = 0
-  /// Messages are looked at, since there are patterns for them.
-  var inspects = false
+  /// The application sends over the first line.
+  let outbound: Outbound
 
   // Receiving
   let inbound: Inbound
   let actions = Actions()
-  /// The client's owner has no room; see `Twin`.
-  var pausesForPrimary = false
-  /// A connection that has ended and is not read to the end; see Connection+Tail.swift.
-  var tail: Connection?
+  /// Messages are looked at, since there are patterns for them.
+  let inspects: Bool
   /// So long a bad frame waits for the consumer to answer the messages before it (ns).
   var answerGrace: Int64 = 100_000_000
   /// What `pulsews_recv` has taken ahead. The flag is a hint: only who has entered the batch knows.
   let singleBatch = Batch()
   let singleBatchIsFilled = Atomic<Bool>(false)
-  var acceptance: UpgradeAcceptance?
-  var refusal: UpgradeRefusal?
+  private var timers: InlineArray<2, TimerID?> = .init(repeating: nil)
 
-  // Sending
-  let outbound: Outbound
   var journalFile: JournalFile?
 
-  // Liveness
-  var roundTrips = RoundTripTimes()
-
-  /// When they fire is the loop's to know, but for `flow`.
-  var timers: InlineArray<10, TimerID?> = .init(repeating: nil)
-  var flowAt = Int64.max
-
-  // Waking
+  // Waiting
+  let waiter = LoopHost.Waiter()
+  var blockedCalls = 0
   var wakeDescriptor: Int32 = -1
 
-  // Statistics
-  var statistics = ClientStatistics()
-  var marks = ClientMarks()
   /// Tells it from all other clients of the process; 0 until it is registered.
   var serial = 0
   /// Its place in `ClientRegistry`, which guards it.
   var registryIndex = -1
 
-  package init(urls: [WebSocketURL], options: ClientOptions, host: LoopHost, tlsContext: TLSContext?) {
-    self.urls = urls
+  package init(urls: [WebSocketURL], options: ClientOptions, host: LoopHost, _ ways: Ways) {
     self.options = options
     self.host = host
-    self.tlsContext = tlsContext
+    self.ways = ways
     headers = options.headers
-    dialer = Dialer(Dialer.Rules(options, endpoints: urls.count))
-    handover = Handover(Handover.Rules(options))
+    inspects = options.hasPatterns
     let random = random
     inbound = Inbound(Inbound.Rules(options), actions, seed: { random.next64() })
-    outbound = Outbound(Outbound.Rules(options), actions)
+    first = Line(.url, urls: urls, options, host, inbound, actions)
+    outbound = first.outbound
+    if let twin = options.twin { second = Line(.twin, urls: [twin], options, host, inbound, actions) } else { second = nil }
     super.init()
-    inspects = hasPatterns
+    first.belong(to: self)
+    second?.belong(to: self)
   }
 
   deinit {
@@ -140,63 +81,63 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   package var isForked: Bool { mark.isForked }
 
-  /// The endpoint of the present or the next attempt.
-  var url: WebSocketURL { urls[dialer.chosen < urls.count ? dialer.chosen : 0] }
-
   var emitsEvents: Bool { inbound.rules.emitsEvents }
+
+  // MARK: Lines
+
+  @inline(never) func each(_ body: (Line) -> Void) {
+    body(first)
+    if let second { body(second) }
+  }
+
+  @inline(never) func all(_ test: (Line) -> Bool) -> Bool { test(first) && second.map(test) ?? true }
+
+  /// With two lines the better state of both.
+  var shownState: SessionState {
+    guard let second, second.state.rank > first.state.rank else { return first.state }
+    return second.state
+  }
+
+  var linesOpen: Int { (first.isOpen ? 1 : 0) + (second?.isOpen == true ? 1 : 0) }
+  var isConnected: Bool { linesOpen > 0 }
+  var isReady: Bool { first.isReady || second?.isReady == true }
+  var hasEnded: Bool { all { $0.life == .ended } }
 
   // MARK: Entries of the loop
 
   override package func timerFired(_ tag: Int) {
     mutex.lock()
     defer { mutex.unlock() }
-    guard let timer = Timer(rawValue: tag) else { return }
-    timers[tag] = nil
-    switch timer {
-    case .attempt: dial(.due)
-    case .gate: askGate()
-    case .hold: holdTimedOut()
-    case .flow:
-      flowAt = .max
-      flow()
-    case .stable: becomeStable()
-    case .stale: lookWhetherStale()
-    case .homeward: returnToPreferred()
-    case .rotation: rotationIsDue()
-    case .keys: keysAreDue()
-    case .merge: releaseMerged()
+    switch Timer(rawValue: tag) {
+    case .keys:
+      timers[0] = nil
+      keysAreDue()
+    case .merge:
+      timers[1] = nil
+      setMoment()
+      inbound.mergeIsDue()
+      carryOut()
+    case nil: if let timer = Line.Timer(rawValue: tag & 15) { line(of: tag)?.timerFired(timer) }
     }
   }
 
   override package func posted(_ tag: Int) {
     mutex.lock()
     defer { mutex.unlock() }
-    switch Post(rawValue: tag) {
-    // The news may be old: its ticket was used, or given back.
-    case .gate: if dialer.ticket != nil { askGate() }
-    case .flow: flow()
-    case .room:
-      pausesForPrimary = false
-      if let connection, connection.readingPaused { connection.resumeReading() }
-      goOnConnecting()
-    case nil: break
-    }
+    if let post = Line.Post(rawValue: tag & 15) { line(of: tag)?.posted(post) }
   }
 
-  // MARK: Timers
+  private func line(of tag: Int) -> Line? { tag >> 4 == 0 ? first : second }
 
-  /// A new time takes the place of the one before.
-  @inline(never) func schedule(_ timer: Timer, at deadline: Int64) {
+  func schedule(_ timer: Timer, at deadline: Int64) {
     cancel(timer)
-    timers[timer.rawValue] = host.loop.schedule(self, tag: timer, deadline: deadline)
+    timers[timer.rawValue & 15] = host.loop.schedule(self, tag: timer, deadline: deadline)
   }
 
-  @inline(never) func cancel(_ timer: Timer) {
-    if let running = timers[timer.rawValue] { host.loop.cancel(running) }
-    timers[timer.rawValue] = nil
+  func cancel(_ timer: Timer) {
+    if let running = timers[timer.rawValue & 15] { host.loop.cancel(running) }
+    timers[timer.rawValue & 15] = nil
   }
-
-  func isScheduled(_ timer: Timer) -> Bool { timers[timer.rawValue] != nil }
 
   // MARK: What the parts decide
 
@@ -214,7 +155,7 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   private func carryOut(_ action: Action) {
     switch action {
-    case .log(let level, let text): log(level) { text }
+    case .log(let level, let text): first.log(level) { text }
     case .event(let event, let isKept): inbound.emit(event, isKept: isKept)
     case .told(let ofDoubts):
       outbound.noteAnnounced(
@@ -222,9 +163,10 @@ package final class Client: EventHandler, @unchecked Sendable {
     case .notify: host.notify(waiter)
     case .signal: signalDescriptor()
     case .wake: wake()
-    case .lookAgain(.losses, let time): scheduleFlow(at: time)
-    case .lookAgain(.stale, let time): schedule(.stale, at: time)
+    case .silenced(let why): inbound.tap?.silenced(why)
+    case .lookAgain(.losses, let time): first.scheduleFlow(at: time)
     case .lookAgain(.keys, let time): schedule(.keys, at: time)
+    case .lookAgain(.merge, let time): schedule(.merge, at: time)
     }
   }
 
@@ -238,7 +180,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     defer {
       blockedCalls -= 1
       // `finish` waits for the last call to leave.
-      if blockedCalls == 0 && life == .ended { host.notify(waiter) }
+      if blockedCalls == 0 && hasEnded { host.notify(waiter) }
     }
     while true {
       let epoch = host.epoch(of: waiter)
@@ -258,7 +200,7 @@ package final class Client: EventHandler, @unchecked Sendable {
     host.driveBriefly()
     mutex.lock()
     blockedCalls -= 1
-    if blockedCalls == 0 && life == .ended { host.notify(waiter) }
+    if blockedCalls == 0 && hasEnded { host.notify(waiter) }
   }
 
   /// Something changed that a blocked call or the owner of the descriptor may be waiting for. `mutex` is held.
@@ -280,7 +222,7 @@ package final class Client: EventHandler, @unchecked Sendable {
       if wakeDescriptor < 0 {
         return StatusCode.noFiles.rawValue
       }
-      if !inbound.isEmpty || life == .ended || shownState == .connected { signalDescriptor() }
+      if !inbound.isEmpty || hasEnded || shownState == .connected { signalDescriptor() }
     }
     return wakeDescriptor
   }

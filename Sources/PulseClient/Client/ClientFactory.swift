@@ -31,7 +31,7 @@ package enum ClientFactory {
       return .failure(
         Failure(.badValue, "option \(options.clientKey != nil ? "client_key" : "client_key_password") needs client_certificate"))
     }
-    if let problem = Client.twinProblem(options, isSecure: isSecure) { return .failure(problem) }
+    if let problem = options.twinProblem(isSecure: isSecure) { return .failure(problem) }
     if let host, host.isForked { return .failure(Failure(.forked, "the loop was made before fork()")) }
     do throws(TransportError) {
       let context = isSecure ? try tlsContext(options) : nil
@@ -54,17 +54,7 @@ package enum ClientFactory {
       } else {
         chosen = try DefaultHost.acquire()
       }
-      let client = Client(urls: urls, options: options, host: chosen, tlsContext: context)
-      client.proxies = proxies
-      client.proxyTLS = proxyTLS
-      if let twin = options.twin {
-        do throws(TransportError) {
-          try client.addTwin(twin)
-        } catch {
-          DefaultHost.release(chosen)
-          throw error
-        }
-      }
+      let client = Client(urls: urls, options: options, host: chosen, Ways(proxies: proxies, tls: context, proxyTLS: proxyTLS))
       if let journal { client.take(journal) }
       client.warnOfIdleOptions(isSecure: isSecure)
       ClientRegistry.add(client)
@@ -91,20 +81,37 @@ package enum ClientFactory {
   package static func isCloseCode(_ code: UInt16) -> Bool { CloseCode.isAllowedOnWire(code) }
 }
 
+extension ClientOptions {
+  /// Why there can't be a twin; nil if all is well.
+  @inline(never) fileprivate func twinProblem(isSecure: Bool) -> Failure? {
+    guard let twin else { return nil }
+    if twin.isSecure != isSecure {
+      return Failure(.badURL, "option twin is \(twin.redacted); allowed: \(isSecure ? "wss" : "ws"), as the client's URL")
+    }
+    if sequencePath.isEmpty || sequenceScope == .connection {
+      return Failure(.badValue, "option twin needs sequence_path, with numbers that go on from one connection to the next")
+    }
+    if holdLogin || holdConnect || resume {
+      return Failure(.badValue, "option twin does not go with hold_login, hold_connect and resume")
+    }
+    return nil
+  }
+}
+
 extension Client {
   /// What was asked for and can't come to be, without being wrong.
   fileprivate func warnOfIdleOptions(isSecure: Bool) {
     if options.receiveQueuePolicy == .conflate && options.keyPath.isEmpty {
-      log(.warning) { "receive_queue_policy conflate without key_path does what drop_oldest does" }
+      first.log(.warning) { "receive_queue_policy conflate without key_path does what drop_oldest does" }
     }
     if options.staleKeyTimeout > 0 && options.keyPath.isEmpty {
-      log(.warning) { "stale_key_timeout has no effect without key_path" }
+      first.log(.warning) { "stale_key_timeout has no effect without key_path" }
     }
     if options.sequencePath.isEmpty && (!options.sequenceKey.isEmpty || options.sequencePrevious != nil) {
-      log(.warning) { "sequence_key and sequence_previous have no effect without sequence_path" }
+      first.log(.warning) { "sequence_key and sequence_previous have no effect without sequence_path" }
     }
     if !isSecure && (!options.pins.isEmpty || options.clientCertificate != nil) {
-      log(.warning) { "pin_sha256 and client_certificate have no effect on ws, which has no TLS" }
+      first.log(.warning) { "pin_sha256 and client_certificate have no effect on ws, which has no TLS" }
     }
   }
 }

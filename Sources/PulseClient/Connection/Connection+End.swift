@@ -36,21 +36,21 @@ extension Connection {
   /// close_timeout begins, or is looked at for the last time.
   func watchClose() {
     cancel(&closeTimer)
-    bytesAtLook = client.statistics.bytesSent
+    bytesAtLook = line.statistics.bytesSent
     let now = Clock.monotonic()
     var deadline = Clock.deadline(now, after: client.options.closeTimeout)
-    if pendingClose != nil, sendsUntil > now, sendsUntil < deadline, client.queueSize > 0 { deadline = sendsUntil }
+    if pendingClose != nil, sendsUntil > now, sendsUntil < deadline, line.queueSize > 0 { deadline = sendsUntil }
     closeTimer = host.loop.schedule(self, tag: Timer.closeDeadline, deadline: deadline)
   }
 
   func closeDeadlinePassed() {
     guard phase == .closing else { return }
-    if pendingClose != nil, sendsUntil > 0, client.queueSize > 0 {
+    if pendingClose != nil, sendsUntil > 0, line.queueSize > 0 {
       // What waits for its time goes on waiting; a network that takes nothing does not get another close_timeout.
-      let isStuck = writeIsBlocked && client.statistics.bytesSent == bytesAtLook
+      let isStuck = writeIsBlocked && line.statistics.bytesSent == bytesAtLook
       if isStuck || Clock.monotonic() >= sendsUntil {
         sendsUntil = 0
-        client.failQueued()
+        line.failQueued()
       }
       watchClose()
       if !writeIsBlocked { flush() }
@@ -77,8 +77,8 @@ extension Connection {
     if leavesAddress(failure) { return }
     if phase == .resolving { ResolverPool.leave(self) }
     let wasOpen = phase == .open || phase == .closing
-    let isTail = client.tail === self
-    if wasOpen && unread.count > 0 && !isTail && !client.closeStarted && pendingFailure == nil {
+    let isTail = line.tail === self
+    if wasOpen && unread.count > 0 && !isTail && !client.closing.hasBegun && pendingFailure == nil {
       // What was read and waits for room is delivered all the same; it can't come again.
       readingPaused = false
       ignoresLimit = true
@@ -92,7 +92,7 @@ extension Connection {
     cancel(&closeTimer)
     cancel(&heartbeatTimer)
     cancel(&flushTimer)
-    cancel(&session.timer)
+    cancel(&sessionTimer)
     connector?.cancel()
     connector = nil
     if let registration { host.loop.unregister(registration) }
@@ -125,16 +125,16 @@ extension Connection {
     control.removeAll(keepingCapacityUpTo: 0)
     ledger = FrameLedger()
     readingPaused = false
-    client.connectionEnded(self, failure)
+    line.connectionEnded(self, failure)
   }
 
   /// The wire's part in the statistics.
   func addCompression() {
     guard let wire else { return }
-    client.marks.compressedIn &+= wire.compressedBytesIn
-    client.marks.inflated &+= wire.inflatedBytes
-    client.marks.plainOut &+= wire.plainBytesOut
-    client.marks.compressedOut &+= wire.compressedBytesOut
+    line.marks.compressedIn &+= wire.compressedBytesIn
+    line.marks.inflated &+= wire.inflatedBytes
+    line.marks.plainOut &+= wire.plainBytesOut
+    line.marks.compressedOut &+= wire.compressedBytesOut
   }
 
   /// Messages of which no byte was written go back to the client. What is left of `output` is the rest of a frame that
@@ -144,7 +144,7 @@ extension Connection {
     var rest = output.count
     if let first = ledger.entry(unstarted) { rest = ledger.bytesBefore(first) }
     for index in 0..<unstarted {
-      if let entry = ledger.entry(index) { client.outbound.cut(entry) }
+      if let entry = ledger.entry(index) { outbound.cut(entry) }
     }
     if unstarted < ledger.count { putBack(from: unstarted, isEnding: true) }
     output.truncate(to: rest)
@@ -159,7 +159,7 @@ extension Connection {
       queue.giveBack(slice.segment)
     }
     let bytes = output.writable
-    client.outbound.beginReturn()
+    outbound.beginReturn()
     for index in unstarted..<ledger.count {
       guard let entry = ledger.entry(index), entry.isMessage else { continue }
       var payload = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -173,10 +173,10 @@ extension Connection {
           WireConnection.unmaskedPayload(
             of: UnsafeMutableRawBufferPointer(rebasing: bytes[start..<(start + entry.length)])))
       }
-      client.outbound.returned(entry, payload, isEnding: isEnding)
+      outbound.returned(entry, payload, isEnding: isEnding)
       withExtendedLifetime(slice?.segment) {}
     }
-    client.outbound.endReturn()
+    outbound.endReturn()
   }
 
   /// The rest of a cut frame, or the control frames, and the close frame: one try to write them now, then the stream
@@ -187,10 +187,10 @@ extension Connection {
       let count = reason.count < 123 ? reason.count : 123
       _ = wire.encodeClose(
         code: code, reason: UnsafeRawBufferPointer(start: reason.start, count: count),
-        maskKey: client.random.next32(), into: &output)
+        maskKey: random.next32(), into: &output)
     }
     if output.count > 0, case .bytes(let count) = stream.write(output.readable) {
-      client.statistics.bytesSent &+= UInt64(count)
+      line.statistics.bytesSent &+= UInt64(count)
       output.consume(count)
     }
     Linger.start(stream, rest: output.readable, host: host)

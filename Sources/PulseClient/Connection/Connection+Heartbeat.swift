@@ -24,7 +24,7 @@ extension Connection {
     }
     if options.serverHeartbeatTimeout > 0 && phase == .open {
       var deadAt = Clock.deadline(serverHeartbeatAt, after: options.serverHeartbeatTimeout)
-      if readsAgain { deadAt = max(deadAt, Clock.deadline(host.loop.turnTime, after: Inbound.lookAgainPause)) }
+      if readsAgain { deadAt = max(deadAt, Clock.deadline(host.loop.turnTime, after: Liveness.lookAgainPause)) }
       if deadAt < next { next = deadAt }
     }
     guard next != Int64.max else { return }
@@ -86,7 +86,7 @@ extension Connection {
 
   /// The heartbeat that the peer should have been asked with was not sent in time: it gets a moment to answer it now.
   private func asksLate(_ now: Int64) -> Bool {
-    let time = max(Connection.answerTime, client.roundTrips.smoothed &* 4)
+    let time = max(Connection.answerTime, line.roundTrips.smoothed &* 4)
     guard phase == .open, heartbeatIsAnswered, nextHeartbeatAt < now &- time else { return false }
     answerUntil = Clock.deadline(now, after: min(time, client.options.heartbeatTimeout))
     return true
@@ -120,17 +120,17 @@ extension Connection {
     heartbeatCounter &+= 1
     if let template = client.options.heartbeatMessage {
       // A second one behind one that the peer does not take tells nothing more.
-      guard hasRoom, session.stage == .ready || session.stage == .subscribing else { return }
-      encodeOwn(client.render(template))
-      client.noteMessage()
+      guard hasRoom, session.subscribes else { return }
+      encodeOwn(line.texts.render(template, Clock.realtime()))
+      line.noteMessage()
     } else {
       guard let wire, control.count < Connection.pongLimit else { return }
       var payload = heartbeatCounter.bigEndian
       withUnsafeBytes(of: &payload) { bytes in
-        _ = wire.encodePing(bytes, maskKey: client.random.next32(), into: &control)
+        _ = wire.encodePing(bytes, maskKey: random.next32(), into: &control)
       }
-      client.statistics.pingsSent &+= 1
-      client.noteControl()
+      line.statistics.pingsSent &+= 1
+      line.noteControl()
     }
     heartbeatSentAt = now
     heartbeatIsAnswered = false
@@ -141,12 +141,12 @@ extension Connection {
   func heartbeatAnswered() {
     if heartbeatIsAnswered { return }
     heartbeatIsAnswered = true
-    client.roundTrips.add(Clock.monotonic() &- heartbeatSentAt)
+    line.roundTrips.add(Clock.monotonic() &- heartbeatSentAt)
   }
 
   /// A pong that answers the last ping gives a round trip; one that was not asked for is allowed (RFC 6455 §5.5.3).
   func pongArrived(_ payload: UnsafeRawBufferPointer) {
-    client.statistics.pongsReceived &+= 1
+    line.statistics.pongsReceived &+= 1
     guard payload.count == 8, UInt64(bigEndian: payload.loadUnaligned(as: UInt64.self)) == heartbeatCounter else { return }
     heartbeatAnswered()
   }
@@ -154,17 +154,17 @@ extension Connection {
   /// RFC 6455 §5.5.2: a pong with the same payload, unless the close handshake has begun. To a peer that floods with
   /// pings and does not read, only the latest is owed (§5.5.3): the memory for pongs is bounded.
   func answerPing(_ payload: UnsafeRawBufferPointer) {
-    client.statistics.pingsReceived &+= 1
+    line.statistics.pingsReceived &+= 1
     if control.count >= Connection.pongLimit && !writeIsBlocked { flush() }
     guard let wire, !wire.closeSent else { return }
     if control.count >= Connection.pongLimit {
-      if owedPong != nil { client.statistics.pongsSkipped &+= 1 }
+      if owedPong != nil { line.statistics.pongsSkipped &+= 1 }
       owedPong = [UInt8](payload)
       return
     }
-    _ = wire.encodePong(payload, maskKey: client.random.next32(), into: &control)
-    client.statistics.pongsSent &+= 1
-    client.noteControl()
+    _ = wire.encodePong(payload, maskKey: random.next32(), into: &control)
+    line.statistics.pongsSent &+= 1
+    line.noteControl()
   }
 
   /// The pings that came while there was no room for pongs: the latest is answered now.
@@ -172,9 +172,9 @@ extension Connection {
     guard let payload = owedPong, let wire else { return }
     owedPong = nil
     payload.withUnsafeBytes { bytes in
-      _ = wire.encodePong(bytes, maskKey: client.random.next32(), into: &control)
+      _ = wire.encodePong(bytes, maskKey: random.next32(), into: &control)
     }
-    client.statistics.pongsSent &+= 1
-    client.noteControl()
+    line.statistics.pongsSent &+= 1
+    line.noteControl()
   }
 }

@@ -82,7 +82,7 @@ extension Connection {
 
   private func handshakeKey() -> [UInt8] {
     var key = [UInt8](repeating: 0, count: 16)
-    key.withUnsafeMutableBytes { client.random.fill($0) }
+    key.withUnsafeMutableBytes { random.fill($0) }
     return key
   }
 
@@ -135,20 +135,20 @@ extension Connection {
   /// For whoever asks what the server said.
   private func keepAnswer(_ refusal: UpgradeRefusal) {
     logHeaders("the answer is \(refusal.status)", refusal.headers)
-    guard self === client.connection else { return }
-    client.refusal = refusal
-    client.acceptance = nil
+    guard self === line.connection else { return }
+    line.refusal = refusal
+    line.acceptance = nil
   }
 
   /// Names only: any value may be a key.
   @inline(never)
   private func logHeaders(_ what: Sentence, _ headers: [HTTPHeader]) {
-    var line = what + "; headers:"
-    for header in headers where line.bytes.count < 400 {
-      line.add(" ")
-      line.add(Sentence(header.name.bytes.prefix(64)))
+    var text = what + "; headers:"
+    for header in headers where text.bytes.count < 400 {
+      text.add(" ")
+      text.add(Sentence(header.name.bytes.prefix(64)))
     }
-    client.log(.debug) { line }
+    line.log(.debug) { text }
   }
 
   private func failUpgrade(_ problem: UpgradeFailure) {
@@ -211,11 +211,11 @@ extension Connection {
     if options.heartbeatInterval > 0 { nextHeartbeatAt = Clock.deadline(now, after: options.heartbeatInterval) }
     scheduleHeartbeat()
     self.acceptance = acceptance
-    if self === client.connection {
-      client.acceptance = acceptance
-      client.refusal = nil
+    if self === line.connection {
+      line.acceptance = acceptance
+      line.refusal = nil
     }
-    client.connectionOpened(self)
+    line.connectionOpened(self)
   }
 
   func cancel(_ timer: inout TimerID?) {

@@ -28,7 +28,7 @@ extension Connection {
       switch stream.read(into: host.readBuffer) {
       case .bytes(let count):
         lastReceivedAt = max(lastReceivedAt, host.loop.turnTime)
-        client.statistics.bytesReceived &+= UInt64(count)
+        line.statistics.bytesReceived &+= UInt64(count)
         wasFull = count == host.readBuffer.count
         let chunk = UnsafeMutableRawBufferPointer(rebasing: host.readBuffer[0..<count])
         if phase == .upgrading {
@@ -150,7 +150,7 @@ extension Connection {
     init(_ connection: Connection, _ receivedAt: Int64, expected: Int) {
       client = connection.client
       let inbound = client.inbound
-      isTail = client.tail === connection
+      isTail = connection.line.tail === connection
       queue = isTail ? inbound.front ?? inbound.queue : inbound.queue
       queue.beginChunk()
       inbound.moment = Moment(now: connection.lastReceivedAt, realtime: receivedAt)
@@ -160,11 +160,11 @@ extension Connection {
         inbound.rules.limit &+ (connection.ignoresLimit ? Connection.lastBytes : 0)
         &- (isTail ? 0 : inbound.front?.bytes ?? 0)
       wasEmpty = queue.isEmpty
-      discards = client.closeStarted || connection.discardsRest
-      isPlain = !inbound.handles && !client.inspects && !discards && client.successor !== connection
+      discards = client.closing.hasBegun || connection.discardsRest
+      isPlain = !inbound.handles && !client.inspects && !discards && connection.line.successor !== connection
     }
 
-    var hasRoom: Bool { queue.bytes < limit && !client.pausesForPrimary }
+    var hasRoom: Bool { queue.bytes < limit }
 
     @inline(__always)
     mutating func copy(_ message: WireMessage) {
@@ -195,7 +195,7 @@ extension Connection {
   private func sort(_ message: WireMessage, _ inbound: Inbound, _ intake: inout Intake) -> Fate {
     if !Client.hasMemory(for: message.payload.count) {
       if intake.isTail {
-        client.discardReceived()
+        client.inbound.discard()
         return .passed
       }
       intake.wake()
@@ -203,33 +203,33 @@ extension Connection {
       return .last
     }
     if intake.discards {
-      client.discardReceived()
+      client.inbound.discard()
       return .passed
     }
     if inbound.handles { inbound.read(message.payload, line: &sequences) }
-    if client.inspects && client.inspect(message, on: self) {
+    if client.inspects && line.inspect(message, on: self) {
       // With it another connection may have taken over, and other messages were read.
       if phase == .ended { return .last }
-      if client.successor === self { return .passed }
+      if line.successor === self { return .passed }
       if inbound.handles { inbound.passOver() }
       return .taken
     }
-    if client.successor === self {
+    if line.successor === self {
       // What it brings waits elsewhere, and is bounded there.
-      client.park(message, receivedAt: intake.receivedAt, from: self)
-      if readingPaused { client.statistics.readingPauses &+= 1 }
+      line.park(message, receivedAt: intake.receivedAt, from: self)
+      if readingPaused { line.statistics.readingPauses &+= 1 }
       return phase == .ended || readingPaused ? .last : .passed
     }
     if !inbound.handles { return .copy }
     intake.hasData = true
-    client.accept(message, receivedAt: intake.receivedAt)
+    line.accept(message, receivedAt: intake.receivedAt)
     return .taken
   }
 
   /// The queue is full: whether more of the chunk is to be read.
   @inline(never)
   private func goesOnFull(_ intake: inout Intake) -> Bool {
-    if client.leavesSlowConsumer(self) { return false }
+    if line.leavesSlowConsumer(self) { return false }
     if client.inbound.rules.policy.makesRoom { return true }
     if ignoresLimit {
       discardsRest = true
@@ -238,7 +238,7 @@ extension Connection {
       return true
     }
     readingPaused = true
-    client.statistics.readingPauses &+= 1
+    line.statistics.readingPauses &+= 1
     return false
   }
 
@@ -246,7 +246,7 @@ extension Connection {
     client.inbound.counts.messages &+= UInt64(truncatingIfNeeded: intake.received)
     client.inbound.counts.payloadBytes &+= UInt64(truncatingIfNeeded: intake.payloadBytes)
     if (intake.received > 0 || intake.hasData) && phase != .ended {
-      client.dataArrived(on: self)
+      line.dataArrived(on: self)
     }
     intake.wake()
     client.carryOut()

@@ -15,7 +15,7 @@ extension Connection {
     proxy = nil
     targets = []
     resolvesTarget = false
-    switch client.proxies.choice(isSecure: url.isSecure, host: url.host, port: url.port) {
+    switch client.ways.proxies.choice(isSecure: url.isSecure, host: url.host, port: url.port) {
     case .direct:
       resolve(url.host, url.port)
     case .bad(let problem):
@@ -23,7 +23,7 @@ extension Connection {
       end(Failure(.redirect, "\(url.redacted): \(problem)"))
     case .proxy(let found):
       proxy = found
-      client.log(.debug) { "\(self.url.redacted) goes through the proxy \(found.name)" }
+      line.log(.debug) { "\(self.url.redacted) goes through the proxy \(found.name)" }
       resolvesTarget = found.resolvesHere
       if resolvesTarget { resolve(url.host, url.port) } else { resolve(found.host, found.port) }
     }
@@ -49,12 +49,12 @@ extension Connection {
     case .success(let found):
       let port = resolvesTarget ? url.port : proxy?.port ?? url.port
       var list: [SocketAddress] = []
-      var line: Sentence = "resolved to:"
+      var text: Sentence = "resolved to:"
       for address in found {
         list.add(address.with(port: port))
-        line.add(" \(address.host)")
+        text.add(" \(address.host)")
       }
-      client.log(.debug) { line }
+      line.log(.debug) { text }
       if targets.isEmpty { known = list }
       if resolvesTarget, let proxy {
         resolvesTarget = false
@@ -76,7 +76,7 @@ extension Connection {
   private func connect(to list: [SocketAddress]) {
     phase = .connecting
     let place = sentence("\(proxy?.host ?? url.host):\(proxy?.port ?? url.port)")
-    client.log(.debug) { "connecting to \(place), \(list.count) addresses" }
+    line.log(.debug) { "connecting to \(place), \(list.count) addresses" }
     let connector = Connector(
       loop: host.loop, addresses: list, name: place, deadline: Int64.max,
       suspectDelayNs: max(client.options.openTimeout / 4, Connector.recommendedAttemptDelay),
@@ -102,7 +102,7 @@ extension Connection {
     case .success(let winner):
       stream = winner.makeStream()
       address = winner.address
-      client.log(.debug) { "the TCP connection to \(winner.address.description) is made" }
+      line.log(.debug) { "the TCP connection to \(winner.address.description) is made" }
       limitShare()
       do throws(TransportError) {
         registration = try host.loop.registerForChanges(winner.descriptor, self)
@@ -118,8 +118,8 @@ extension Connection {
 
   private func enter(_ proxy: ProxyURL) {
     guard var lower = stream else { return }
-    if proxy.scheme == .https, let context = client.proxyTLS {
-      if !client.options.verify { client.log(.warning) { "TLS without verification with the proxy \(proxy.name)" } }
+    if proxy.scheme == .https, let context = client.ways.proxyTLS {
+      if !client.options.verify { line.log(.warning) { "TLS without verification with the proxy \(proxy.name)" } }
       lower = context.makeStream(over: lower, host: proxy.host, port: proxy.port)
       overTLS = true
     }
@@ -127,7 +127,7 @@ extension Connection {
     self.tunnel = tunnel
     stream = tunnel
     phase = .proxying
-    client.log(.debug) {
+    line.log(.debug) {
       if let target = self.targets.first {
         "connected to the proxy \(proxy.name); asking it for \(target.description)"
       } else {
@@ -144,7 +144,7 @@ extension Connection {
     if case .wouldBlock = progress, inputIsEnding { progress = tunnel.handshake() }
     switch progress {
     case .bytes:
-      client.log(.debug) { "the proxy has opened the tunnel" }
+      line.log(.debug) { "the proxy has opened the tunnel" }
       self.tunnel = nil
       secure()
       // What came behind the proxy's answer had its event then.
@@ -153,7 +153,7 @@ extension Connection {
       if tunnel.isReadingBody { limitBody() }
     case .failed(let error):
       if tunnel.refusedAddress, tryNextTarget() {
-        client.log(.debug) { "\(error.text); trying the next address" }
+        line.log(.debug) { "\(error.text); trying the next address" }
       } else {
         end(Failure(error))
       }
@@ -208,7 +208,7 @@ extension Connection {
       }
       if failure.code != .handshake, openTimer != nil, hasAnother {
         let text = failure.text
-        client.log(.warning) { "\(text); trying another address" }
+        line.log(.warning) { "\(text); trying another address" }
         if !left.bytes.isEmpty { left.add(", ") }
         left.add("\(blamed.description)")
         let rest = others
@@ -252,8 +252,8 @@ extension Connection {
     var next: WebSocketURL?
     problem = checkRedirect(location, &next)
     guard let next else { return false }
-    client.statistics.redirects &+= 1
-    client.log(.debug) { "\(self.url.redacted) redirects to \(next.redacted) with status \(refusal.status)" }
+    line.statistics.redirects &+= 1
+    line.log(.debug) { "\(self.url.redacted) redirects to \(next.redacted) with status \(refusal.status)" }
     leaveStream()
     visited.append(url)
     url = next

@@ -29,13 +29,13 @@ extension Connection {
   func sendControl(_ kind: UInt32, _ payload: UnsafeRawBufferPointer) -> StatusCode {
     guard let wire, control.count < Connection.controlLimit else { return .queueFull }
     if kind == MessageCode.ping {
-      wire.encodePing(payload, maskKey: client.random.next32(), into: &control)
-      client.statistics.pingsSent &+= 1
+      wire.encodePing(payload, maskKey: random.next32(), into: &control)
+      line.statistics.pingsSent &+= 1
     } else {
-      wire.encodePong(payload, maskKey: client.random.next32(), into: &control)
-      client.statistics.pongsSent &+= 1
+      wire.encodePong(payload, maskKey: random.next32(), into: &control)
+      line.statistics.pongsSent &+= 1
     }
-    client.noteControl()
+    line.noteControl()
     if !writeIsBlocked { flush() }
     return .ok
   }
@@ -57,9 +57,9 @@ extension Connection {
     } else if expiresAt != .max || hasExpiring {
       // Not compressed: it may be taken back, and what the peer's decompressor has not seen later frames can't refer to.
       hasExpiring = true
-      _ = wire.encodeFragment(kind, isFinal: true, payload, maskKey: client.random.next32(), into: &output)
+      _ = wire.encodeFragment(kind, isFinal: true, payload, maskKey: random.next32(), into: &output)
     } else {
-      _ = wire.encode(kind, payload, maskKey: client.random.next32(), into: &output)
+      _ = wire.encode(kind, payload, maskKey: random.next32(), into: &output)
       isCompressed = wire.compresses && output.readable[before] & 0x40 != 0
       if isCompressed { keepOriginal(kind, payload) }
     }
@@ -67,7 +67,7 @@ extension Connection {
       id: id, kind: UInt32(kind.rawValue), flags: flags, expiresAt: expiresAt, isCompressed: isCompressed)
     entry.isFragmented = isFragmented
     ledger.append(bytes: output.count - before, entry)
-    client.statistics.payloadBytesSent &+= UInt64(truncatingIfNeeded: payload.count)
+    line.statistics.payloadBytesSent &+= UInt64(truncatingIfNeeded: payload.count)
   }
 
   /// In fragments, so that pings and pongs need not wait for its end. True if it is compressed.
@@ -77,7 +77,7 @@ extension Connection {
     // A ping must not stand behind megabytes.
     if let stream { psys_tcp_limit_unsent(stream.descriptor) }
     let isCompressed = wire?.encodeFragments(
-      kind, payload, compresses: !hasExpiring, into: &output, maskKey: { self.client.random.next32() })
+      kind, payload, compresses: !hasExpiring, into: &output, maskKey: { self.random.next32() })
     if isCompressed == true { keepOriginal(kind, payload) }
     return isCompressed == true
   }
@@ -99,16 +99,16 @@ extension Connection {
       if bytes.count > Connection.fragmentedFrom {
         entry.isFragmented = true
         _ = wire.encodeFragments(
-          .text, bytes, compresses: !hasExpiring, into: &output, maskKey: { self.client.random.next32() })
+          .text, bytes, compresses: !hasExpiring, into: &output, maskKey: { self.random.next32() })
       } else if hasExpiring {
-        _ = wire.encodeFragment(.text, isFinal: true, bytes, maskKey: client.random.next32(), into: &output)
+        _ = wire.encodeFragment(.text, isFinal: true, bytes, maskKey: random.next32(), into: &output)
       } else {
-        _ = wire.encode(.text, bytes, maskKey: client.random.next32(), into: &output)
+        _ = wire.encode(.text, bytes, maskKey: random.next32(), into: &output)
       }
     }
     ledger.append(bytes: output.count - before, entry)
-    client.statistics.payloadBytesSent &+= UInt64(truncatingIfNeeded: payload.count)
-    client.statistics.sessionMessagesSent &+= 1
+    line.statistics.payloadBytesSent &+= UInt64(truncatingIfNeeded: payload.count)
+    line.statistics.sessionMessagesSent &+= 1
   }
 
   /// Writes now, or leaves it to the loop when this send is one of many: those leave in few writes. A send that answers
@@ -169,25 +169,25 @@ extension Connection {
         }
         let before = output.count
         let part = ledger.bytesToBoundary(of: before)
-        client.outbound.begin(&ledger)
+        outbound.begin(&ledger)
         let bytes = UnsafeRawBufferPointer(rebasing: output.readable[0..<part])
         let goesOn = write(bytes, to: stream, consume: { self.output.consume($0) })
         // A frame that was begun must be finished before anything else goes.
         if output.count < before { wroteOutput(before - output.count) }
         outputIsCut = before - output.count != part
-        if output.count > 0 { client.outbound.begun(&ledger, upTo: committedBytes) }
+        if output.count > 0 { outbound.begun(&ledger, upTo: committedBytes) }
         if output.count == 0 { hasExpiring = false }
         if goesOn { continue }
         if hasExpiring { takeBackExpiring() }
         return
       }
       // Framing what waits may find a reason to end the connection.
-      if client.refill(self) { continue }
-      guard self.stream != nil, let close = pendingClose, !client.keepsMessagesBack(for: self) else { return }
+      if line.refill(self) { continue }
+      guard self.stream != nil, let close = pendingClose, !line.keepsMessagesBack(for: self) else { return }
       pendingClose = nil
       let before = output.count
       close.reason.withUnsafeBytes { reason in
-        _ = wire?.encodeClose(code: close.code, reason: reason, maskKey: client.random.next32(), into: &output)
+        _ = wire?.encodeClose(code: close.code, reason: reason, maskKey: random.next32(), into: &output)
       }
       ledger.skip(bytes: output.count - before)
       if output.count == before { return }
@@ -198,7 +198,7 @@ extension Connection {
   @inline(__always)
   func wroteOutput(_ count: Int) {
     ledger.written(bytes: count)
-    if client.outbound.settle(&ledger) { client.messagesLeft(self) }
+    if outbound.settle(&ledger) { line.messagesLeft(self) }
     if let originals, originals.count > ledger.count { forget(originals) }
   }
 
@@ -251,15 +251,15 @@ extension Connection {
     output.truncate(to: ledger.bytesBefore(first))
     ledger.removeAll(from: from)
     outputIsCut = outputIsCut && output.count > 0
-    client.rescheduleFlow()
+    line.rescheduleFlow()
   }
 
   /// False when the socket is full or gone.
   private func write(_ bytes: UnsafeRawBufferPointer, to stream: ByteStream, consume: (Int) -> Void) -> Bool {
-    client.statistics.writes &+= 1
+    line.statistics.writes &+= 1
     switch stream.write(bytes) {
     case .bytes(let count):
-      client.statistics.bytesSent &+= UInt64(count)
+      line.statistics.bytesSent &+= UInt64(count)
       consume(count)
       return true
     case .wouldBlock:
@@ -279,7 +279,7 @@ extension Connection {
   private func writeFailed(_ error: TransportError) {
     brokenWrite = error
     writeIsBlocked = true
-    client.canSendChanged()
+    line.canSendChanged()
     readSoon()
     host.hurry()
   }

@@ -11,7 +11,7 @@ extension Connection {
   func makeTLS(over lower: ByteStream, with context: TLSContext) -> ByteStream {
     let options = client.options
     if !options.verify {
-      client.log(.warning) {
+      line.log(.warning) {
         options.pins.isEmpty
           ? "TLS without verification: anyone can read and change the traffic"
           : "TLS without verification: only pin_sha256 protects the traffic"
@@ -28,10 +28,10 @@ extension Connection {
   /// The handshake is done.
   func tlsIsOpen() {
     guard let tls else { return }
-    client.statistics.tlsHandshakes &+= 1
-    if tls.isResumed { client.statistics.tlsResumed &+= 1 }
-    client.marks.tlsTime = tls.handshakeTime
-    client.log(.debug) {
+    line.statistics.tlsHandshakes &+= 1
+    if tls.isResumed { line.statistics.tlsResumed &+= 1 }
+    line.marks.tlsTime = tls.handshakeTime
+    line.log(.debug) {
       "\(tls.version) is open after \(seconds: tls.handshakeTime) s\(tls.isResumed ? ", resumed" : "")"
     }
   }

@@ -18,10 +18,10 @@ extension Connection {
   func inputWillEnd() {
     inputIsEnding = true
     guard readingPaused, phase == .open else { return }
-    client.log(.info) {
+    line.log(.info) {
       "\(self.url.redacted): the connection has ended; what came before waits for the application to make room"
     }
-    client.canSendChanged()
+    line.canSendChanged()
     becomeTail()
   }
 
@@ -32,11 +32,11 @@ extension Connection {
 
   /// Nothing happens if the client has no place for it, or the end has not arrived.
   func becomeTail() {
-    guard client.takesTail(of: self) else { return }
+    guard line.takesTail(of: self) else { return }
     while let stream {
       switch stream.read(into: host.readBuffer) {
       case .bytes(let count):
-        client.statistics.bytesReceived &+= UInt64(count)
+        line.statistics.bytesReceived &+= UInt64(count)
         unread.append(UnsafeRawBufferPointer(rebasing: host.readBuffer[0..<count]))
         continue
       case .wouldBlock:
@@ -53,7 +53,7 @@ extension Connection {
   private func leaveAsTail(_ failure: Failure) {
     var failure = failure
     if let close = wire?.closeFrame(in: unread.readable) { failure = closedByPeer(close.code, close.reason) }
-    client.beginTail(self)
+    line.beginTail(self)
     end(failure)
   }
 
@@ -63,21 +63,21 @@ extension Connection {
     receiveUnread()
     if readingPaused { return }
     if let problem = wire?.failure {
-      client.log(.error) { "\(self.url.redacted): what came before the end can't be read any further: \(problem.text)" }
+      line.log(.error) { "\(self.url.redacted): what came before the end can't be read any further: \(problem.text)" }
     }
     // Those for which there was no memory.
-    if !client.closeStarted { client.emitDiscarded() }
+    if !client.closing.hasBegun { client.emitDiscarded() }
     addCompression()
     wire = nil
-    client.tail = nil
+    line.tail = nil
   }
 }
 
-extension Client {
+extension Line {
   /// The end of a connection can be put aside until the consumer has room.
   func takesTail(of ending: Connection) -> Bool {
-    ending === connection && ending.pendingFailure == nil && tail == nil && inbound.front == nil && !inbound.handles && !inspects
-      && twin == nil && options.receiveQueuePolicy == .pause && !closeStarted
+    ending === connection && ending.pendingFailure == nil && tail == nil && inbound.front == nil
+      && !inbound.handles && !client.inspects && client.options.receiveQueuePolicy == .pause && !client.closing.hasBegun
   }
 
   /// What comes from here on, messages and events, stands behind the tail.
@@ -91,7 +91,7 @@ extension Client {
   @inline(never)
   func settleTail() {
     guard let front = inbound.front else { return }
-    if front.bytes <= options.receiveQueueBytes / 2 { tail?.receiveTail() }
+    if front.bytes <= client.options.receiveQueueBytes / 2 { tail?.receiveTail() }
     guard front.isEmpty && tail == nil else { return }
     outbound.frontEnds(passed: inbound.endFront(), ahead: inbound.queue.count)
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CPulseSys
+import PulseEngine
 import PulseFlow
 import PulseProcess
 import PulseText
@@ -22,6 +23,11 @@ final class Connection: EventHandler, @unchecked Sendable {
   enum Post: Int { case flush, resolved, readAgain, resume }
 
   let client: Client
+  /// That it belongs to.
+  let line: Line
+  /// The line's, and the client's.
+  let outbound: Outbound
+  let random: SecureRandom
   let endpoint: Int
   /// That of the endpoint; redirects lead from it to `url`.
   let endpointURL: WebSocketURL
@@ -115,7 +121,12 @@ final class Connection: EventHandler, @unchecked Sendable {
   /// What was written when the close was last looked at.
   var bytesAtLook: UInt64 = 0
 
-  var session = Session()
+  let session: Session
+  /// Bounds what the session waits for.
+  var sessionTimer: TimerID?
+  var sessionDueAt: Int64 = 0
+  /// The server has told a successor that it is to end.
+  var hasNotice = false
   /// With sequence_scope=connection.
   var sequences: SequenceCheck?
 
@@ -138,8 +149,12 @@ final class Connection: EventHandler, @unchecked Sendable {
   /// The latest ping that is not answered yet because the peer does not read.
   var owedPong: [UInt8]?
 
-  init(client: Client, endpoint: Int, url: WebSocketURL, tlsContext: TLSContext?) {
-    self.client = client
+  init(line: Line, endpoint: Int, url: WebSocketURL, tlsContext: TLSContext?) {
+    client = line.client
+    self.line = line
+    outbound = line.outbound
+    session = Session(line.sessionRules, line.texts, line.inbound.points)
+    random = client.random
     self.endpoint = endpoint
     endpointURL = url
     self.url = url
@@ -201,8 +216,8 @@ final class Connection: EventHandler, @unchecked Sendable {
       flushTimer = nil
       flushForBurst()
     case .session:
-      session.timer = nil
-      client.sessionTimedOut(on: self)
+      sessionTimer = nil
+      line.sessionIsDue(on: self)
     case nil:
       break
     }

@@ -39,7 +39,6 @@ struct ClientStatistics {
   var slowDisconnects: UInt64 = 0
   var rotations: UInt64 = 0
   var rotationsFailed: UInt64 = 0
-  var twinConnections: UInt64 = 0
   var tlsHandshakes: UInt64 = 0
   var tlsResumed: UInt64 = 0
   var redirects: UInt64 = 0
@@ -61,7 +60,7 @@ extension StatisticTable {
   static var texts: TextTable { TextTable(packed: PULSE_TEXTS_STATISTICS, rows: 95, columns: 3) }
 }
 
-extension Client {
+extension Line {
   /// The value of a statistic; NaN if it is not known. `mutex` is held.
   func value(_ index: Int, now: Int64) -> Double {
     switch index {
@@ -80,7 +79,7 @@ extension Client {
     case 24: Double(outbound.counts.limitWaits)
     case 25: Double(inbound.counts.eventsDropped)
     case 27: Double(statistics.connections > 1 &+ marks.successors ? statistics.connections &- 1 &- marks.successors : 0)
-    case 30: Double(inbound.counts.staleEpisodes)
+    case 30: Double(liveness.episodes)
     case 43: seconds(marks.connectedTime &+ uptime(now))
     case 44: Double(queueSize)
     case 45: Double(queueBytes)
@@ -90,14 +89,14 @@ extension Client {
     case 49: Double(inbound.queuedBytes)
     case 50: Double(inbound.queue.highestCount)
     case 51: Double(inbound.queue.highestBytes)
-    case 52: Double(subscriptions?.count ?? 0)
+    case 52: Double(subscriptions.count)
     case 53: Double(dialer.attempts)
     case 54: seconds(dialer.nextDelay)
     case 55: seconds(uptime(now))
-    case 56: seconds(stage == .ready ? now &- readyAt : 0)
+    case 56: seconds(readyTime(now))
     case 57: known(marks.connectTime)
     case 58: known(marks.firstMessageTime)
-    case 59: isOpen ? seconds(now &- inbound.lastDataAt) : .nan
+    case 59: isOpen ? seconds(now &- liveness.lastDataAt) : .nan
     case 60: latency(roundTrips.last)
     case 61: latency(roundTrips.smoothed)
     case 62: latency(roundTrips.minimum)
@@ -106,21 +105,22 @@ extension Client {
     case 65: latency(roundTrips.percentile(0.99))
     case 66: ratio(marks.inflated &+ (connection?.wire?.inflatedBytes ?? 0), marks.compressedIn &+ (connection?.wire?.compressedBytesIn ?? 0))
     case 67: ratio(marks.plainOut &+ (connection?.wire?.plainBytesOut ?? 0), marks.compressedOut &+ (connection?.wire?.compressedBytesOut ?? 0))
-    case 68: isConnected ? 1 : 0
-    case 69: isReady ? 1 : 0
-    case 70: Double(shownState.rawValue)
+    case 68: client.isConnected ? 1 : 0
+    case 69: client.isReady ? 1 : 0
+    case 70: Double(client.shownState.rawValue)
     case 71: Double(inbound.queue.droppedCount)
     case 72: Double(inbound.queue.conflatedCount)
     case 74: Double(inbound.counts.gaps)
     case 75: Double(inbound.counts.missing)
     case 76: Double(inbound.counts.repeats)
     case 77: Double(inbound.counts.stepsBack)
-    case 78: Double(inbound.counts.duplicates &+ (twin?.merge.duplicates ?? 0))
+    case 78: Double(inbound.counts.duplicates &+ (inbound.merge?.duplicates ?? 0))
     case 79: Double(inbound.counts.staleKeys)
     case 80: Double(inbound.keyCount)
-    case 83: Double(twin?.merge.firsts.0 ?? 0)
-    case 84: Double(twin?.merge.firsts.1 ?? 0)
-    case 86: Double(sidesConnected)
+    case 83: Double(inbound.merge?.firsts.0 ?? 0)
+    case 84: Double(inbound.merge?.firsts.1 ?? 0)
+    case 85: Double(client.second?.statistics.connections ?? 0)
+    case 86: Double(client.linesOpen)
     case 87: Double(outbound.counts.recovered)
     case 88: Double(outbound.counts.inDoubt)
     case 89: Double(outbound.journal?.usedBytes ?? 0)
@@ -132,9 +132,8 @@ extension Client {
     case 31...42: counter(index &- 16)
     case 73: counter(index &- 46)
     case 81...82: counter(index &- 53)
-    case 85: counter(index &- 55)
-    case 90...91: counter(index &- 59)
-    case 93...94: counter(index &- 60)
+    case 90...91: counter(index &- 60)
+    case 93...94: counter(index &- 61)
     default: .nan
     }
   }

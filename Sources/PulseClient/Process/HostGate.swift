@@ -13,10 +13,10 @@ enum HostGate {
 
   private static let local = ForkLocal<Shared>()
 
-  static func request(_ client: Client) -> (ConnectGate.Ticket?, ConnectGate.Answer) {
+  static func request(_ line: Line) -> (ConnectGate.Ticket?, ConnectGate.Answer) {
     let shared = local.locked()
     let (ticket, answer) = shared.gate.request(
-      host: key(client.url), limits: limits(client), now: Clock.monotonic(), token: client)
+      host: key(line.url), limits: limits(line.client), now: Clock.monotonic(), token: line)
     unlockAndWake(shared)
     return (ticket, answer)
   }
@@ -35,10 +35,10 @@ enum HostGate {
   }
 
   /// A slot for an attempt that is in no hurry: now, or not at all.
-  static func takeAtOnce(_ client: Client, _ url: WebSocketURL) -> ConnectGate.Ticket? {
+  static func takeAtOnce(_ line: Line, _ url: WebSocketURL) -> ConnectGate.Ticket? {
     let shared = local.locked()
     let (ticket, answer) = shared.gate.request(
-      host: key(url), limits: limits(client), now: Clock.monotonic(), token: client)
+      host: key(url), limits: limits(line.client), now: Clock.monotonic(), token: line)
     if answer != .go { shared.gate.leave(ticket, now: Clock.monotonic()) }
     unlockAndWake(shared)
     return answer == .go ? ticket : nil
@@ -46,15 +46,15 @@ enum HostGate {
 
   /// Gives the lock back and wakes those whose turn it may be.
   private static func unlockAndWake(_ shared: Shared) {
-    var turn: [Client] = []
+    var turn: [LoopHost] = []
     while let (_, token) = shared.gate.popWakeup() {
-      let client = unsafeDowncast(token, to: Client.self)
-      // Under the lock: a client that ends gives its ticket back first, so that its loop is still there.
-      client.host.loop.post(client, tag: Client.Post.gate)
-      turn.append(client)
+      let line = unsafeDowncast(token, to: Line.self)
+      // Under the lock: a client that ends gives its ticket back first, so that it and its loop are still there.
+      line.post(.gate)
+      turn.append(line.client.host)
     }
     shared.mutex.unlock()
-    for client in turn { client.host.hurry() }
+    for host in turn { host.hurry() }
   }
 
   private static func limits(_ client: Client) -> ConnectGate.Limits {

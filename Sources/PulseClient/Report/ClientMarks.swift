@@ -20,7 +20,7 @@ struct ClientMarks {
   var awaitsFirstMessage = false
 }
 
-extension Client {
+extension Line {
   /// Why a connection was lost, or an attempt failed. `mutex` is held.
   func countFailure(_ failure: Failure, wasOpen: Bool) {
     if failure.code != .closed && failure.code != .peerClosed { statistics.errors &+= 1 }

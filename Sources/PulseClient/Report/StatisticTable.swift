@@ -12,7 +12,7 @@ package enum StatisticTable {
 }
 
 /// What the values of statistics are made with.
-extension Client {
+extension Line {
   func seconds(_ nanoseconds: Int64) -> Double { Double(nanoseconds) / 1e9 }
   func known(_ nanoseconds: Int64) -> Double { nanoseconds < 0 ? .nan : seconds(nanoseconds) }
   func latency(_ nanoseconds: Int64) -> Double { roundTrips.count == 0 ? .nan : seconds(nanoseconds) }

@@ -138,6 +138,8 @@ package final class Handover {
   package private(set) var lastDataAt: Int64 = 0
   /// Since when nothing is waited for but the connection before.
   private var overAt: Int64 = 0
+  /// Where the successor has begun.
+  package var joints = Joints()
   /// What the successor has brought so far.
   package private(set) var parked = MessageQueue()
 

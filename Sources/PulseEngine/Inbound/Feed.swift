@@ -24,10 +24,6 @@ package final class Feed {
   private let copiesTime: Int64
   /// Two connections bring the messages all the time.
   private let isOfTwins: Bool
-  /// By key: the number that the connection before a successor has to come up to, which is the one before the first that
-  /// the successor has brought; and the keys for which it has not, as far as is known.
-  private var joints: [Int64] = []
-  private var openJoints: [Int] = []
   var isFull = false
 
   /// The message that was read last: its place in the feed, and the number of its key.
@@ -135,29 +131,11 @@ package final class Feed {
   }
 
   /// A successor has brought the message that was read.
-  package func noteJoint() {
+  package func noteJoint(in joints: inout Joints) {
     guard let number, number.key >= 0 else { return }
-    while number.key >= joints.count { joints.append(.min) }
-    if joints[number.key] != .min { return }
-    openJoints.append(number.key)
-    switch rule {
-    case .previous: joints[number.key] = number.previous ?? -1
-    case .increasing: joints[number.key] = number.first
-    case .consecutive: joints[number.key] = number.first &- 1
-    }
+    joints.note(number, rule)
   }
 
-  package func forgetJoints() {
-    joints = []
-    openJoints = []
-  }
-
-  /// Whether the connection before the successor has brought all that comes before what that one has.
-  package func hasReachedJoints() -> Bool {
-    while let key = openJoints.last {
-      if let last = check.last(key), last < joints[key] { return false }
-      openJoints.removeLast()
-    }
-    return true
-  }
+  /// Whether what comes before that has been brought.
+  package func hasReached(_ joints: inout Joints) -> Bool { joints.areReached { check.last($0) } }
 }

@@ -41,8 +41,12 @@ extension Inbound {
     judge(next)
   }
 
-  /// A message of data, which was read.
-  package func offer(_ message: Arrival) {
+  /// A message of data, which was read. `side`: of two lines the one that brings it.
+  package func offer(_ message: Arrival, side: Int = 0) {
+    if let merge { join(message, side, merge) } else { deliver(message) }
+  }
+
+  func deliver(_ message: Arrival) {
     var key = -1
     if let feed {
       if !rules.countsConnection, let number = feed.number {
@@ -74,7 +78,11 @@ extension Inbound {
   }
 
   /// For the application, but not as data.
-  package func takeAside(_ message: Arrival) {
+  package func takeAside(_ message: Arrival, side: Int = 0) {
+    if let merge, !merge.takesAside(side) {
+      counts.duplicates &+= 1
+      return
+    }
     append(message, -1)
     actions.wake()
   }

@@ -3,7 +3,7 @@ import PulseFlow
 import PulseText
 
 /// What arrives, until the application takes it: the queue with its policy, the keys and numbers of messages, how far topics
-/// of a hub have come, and whether data comes at all.
+/// of a hub have come, and whether each key brings data.
 ///
 /// - A message is read once (`read`). Then it is offered (`offer`), or passed over because the library has used it up
 ///   (`passOver`), or taken aside (`takeAside`): for the application, but not as data. All in the order of arrival.
@@ -25,8 +25,6 @@ package final class Inbound {
     package var limit = 4 << 20
     package var emitsEvents = false
     package var resumes = false
-    package var staleTimeout: Int64 = 0
-    package var staleReconnects = false
     package var staleKeyTimeout: Int64 = 0
     package var keyPath: [JSONPath] = []
     package var sequencePath: [JSONPath] = []
@@ -37,6 +35,7 @@ package final class Inbound {
     package var countsConnection = false
     package var rotationOverlap: Int64 = 1_000_000_000
     package var hasTwin = false
+    package var twinWait: Int64 = 50_000_000
 
     package init() {}
   }
@@ -51,7 +50,6 @@ package final class Inbound {
     package var repeats: UInt64 = 0
     package var stepsBack: UInt64 = 0
     package var staleKeys: UInt64 = 0
-    package var staleEpisodes: UInt64 = 0
     package var eventsDropped: UInt64 = 0
     /// They arrived after this side began to close.
     package var discarded: UInt64 = 0
@@ -75,40 +73,37 @@ package final class Inbound {
   /// What stands before all in `queue`: the queue of the connection that is the tail, or was.
   package private(set) var front: MessageQueue?
   package let feed: Feed?
+  /// Two lines bring the messages.
+  package let merge: FeedMerge?
   /// With option `resume`.
   package let points: ResumePoints?
   /// Takes messages in the queue's place.
   package private(set) var tap: MessageTap?
-  /// Its messages go to another client's.
-  package var isRelay = false { didSet { handles = handlesMessages } }
   /// Something other than a copy to the queue has to be done with messages.
   package private(set) var handles = false
   /// About when what is offered came, or what is told happens.
   package var moment = Moment(now: 0, realtime: 0)
-
-  /// Of the connection that serves: the last data, and the last message with a number.
-  package var lastDataAt: Int64 = 0
-  package var lastNumberAt: Int64 = 0
-  package internal(set) var isStale = false
-  var staleSince: Int64 = 0
 
   package var counts = Counts()
   var told = Told()
   var isAnnouncingDrops = false
   /// Its owner has been asked to look at keys again.
   var awaitsKeys = false
+  /// The same for what waits for the other of two lines.
+  var awaitsMerge = false
   let actions: Actions
 
   package init(_ rules: Rules, _ actions: Actions, seed: () -> UInt64) {
     self.rules = rules
     self.actions = actions
     feed = Feed.make(rules, seed: (seed(), seed()))
+    merge = rules.hasTwin ? FeedMerge(rule: feed?.rule ?? .consecutive, wait: rules.twinWait, limit: rules.limit) : nil
     points = rules.resumes ? ResumePoints(seed: seed()) : nil
     if rules.policy.makesRoom { queue.bound(to: rules.limit) }
     handles = handlesMessages
   }
 
-  private var handlesMessages: Bool { feed != nil || isRelay || rules.policy.makesRoom || tap != nil || points != nil }
+  private var handlesMessages: Bool { feed != nil || rules.policy.makesRoom || tap != nil || points != nil }
 
   /// False if another tap is there.
   package func setTap(_ tap: MessageTap) -> Bool {

@@ -114,6 +114,9 @@ package final class FeedMerge {
 
   package func takesUnnumbered(_ side: Int) -> Bool { side == 0 ? isReady.0 : !isReady.0 }
 
+  /// What is not data, an answer to a login perhaps, comes from side 0, and from side 1 while that brings nothing.
+  package func takesAside(_ side: Int) -> Bool { side == 0 || !isReady.0 }
+
   /// A message that `side` brought. `deliver` is for now, and before anything that `release` gives.
   package func offer(
     side: Int, _ number: FeedNumber, now: Int64, kind: UInt32, flags: UInt32, payload: UnsafeRawBufferPointer,

@@ -36,7 +36,6 @@ var counterPaths: [(Int, WritableKeyPath<ClientStatistics, UInt64>)] {
     (73, \.slowDisconnects),
     (81, \.rotations),
     (82, \.rotationsFailed),
-    (85, \.twinConnections),
     (90, \.tlsHandshakes),
     (91, \.tlsResumed),
     (93, \.redirects),

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CPulseSys
 import PulseEngine
 import PulseFlow
 import PulseProcess
@@ -8,21 +7,21 @@ import PulseTransport
 import PulseWire
 
 /// From a connection that serves to the next one: what `handover` decides, done. `mutex` is held.
-extension Client {
+extension Line {
   /// Takes an event to the handover, and does what comes of it.
-  func hand(_ event: Handover.Event) { carryOut(handover.handle(event, sight, Clock.monotonic(), random: { random.next64() })) }
+  func hand(_ event: Handover.Event) { carryOut(handover.handle(event, sight, Clock.monotonic(), random: { client.random.next64() })) }
 
   private var sight: Handover.Sight {
     var sight = Handover.Sight()
     guard let connection else { return sight }
-    sight.isReady = stage == .ready
+    sight.isReady = isReady
     sight.hasUnread = connection.hasUnread
     sight.isCut = connection.outputIsCut
     sight.endpoint = connection.endpoint
-    sight.better = dialer.endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: options.endpointReturn)
-    sight.lastDataAt = inbound.lastDataAt
-    sight.lastNumberAt = inbound.lastNumberAt
-    sight.hasReachedJoints = inbound.feed?.hasReachedJoints() ?? true
+    sight.better = dialer.endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: client.options.endpointReturn)
+    sight.lastDataAt = liveness.lastDataAt
+    sight.lastNumberAt = liveness.lastNumberAt
+    sight.hasReachedJoints = inbound.feed?.hasReached(&handover.joints) ?? true
     return sight
   }
 
@@ -46,14 +45,14 @@ extension Client {
   // MARK: Reasons
 
   func scheduleReturn() {
-    guard let connection, connection.endpoint > 0, options.endpointReturn > 0, !isScheduled(.homeward) else { return }
-    schedule(.homeward, at: Clock.deadline(Clock.monotonic(), after: options.endpointReturn))
+    guard let connection, connection.endpoint > 0, client.options.endpointReturn > 0, !isScheduled(.homeward) else { return }
+    schedule(.homeward, at: Clock.deadline(Clock.monotonic(), after: client.options.endpointReturn))
   }
 
   /// The present connection goes on serving until the other one is open.
   func returnToPreferred() {
-    guard let connection, stage == .ready, !closeStarted, handover.phase == .resting, !connection.hasUnread,
-      let index = dialer.endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: options.endpointReturn)
+    guard let connection, isReady, !client.closing.hasBegun, handover.phase == .resting, !connection.hasUnread,
+      let index = dialer.endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: client.options.endpointReturn)
     else {
       scheduleReturn()
       return
@@ -65,16 +64,16 @@ extension Client {
   func scheduleRotation() {
     cancel(.rotation)
     guard let connection else { return }
-    carryOut(handover.served(Clock.monotonic(), openedAt: connection.openedAt, random: { random.next64() }))
+    carryOut(handover.served(Clock.monotonic(), openedAt: connection.openedAt, random: { client.random.next64() }))
   }
 
   /// By a timer: what had arrived by then of either connection was read.
   func rotationIsDue() {
     guard canRotate else { return }
-    carryOut(handover.handle(.due, sight, host.loop.turnTime, random: { random.next64() }))
+    carryOut(handover.handle(.due, sight, host.loop.turnTime, random: { client.random.next64() }))
   }
 
-  private var canRotate: Bool { connection?.phase == .open && !closeStarted }
+  private var canRotate: Bool { connection?.phase == .open && !client.closing.hasBegun }
 
   /// The server says that a connection is to end.
   func noticeArrived(on noticed: Connection) {
@@ -82,7 +81,7 @@ extension Client {
       if canRotate { hand(.notice) }
     } else {
       // For when it has taken over.
-      noticed.session.hasNotice = true
+      noticed.hasNotice = true
     }
   }
 
@@ -90,18 +89,18 @@ extension Client {
 
   /// Its hold is over, or there was none.
   private func connectSuccessor() {
-    guard connection != nil, successor == nil, !closeStarted, handover.endpoint < urls.count else { return hand(.left) }
+    guard connection != nil, successor == nil, !client.closing.hasBegun, handover.endpoint < urls.count else { return hand(.left) }
     let target = urls[handover.endpoint]
     guard let ticket = HostGate.takeAtOnce(self, target) else { return hand(.noSlot) }
     hand(.slot)
     statistics.attempts &+= 1
     let made = Connection(
-      client: self, endpoint: handover.endpoint, url: target, tlsContext: target.isSecure ? tlsContext : nil)
+      line: self, endpoint: handover.endpoint, url: target, tlsContext: target.isSecure ? client.ways.tls : nil)
     made.ticket = ticket
     successor = made
     if handover.purpose == .replacement {
       cancel(.rotation)
-      inbound.feed?.forgetJoints()
+      handover.joints = Joints()
       emitRotation("begin")
     }
     log(.debug) { "connecting to \(target.redacted), which is to follow the present connection" }
@@ -131,7 +130,7 @@ extension Client {
     }
     // What it has brought came over the other connection, too.
     inbound.counts.duplicates &+= UInt64(handover.takeParked().count)
-    if closeStarted || failure.code == .moved { return hand(.left) }
+    if client.closing.hasBegun || failure.code == .moved { return hand(.left) }
     if ended.endpoint != connection?.endpoint {
       if failure.isFinal { dialer.endpoints.ruledOut(ended.endpoint, now) } else { dialer.endpoints.failed(ended.endpoint, now) }
     }
@@ -143,7 +142,7 @@ extension Client {
       Event.rotation(
         step: step, cause: handover.cause, endpoint: urls[handover.endpoint < urls.count ? handover.endpoint : 0].redacted,
         problem: problem, duplicates: duplicates, overlap: overlap))
-    wake()
+    client.wake()
   }
 
   // MARK: The change
@@ -175,13 +174,12 @@ extension Client {
     let now = Clock.monotonic()
     let old = exchange(for: opened)
     subscriptions = opened.session.subscriptions ?? subscriptions
-    opened.session.subscriptions = nil
     outbound.close()
     cancel(.rotation)
     cancel(.stable)
     cancel(.homeward)
-    handover.tookOver(now, hasNotice: opened.session.hasNotice)
-    if handover.lastDataAt > inbound.lastDataAt { inbound.lastDataAt = handover.lastDataAt }
+    handover.tookOver(now, hasNotice: opened.hasNotice)
+    if handover.lastDataAt > liveness.lastDataAt { liveness.lastDataAt = handover.lastDataAt }
     let wasPaused = opened.readingPaused
     opened.readingPaused = false
     let why = failure?.text ?? sentence("\(opened.url.redacted): left for the connection that follows")
@@ -206,18 +204,18 @@ extension Client {
     emitRotation(
       "done", duplicates: Int(truncatingIfNeeded: inbound.counts.duplicates &- before), overlap: overlap)
     log(.info) { "the connection was replaced (\(self.handover.cause))" }
-    if opened.session.stage == .ready { serve(opened) }
-    inbound.scheduleStale()
+    if opened.session.isReady { serve(opened) }
+    carryOut(liveness.next)
     scheduleReturn()
     canSendChanged()
     if !opened.writeIsBlocked { opened.flush() }
     if wasPaused { opened.resumeReading() }
-    wake()
+    client.wake()
   }
 
   private func deliverParked() {
-    startSequencesAnew()
-    setMoment()
+    client.setMoment()
+    inbound.renew(side: side.rawValue, hasCopies: distinguishesCopies)
     let queue = handover.takeParked()
     while let slice = queue.take(1 << 20) {
       for index in 0..<slice.count { deliverLater(slice.records[index]) }

@@ -4,8 +4,8 @@ import PulseProcess
 import PulseText
 import PulseWire
 
-extension Client {
-  /// One line about this client; `text` is made only if the level is on.
+extension Line {
+  /// One line of text about this line; `text` is made only if the level is on.
   @inline(__always)
   func log(_ level: LogLevel, _ text: () -> Sentence) {
     if Log.isOn(level) { logLine(level, text()) }
@@ -14,8 +14,8 @@ extension Client {
   @inline(never)
   private func logLine(_ level: LogLevel, _ line: Sentence) {
     // The number that the metrics have as `id` tells clients of one URL apart.
-    let number: Sentence = options.name.hasNoBytes && serial > 0 ? " #\(serial)" : ""
-    let who = options.name.hasNoBytes ? url.redacted : options.name
+    let number: Sentence = client.options.name.hasNoBytes && client.serial > 0 ? " #\(client.serial)" : ""
+    let who = client.options.name.hasNoBytes ? url.redacted : client.options.name
     Log.write(level, sentence("[\(who)\(number)] \(line)"))
   }
 }

@@ -4,115 +4,9 @@ import Testing
 
 @testable import PulseEngine
 
-/// Whether data comes, and whether each key does, by a clock that the tests move.
-@Suite struct InboundStalenessTests {
-  private static let pause = Inbound.lookAgainPause
-
-  // MARK: The feed
-
-  private func client(reconnects: Bool = false) -> FakeClient {
-    let client = FakeClient { rules in
-      rules.emitsEvents = true
-      rules.staleTimeout = 2 * second
-      rules.staleReconnects = reconnects
-    }
-    client.now = second
-    client.doing { $0.startServing() }
-    client.doing { $0.scheduleStale() }
-    return client
-  }
-
-  @Test func nobodyAsks() {
-    let client = FakeClient()
-    client.doing { $0.scheduleStale() }
-    client.doing { $0.dataArrived() }
-    #expect(client.deadlines.isEmpty && client.done.isEmpty)
-  }
-
-  @Test func staleAndFresh() {
-    let client = client()
-    #expect(client.deadlines == [.stale: 3 * second])
-    client.now = 2 * second
-    client.doing { $0.dataArrived() }
-    // The deadline of before finds that data came, and is put off.
-    client.advance(to: 3 * second)
-    #expect(client.deadlines == [.stale: 4 * second] && !client.inbound.isStale)
-    client.advance(to: 4 * second - 1)
-    #expect(!client.inbound.isStale && client.inbound.isEmpty)
-    client.advance(to: 4 * second)
-    #expect(client.inbound.isStale && client.inbound.counts.staleEpisodes == 1 && client.deadlines.isEmpty)
-    #expect(client.log == ["WARNING no data for 2.000000 s"] && client.wakes == 2)
-    // One silence is one episode.
-    client.doing { #expect(!$0.lookWhetherStale(readUpTo: client.now, isPaused: false)) }
-    client.now = 7 * second
-    client.doing { $0.dataArrived() }
-    #expect(!client.inbound.isStale && client.deadlines == [.stale: 9 * second])
-    client.doing { $0.dataArrived() }
-    #expect(
-      client.takeTexts() == [#"{"event":"stale","silence":2.000000,"action":"event"}"#, #"{"event":"fresh","silence":5.000000}"#])
-    #expect(client.log.last == "INFO data comes again" && client.log.count == 2)
-    client.advance(to: 9 * second)
-    #expect(client.inbound.isStale && client.inbound.counts.staleEpisodes == 2 && client.leaves == 0)
-  }
-
-  /// While the consumer makes reading pause, silence says nothing about the feed.
-  @Test func readingPauses() {
-    let client = client()
-    client.isPaused = true
-    client.advance(to: 10 * second)
-    #expect(!client.inbound.isStale && client.inbound.isEmpty && client.inbound.lastDataAt > 8 * second)
-    client.isPaused = false
-    let last = client.inbound.lastDataAt
-    client.advance(to: last + 2 * second - 1)
-    #expect(!client.inbound.isStale)
-    client.advance(to: last + 2 * second)
-    #expect(client.inbound.isStale)
-  }
-
-  /// What has come and was not read yet may be data: the judgement waits for it, and looks again without haste.
-  @Test func notAllIsRead() {
-    let client = client()
-    client.readUpTo = 2 * second
-    client.advance(to: 3 * second)
-    #expect(client.deadlines == [.stale: 3 * second + InboundStalenessTests.pause])
-    client.advance(to: 3 * second + 10 * InboundStalenessTests.pause)
-    #expect(!client.inbound.isStale && client.done.count == 12)
-    client.readUpTo = 3 * second
-    client.advance(to: 3 * second + 11 * InboundStalenessTests.pause)
-    #expect(client.takeTexts() == [#"{"event":"stale","silence":2.011000,"action":"event"}"#])
-  }
-
-  @Test func theConnectionIsLeft() {
-    let client = client(reconnects: true)
-    client.advance(to: 3 * second)
-    #expect(client.leaves == 1 && client.inbound.counts.staleEpisodes == 1)
-    // The next connection begins with its time, and not with a feed that is stale.
-    #expect(!client.inbound.isStale && client.deadlines.isEmpty)
-    client.now = 4 * second
-    client.doing { $0.startServing() }
-    client.doing { $0.scheduleStale() }
-    #expect(client.deadlines == [.stale: 6 * second])
-    client.doing { $0.dataArrived() }
-    #expect(client.takeTexts() == [#"{"event":"stale","silence":2.000000,"action":"reconnect"}"#])
-  }
-
-  @Test func anotherConnectionServes() {
-    let client = client()
-    client.advance(to: 3 * second)
-    #expect(client.inbound.isStale)
-    client.doing { $0.startServing() }
-    #expect(!client.inbound.isStale && client.inbound.lastDataAt == 3 * second)
-  }
-
-  @Test func thereIsNoTimeAfterTheLast() {
-    let client = FakeClient { $0.staleTimeout = .max }
-    client.now = second
-    client.doing { $0.startServing() }
-    client.doing { $0.scheduleStale() }
-    #expect(client.deadlines == [.stale: .max])
-  }
-
-  // MARK: Keys
+/// Whether each key brings data, by a clock that the tests move.
+@Suite struct InboundKeysTests {
+  private static let pause = Liveness.lookAgainPause
 
   private func keyed(_ change: (Inbound.Rules) -> Void = { _ in }) throws -> FakeClient {
     try FakeClient { rules in
@@ -212,7 +106,7 @@ import Testing
     client.offer(#"{"k":"a"}"#)
     client.readUpTo = 9 * second
     client.advance(to: 10 * second)
-    #expect(client.deadlines == [.keys: 10 * second + InboundStalenessTests.pause] && events(client) == [])
+    #expect(client.deadlines == [.keys: 10 * second + InboundKeysTests.pause] && events(client) == [])
     client.readUpTo = 10 * second
     client.advance(to: 12 * second)
     // Found late, by as much as reading was behind.

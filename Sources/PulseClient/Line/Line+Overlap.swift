@@ -7,22 +7,21 @@ import PulseTransport
 import PulseWire
 
 /// While a successor delivers and the connection before it still does. `mutex` is held.
-extension Client {
+extension Line {
   func beginReplacement(_ opened: Connection) {
-    opened.session.subscriptions = subscriptions?.copy() ?? SubscriptionSet()
     log(.debug) { "the next connection is open" }
-    beginSession(on: opened)
+    beginSession(on: opened, with: subscriptions.copy())
   }
 
   /// A message of the successor: parked until it takes over.
   func park(_ message: WireMessage, receivedAt: Int64, from newcomer: Connection) {
-    if distinguishesCopies { inbound.feed?.noteJoint() }
+    if distinguishesCopies { inbound.feed?.noteJoint(in: &handover.joints) }
     let hasNumber = distinguishesCopies && inbound.feed?.number != nil
     let step = handover.park(message.arrival(receivedAt), hasNumber: hasNumber, Clock.monotonic())
     carryOut(step)
     if case .plan = step { host.hurry() }
-    if handover.parked.bytes < options.receiveQueueBytes { return }
-    if newcomer.session.stage == .ready {
+    if handover.parked.bytes < client.options.receiveQueueBytes { return }
+    if newcomer.session.isReady {
       // What the old one still has to bring comes first; what has arrived of it may have its turn after this one.
       newcomer.readingPaused = true
       overlapSoon()
@@ -31,13 +30,13 @@ extension Client {
     newcomer.leave(
       Failure(
         .slowConsumer,
-        "\(newcomer.url.redacted): more than receive_queue_bytes (\(options.receiveQueueBytes)) came before login and subscriptions were confirmed"
+        "\(newcomer.url.redacted): more than receive_queue_bytes (\(client.options.receiveQueueBytes)) came before login and subscriptions were confirmed"
       ))
   }
 
   /// The consumer has taken what the old connection had brought.
   func resumeSuccessor() {
-    if let successor, successor.readingPaused, handover.parked.bytes >= options.receiveQueueBytes { overlapSoon() }
+    if let successor, successor.readingPaused, handover.parked.bytes >= client.options.receiveQueueBytes { overlapSoon() }
   }
 
   private func overlapSoon() {
@@ -47,19 +46,4 @@ extension Client {
 
   /// By their numbers; those of a twin the client does that has the other one, too.
   var distinguishesCopies: Bool { handover.rules.distinguishesCopies }
-}
-
-extension Handover.Rules {
-  convenience init(_ options: ClientOptions) {
-    self.init()
-    maxAge = options.maxAge
-    overlap = options.rotationOverlap
-    openTimeout = options.openTimeout
-    stableTime = options.stableTime
-    baseDelay = options.reconnectBaseDelay
-    mostDelay = options.reconnectMaxDelay
-    jitterPermille = options.jitterPermille
-    holds = options.holdConnect
-    distinguishesCopies = !options.sequencePath.isEmpty && options.sequenceScope != .connection
-  }
 }

@@ -8,7 +8,7 @@ import PulseTransport
 import PulseWire
 
 /// From one connection to the next: holds, the limits per host, delays, endpoints. `mutex` is held.
-extension Client {
+extension Line {
   // MARK: The way to a connection
 
   /// Takes an event to the dialer, and does what comes of it.
@@ -16,7 +16,7 @@ extension Client {
 
   /// What comes of an event.
   func step(_ event: Dialer.Event) -> Dialer.Step {
-    dialer.handle(event, Clock.monotonic(), isBlocked: waitsForConsumer, random: { random.next64() })
+    dialer.handle(event, Clock.monotonic(), isBlocked: waitsForConsumer, random: { client.random.next64() })
   }
 
   func carryOut(_ step: Dialer.Step) {
@@ -54,7 +54,7 @@ extension Client {
     emitBreaker(dialer.chosen, Clock.monotonic())
     move(.attempt, cause: "attempt")
     log(.debug) { "attempt \(self.statistics.attempts) begins, to \(self.url.redacted)" }
-    let made = Connection(client: self, endpoint: dialer.chosen, url: url, tlsContext: url.isSecure ? tlsContext : nil)
+    let made = Connection(line: self, endpoint: dialer.chosen, url: url, tlsContext: url.isSecure ? client.ways.tls : nil)
     made.ticket = dialer.takeTicket()
     connection = made
     made.start()
@@ -84,16 +84,19 @@ extension Client {
     marks.firstMessageTime = -1
     marks.awaitsFirstMessage = true
     dialer.report()
-    setMoment()
-    inbound.startServing()
+    liveness.begin(now)
     move(.opened, cause: "connected")
     log(.info) { "connected to \(opened.url.redacted) in \(seconds: self.marks.connectTime) s" }
-    inbound.scheduleStale()
-    if twin?.state != .connected { inbound.restartKeys() }
-    carryOut()
+    carryOut(liveness.next)
+    // Of two lines the other one brought what there was.
+    if client.linesOpen == 1 {
+      client.setMoment()
+      inbound.restartKeys()
+      client.carryOut()
+    }
     scheduleReturn()
-    beginSession(on: opened)
-    wake()
+    beginSession(on: opened, with: subscriptions)
+    client.wake()
   }
 
   private func giveBackTicket(of connection: Connection) {
@@ -119,16 +122,16 @@ extension Client {
       return
     }
     guard ended === connection else { return }
-    if let successor, handover.purpose == .replacement, successor.phase == .open, !closeStarted {
+    if let successor, handover.purpose == .replacement, successor.phase == .open, !client.closing.hasBegun {
       takeOver(successor, after: failure)
       return
     }
     connection = nil
     self.failure = failure
     endSession()
-    if closeStarted {
+    if client.closing.hasBegun {
       dialer.endpoints.cancelled(ended.endpoint)
-      finishClosing(failure)
+      closed(failure)
       return
     }
     outbound.dropLiveOnly()
@@ -139,10 +142,10 @@ extension Client {
       canSendChanged()
       dial(.moved)
       host.hurry()
-      wake()
+      client.wake()
       return
     }
-    if ended.session.stage == .ready { dialer.served(now &- ended.session.readyAt) }
+    if ended.session.isReady { dialer.served(now &- ended.session.readyAt) }
     lost(failure, endpoint: ended.endpoint, wasOpen: ended.openedAt > 0, now)
   }
 
@@ -164,12 +167,12 @@ extension Client {
       canSendChanged()
     }
     carryOut(step)
-    wake()
+    client.wake()
   }
 
   /// Whether this client does not try again what failed so.
   func isFinal(_ failure: Failure) -> Bool {
-    failure.isFinal || (failure.isFatal && !failure.isOfOneAddress && !options.retryFatal)
+    failure.isFinal || (failure.isFatal && !failure.isOfOneAddress && !client.options.retryFatal)
   }
 
   /// Nobody tries any more, and whoever waits learns why.
@@ -180,14 +183,14 @@ extension Client {
     move(.giveUp, cause: failure.text, code: failure.code)
     log(.error) { "stopped trying: \(failure.text)" }
     // With reconnect the application may ask for another try, and finds what it has queued.
-    if options.reconnect { announceLosses(failure.text) } else { failQueued() }
+    if client.options.reconnect { announceLosses(failure.text) } else { failQueued() }
     canSendChanged()
-    wake()
+    client.wake()
   }
 
   /// Half of the queue of received messages is free.
   func consumerCaughtUp() {
-    resumeTwin()
+    if let connection, connection.readingPaused { connection.resumeReading() }
     resumeSuccessor()
     goOnConnecting()
   }
@@ -211,7 +214,7 @@ extension Client {
 
   /// A connection has lasted.
   func becomeStable() {
-    guard let connection, stage == .ready else { return }
+    guard let connection, isReady else { return }
     dialer.stable(connection.endpoint)
     emitBreaker(connection.endpoint, Clock.monotonic())
   }
@@ -220,7 +223,7 @@ extension Client {
 
   func beginHold(_ kind: Hold, endpoint: WebSocketURL) {
     hold = kind
-    schedule(.hold, at: Clock.deadline(Clock.monotonic(), after: options.loginTimeout))
+    schedule(.hold, at: Clock.deadline(Clock.monotonic(), after: client.options.loginTimeout))
     emit(
       Event.hold(
         at: kind == .connect ? "connect" : "login", attempt: attemptNumber, endpoint: endpoint.redacted,
@@ -233,11 +236,8 @@ extension Client {
   }
 
   /// The application has done its part.
-  package func release() -> StatusCode {
-    mutex.lock()
-    defer { mutex.unlock() }
-    if closeStarted { return .closed }
-    guard let kind = hold else { return .ok }
+  func release() {
+    guard let kind = hold else { return }
     hold = nil
     cancel(.hold)
     switch kind {
@@ -253,7 +253,6 @@ extension Client {
       heldConnection = nil
       if let held { advanceSession(on: held) }
     }
-    return .ok
   }
 
   func holdTimedOut() {
@@ -261,7 +260,7 @@ extension Client {
     hold = nil
     let failure = Failure(
       .login,
-      "\(url.redacted): the application did not release the hold within login_timeout (\(seconds: options.loginTimeout) s)")
+      "\(url.redacted): the application did not release the hold within login_timeout (\(seconds: client.options.loginTimeout) s)")
     if kind == .login {
       let held = heldConnection
       heldConnection = nil
@@ -275,22 +274,4 @@ extension Client {
 
   /// 1 for the first attempt since the last stable connection.
   var attemptNumber: Int { dialer.attempts + 1 }
-}
-
-extension Dialer.Rules {
-  convenience init(_ options: ClientOptions, endpoints count: Int) {
-    self.init()
-    endpoints = count
-    reconnects = options.reconnect
-    holds = options.holdConnect
-    mostAttempts = options.maxReconnectAttempts
-    baseDelay = options.reconnectBaseDelay
-    mostDelay = options.reconnectMaxDelay
-    jitterPermille = options.jitterPermille
-    stableTime = options.stableTime
-    restartDelay = options.restartDelay
-    breakerFailures = options.breakerFailures
-    breakerTime = options.breakerTimeout
-    replaces = options.maxAge > 0 || !options.rotateOn.isEmpty
-  }
 }

@@ -8,7 +8,7 @@ import PulseTransport
 import PulseWire
 
 /// From the outbox to the connection, at the pace that is allowed; and what became of the messages. `mutex` is held.
-extension Client {
+extension Line {
   /// Messages that were accepted and have no fate. A successor may have a login of the application's.
   var queueSize: Int { outbound.outbox.count + (connection?.ledger.pending ?? 0) + (successor?.ledger.pending ?? 0) }
   var queueBytes: Int { outbound.outbox.bytes + (connection?.output.count ?? 0) + (successor?.output.count ?? 0) }
@@ -16,19 +16,19 @@ extension Client {
   /// Frames what may go now on a connection whose frames are all written. True if there is something to write.
   func refill(_ connection: Connection) -> Bool {
     let before = connection.output.count
-    let stage = connection.session.stage
-    if (subscriptions(of: connection)?.pending ?? 0) > 0 && (stage == .subscribing || stage == .ready)
-      && connection.phase == .open
-    {
-      let isComplete = sendSubscriptions(on: connection)
-      if isComplete && stage == .subscribing { advanceSession(on: connection) }
+    if connection.session.pending > 0 && connection.session.subscribes && connection.phase == .open {
+      if sendSubscriptions(on: connection) && !connection.session.isReady {
+        advanceSession(on: connection)
+      } else {
+        watchSession(of: connection)
+      }
     }
     if outbound.hasQueued && connection === self.connection { frameQueued(on: connection) }
     return connection.output.count > before
   }
 
   private func frameQueued(on connection: Connection) {
-    guard stage == .ready, connection.brokenWrite == nil else { return }
+    guard isReady, connection.brokenWrite == nil else { return }
     let isClosing = connection.phase == .closing
     guard isClosing ? connection.pendingClose != nil : connection.phase == .open else { return }
     let now = Clock.monotonic()
@@ -49,27 +49,20 @@ extension Client {
   private func outboxMoved() {
     announceLosses("")
     outbound.giveRoom()
-    carryOut()
+    client.carryOut()
   }
 
   /// A close has to wait: messages that were accepted before may still go.
   func keepsMessagesBack(for connection: Connection) -> Bool {
-    connection === self.connection && stage == .ready && outbound.hasQueued
+    connection === self.connection && isReady && outbound.hasQueued
   }
 
   func canSendChanged() {
     outbound.tellWaiting()
-    carryOut()
+    client.carryOut()
   }
 
   // MARK: Time
-
-  /// Looks again at `time`, unless that is planned for sooner.
-  func scheduleFlow(at time: Int64) {
-    if time >= flowAt { return }
-    flowAt = time
-    schedule(.flow, at: time)
-  }
 
   /// Plans for what may expire in the outbox.
   func rescheduleFlow() {
@@ -80,9 +73,9 @@ extension Client {
     let now = Clock.monotonic()
     outbound.expire(now)
     announceLosses("")
-    setMoment()
+    client.setMoment()
     inbound.announceDrops()
-    carryOut()
+    client.carryOut()
     if let connection, !connection.writeIsBlocked { connection.flush() }
     if let successor, successor.phase == .open, !successor.writeIsBlocked { successor.flush() }
     rescheduleFlow()
@@ -92,44 +85,25 @@ extension Client {
 
   func messagesLeft(_ connection: Connection) {
     outbound.settled(&connection.ledger)
-    carryOut()
+    client.carryOut()
   }
 
   /// Tells what the outbox has discarded. `cause`: what has taken messages along, told at once.
   func announceLosses(_ cause: String) {
     if outbound.hasNews { outbound.tellLosses(cause, Clock.monotonic(), hasRoom: inbound.hasRoomForLosses) }
-    carryOut()
+    client.carryOut()
   }
 
   /// What is still queued fails, unless there is a journal to keep it.
   func failQueued() {
-    hasUnsent = hasUnsent || (reportsUnsent && closeStarted && outbound.losesQueued)
+    if outbound.losesQueued { client.closing.noteUnsent() }
     outbound.fail()
     announceLosses("the client has ended")
     outbound.keep()
-    carryOut()
-    if isClosedForGood && life == .ended { releaseJournal() }
-    emitDiscarded()
+    client.carryOut()
+    if client.closing.isForGood && client.first.life == .ended { client.releaseJournal() }
+    client.emitDiscarded()
     outbound.outbox.trim()
     canSendChanged()
-  }
-
-  /// The next client may have it.
-  func releaseJournal() {
-    outbound.release()
-    journalFile?.close()
-    journalFile = nil
-  }
-}
-
-extension Outbound.Rules {
-  convenience init(_ options: ClientOptions) {
-    self.init()
-    limits = Outbox.Limits(count: options.messageQueueSize, bytes: options.messageQueueBytes)
-    policy = options.messageQueuePolicy
-    backlogInterval = options.backlogInterval
-    rateLimits = options.rateLimits
-    countsControl = options.rateLimitControl
-    emitsEvents = options.emitsEvents
   }
 }
