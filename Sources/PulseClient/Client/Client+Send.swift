@@ -190,8 +190,8 @@ extension Client {
 
   /// A login of the application's: for a hold that is over the next one asks for its own.
   private func acceptFirst(_ kind: UInt32, _ payload: UnsafeRawBufferPointer, _ flags: SendFlags) -> StatusCode {
-    guard let connection = first.heldConnection ?? first.connection, connection.takesMessages,
-      first.hold == .login || !options.holdLogin
+    let held = first.held
+    guard let connection = held ?? first.connection, connection.takesMessages, held != nil || !options.holdLogin
     else { return .notConnected }
     _ = outbound.flags(of: flags.forOutbox.union(.liveOnly), payload.count)
     if connection.session.isLogin { connection.session.note(login: [UInt8](payload)) }

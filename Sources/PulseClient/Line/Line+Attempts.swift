@@ -224,47 +224,40 @@ extension Line {
   func beginHold(_ kind: Hold, endpoint: WebSocketURL) {
     hold = kind
     schedule(.hold, at: Clock.deadline(Clock.monotonic(), after: client.options.loginTimeout))
-    emit(
-      Event.hold(
-        at: kind == .connect ? "connect" : "login", attempt: attemptNumber, endpoint: endpoint.redacted,
-        successor: isForSuccessor(kind)))
+    // Another connection may serve meanwhile.
+    let at: Literal
+    let isForSuccessor: Bool
+    switch kind {
+    case .connect: (at, isForSuccessor) = ("connect", connection != nil)
+    case .login(let held): (at, isForSuccessor) = ("login", held !== connection)
+    }
+    emit(Event.hold(at: at, attempt: attemptNumber, endpoint: endpoint.redacted, successor: isForSuccessor))
   }
 
-  /// Another connection serves meanwhile.
-  private func isForSuccessor(_ kind: Hold) -> Bool {
-    kind == .login ? heldConnection !== connection : connection != nil
+  private func takeHold() -> Hold? {
+    cancel(.hold)
+    defer { hold = nil }
+    return hold
   }
 
   /// The application has done its part.
   func release() {
-    guard let kind = hold else { return }
-    hold = nil
-    cancel(.hold)
-    switch kind {
+    switch takeHold() {
+    case nil: break
     case .connect:
-      if connection == nil {
-        dial(.released)
-      } else {
-        hand(.released)
-      }
+      if connection == nil { dial(.released) } else { hand(.released) }
       host.hurry()
-    case .login:
-      let held = heldConnection
-      heldConnection = nil
-      if let held { advanceSession(on: held) }
+    case .login(let held): advanceSession(on: held)
     }
   }
 
   func holdTimedOut() {
-    guard let kind = hold else { return }
-    hold = nil
+    guard let kind = takeHold() else { return }
     let failure = Failure(
       .login,
       "\(url.redacted): the application did not release the hold within login_timeout (\(seconds: client.options.loginTimeout) s)")
-    if kind == .login {
-      let held = heldConnection
-      heldConnection = nil
-      held?.leave(failure)
+    if case .login(let held) = kind {
+      held.leave(failure)
     } else if connection != nil {
       successorIsNotComing(failure)
     } else {

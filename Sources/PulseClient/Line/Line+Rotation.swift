@@ -123,8 +123,7 @@ extension Line {
   }
 
   func successorFailed(_ ended: Connection, _ failure: Failure, _ now: Int64) {
-    if heldConnection === ended {
-      heldConnection = nil
+    if held === ended {
       hold = nil
       cancel(.hold)
     }

@@ -12,10 +12,7 @@ extension Line {
 
   func beginSession(on connection: Connection, with wanted: SubscriptionSet) {
     for text in connection.session.begin(wanted, realtime: Clock.realtime()) { sendOwn(text, on: connection) }
-    if client.options.holdLogin {
-      heldConnection = connection
-      beginHold(.login, endpoint: connection.url)
-    }
+    if client.options.holdLogin { beginHold(.login(connection), endpoint: connection.url) }
     advanceSession(on: connection)
   }
 
@@ -23,7 +20,7 @@ extension Line {
   func advanceSession(on connection: Connection) {
     guard connection.phase == .open else { return }
     let session = connection.session
-    if hold != .login || heldConnection !== connection { session.loggedIn(Clock.monotonic()) }
+    if held !== connection { session.loggedIn(Clock.monotonic()) }
     if session.subscribes && sendSubscriptions(on: connection) && session.becomesReady(Clock.monotonic()) {
       becomeReady(connection)
     }
@@ -97,7 +94,6 @@ extension Line {
     cancel(.homeward)
     // One for the login, or for an attempt at a preferred endpoint.
     hold = nil
-    heldConnection = nil
     hand(.ended)
     leaveSuccessor()
     rescheduleFlow()

@@ -22,7 +22,8 @@ final class Line {
   /// `trying`: there is a connection, or will be; `ended` until the application asks anew.
   enum Life { case idle, trying, ended }
 
-  enum Hold { case connect, login }
+  /// What waits for the application: an attempt, or the login of a connection.
+  enum Hold { case connect, login(Connection) }
 
   /// What a timer is about.
   enum Timer: Int { case attempt, gate, hold, flow, stable, stale, homeward, rotation }
@@ -58,8 +59,6 @@ final class Line {
   var urls: [WebSocketURL]
   let dialer: Dialer
   var hold: Hold?
-  /// The connection that the hold of a login is for.
-  var heldConnection: Connection?
   /// What the server said to the last handshake.
   var acceptance: UpgradeAcceptance?
   var refusal: UpgradeRefusal?
@@ -109,6 +108,9 @@ final class Line {
 
   /// The endpoint of the present or the next attempt.
   var url: WebSocketURL { urls[dialer.chosen < urls.count ? dialer.chosen : 0] }
+
+  /// The connection whose login is held.
+  var held: Connection? { if case .login(let connection) = hold { connection } else { nil } }
 
   /// Messages flow.
   var isReady: Bool { connection?.session.isReady == true }
