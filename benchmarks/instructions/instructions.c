@@ -9,6 +9,7 @@
  *   feed      JSON with numbers of the feed, looked at for gaps and a heartbeat
  *   send      texts, a call for each message
  *   queued    the same while the outbox holds more, as behind a limit
+ *   journal   the same with a journal, which each message is written to first; its file has no name any more
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -159,8 +160,13 @@ int main(int count, char **arguments) {
     numbered = strcmp(part, "feed") == 0;
     const char *feed[] = {"sequence_path", "u", "heartbeat_reply", "{\"op\":\"pong\"}", "reconnect", "false", NULL};
     const char *queued[] = {"rate_limit", "100000/60s", "reconnect", "false", NULL};
+    char path[] = "/tmp/pulsews_instructions_XXXXXX";
+    const char *journal[] = {"journal", path, "reconnect", "false", NULL};
     const char *plain[] = {"reconnect", "false", NULL};
-    connect_both(numbered ? feed : strcmp(part, "queued") == 0 ? queued : plain);
+    int file = -1;
+    if (strcmp(part, "journal") == 0) DO((file = mkstemp(path)) >= 0);
+    connect_both(numbered ? feed : strcmp(part, "queued") == 0 ? queued : file >= 0 ? journal : plain);
+    if (file >= 0) DO(unlink(path) == 0 && close(file) == 0);
     make_frames(numbered ? "{\"u\":0000000000,\"s\":\"BTCUSDT\",\"b\":\"25.35190000\"}" : "a text without numbers");
     measured(10); /* memory is there, tables are filled */
     measured(atoi(arguments[2]));
