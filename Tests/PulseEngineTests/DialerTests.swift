@@ -4,8 +4,22 @@ import Testing
 
 @testable import PulseEngine
 
+extension Dialer.Step: Equatable {
+  public static func == (one: Dialer.Step, two: Dialer.Step) -> Bool {
+    switch (one, two) {
+    case (.nothing, .nothing), (.hold, .hold), (.ask, .ask), (.end, .end), (.giveUp, .giveUp): true
+    case (.connect(let ticket), .connect(let other)): ticket == other
+    case (.wait(let time), .wait(let other)): time == other
+    default: false
+    }
+  }
+}
+
 /// When and where a client connects, by a clock that the test moves.
 final class FakeDialing {
+  /// A phase without what it knows.
+  enum Kind { case idle, delayed, blocked, held, queued, connected }
+
   let dialer: Dialer
   var now: Int64 = 0
   var isBlocked = false
@@ -27,8 +41,19 @@ final class FakeDialing {
     }
   }
 
+  var kind: Kind {
+    switch dialer.phase {
+    case .idle: .idle
+    case .delayed: .delayed
+    case .blocked: .blocked
+    case .held: .held
+    case .queued: .queued
+    case .connected: .connected
+    }
+  }
+
   /// To the phase, from the beginning.
-  func reach(_ phase: Dialer.Phase) {
+  func reach(_ phase: Kind) {
     switch phase {
     case .idle: break
     case .queued: handle(.begin)
@@ -45,7 +70,7 @@ final class FakeDialing {
     case .held:
       handle(.begin)
     }
-    #expect(dialer.phase == phase)
+    #expect(kind == phase)
   }
 
   @discardableResult
@@ -63,16 +88,17 @@ final class FakeDialing {
   func tryAgain(wasOpen: Bool = false, closeCode: UInt16 = 1006, retryAfter: Int? = nil) -> Int64 {
     now += dialer.nextDelay
     #expect(handle(.due) == .ask)
-    #expect(handle(.slot) == .connect)
-    #expect(lose(wasOpen: wasOpen, closeCode: closeCode, retryAfter: retryAfter) == .wait)
+    #expect(handle(.slot) == .connect(nil))
+    let step = lose(wasOpen: wasOpen, closeCode: closeCode, retryAfter: retryAfter)
+    #expect(step == .wait(dialer.nextDelay) && kind == .delayed)
     return dialer.nextDelay
   }
 }
 
 @Suite struct DialerTableTests {
-  private typealias Cell = (step: Dialer.Step, phase: Dialer.Phase)
+  private typealias Cell = (step: Dialer.Step, phase: FakeDialing.Kind)
 
-  private static let phases: [Dialer.Phase] = [.idle, .delayed, .blocked, .held, .queued, .connected]
+  private static let phases: [FakeDialing.Kind] = [.idle, .delayed, .blocked, .held, .queued, .connected]
   private static let loss = Dialer.Loss(endpoint: 0, wasOpen: true)
   private static let events: [(name: String, event: Dialer.Event)] = [
     ("begin", .begin), ("due", .due), ("room", .room), ("released", .released), ("slot", .slot), ("moved", .moved),
@@ -80,14 +106,14 @@ final class FakeDialing {
   ]
 
   /// What changes something; all else changes nothing.
-  private static func expected(_ event: String, _ phase: Dialer.Phase, holds: Bool) -> (Dialer.Step, Dialer.Phase) {
-    let attempt: (Dialer.Step, Dialer.Phase) = holds ? (.hold, .held) : (.ask, .queued)
+  private static func expected(_ event: String, _ phase: FakeDialing.Kind, holds: Bool) -> (Dialer.Step, FakeDialing.Kind) {
+    let attempt: (Dialer.Step, FakeDialing.Kind) = holds ? (.hold, .held) : (.ask, .queued)
     switch (event, phase) {
     case ("begin", .idle), ("begin", .delayed), ("begin", .blocked): return attempt
     case ("due", .delayed), ("room", .blocked), ("moved", .connected): return attempt
     case ("released", .held): return (.ask, .queued)
-    case ("slot", .queued): return (.connect, .connected)
-    case ("lost", .connected), ("lost", .held): return (.wait, .delayed)
+    case ("slot", .queued): return (.connect(nil), .connected)
+    case ("lost", .connected), ("lost", .held): return (.wait(second), .delayed)
     case ("stop", _): return (.nothing, .idle)
     default: return (.nothing, phase)
     }
@@ -102,29 +128,29 @@ final class FakeDialing {
         reach(phase, fake, holds)
         let (step, next) = DialerTableTests.expected(name, phase, holds: holds)
         #expect(fake.handle(event) == step, "\(name) in \(phase)")
-        #expect(fake.dialer.phase == next, "\(name) in \(phase)")
+        #expect(fake.kind == next, "\(name) in \(phase)")
       }
     }
   }
 
-  private func reach(_ phase: Dialer.Phase, _ fake: FakeDialing, _ holds: Bool) {
+  private func reach(_ phase: FakeDialing.Kind, _ fake: FakeDialing, _ holds: Bool) {
     if !holds || phase == .idle || phase == .held || phase == .blocked { return fake.reach(phase) }
     fake.reach(.held)
     fake.handle(.released)
     if phase == .queued { return }
     fake.handle(.slot)
     if phase == .delayed { fake.lose() }
-    #expect(fake.dialer.phase == phase)
+    #expect(fake.kind == phase)
   }
 
   /// Every event that would begin an attempt waits while the queue of received messages is too full.
   @Test func everyAttemptWaitsForRoom() {
-    for (phase, event) in [(Dialer.Phase.idle, Dialer.Event.begin), (.delayed, .due), (.blocked, .room), (.connected, .moved)] {
+    for (phase, event) in [(FakeDialing.Kind.idle, Dialer.Event.begin), (.delayed, .due), (.blocked, .room), (.connected, .moved)] {
       let fake = FakeDialing()
       fake.reach(phase)
       fake.isBlocked = true
       #expect(fake.handle(event) == .nothing)
-      #expect(fake.dialer.phase == .blocked)
+      #expect(fake.kind == .blocked)
       fake.isBlocked = false
       #expect(fake.handle(.room) == .ask)
     }
@@ -159,7 +185,7 @@ final class FakeDialing {
     fake.handle(.due)
     fake.handle(.slot)
     #expect(fake.lose() == .giveUp)
-    #expect(fake.dialer.phase == .idle && fake.dialer.nextDelay == 0)
+    #expect(fake.kind == .idle && fake.dialer.nextDelay == 0)
     // The application asks for another try: it begins anew.
     #expect(fake.handle(.begin) == .ask && fake.dialer.attempts == 0)
   }
@@ -168,7 +194,7 @@ final class FakeDialing {
     let fake = FakeDialing { $0.reconnects = false }
     fake.reach(.connected)
     #expect(fake.lose(wasOpen: true) == .end)
-    #expect(fake.dialer.phase == .idle && fake.dialer.lastOpened)
+    #expect(fake.kind == .idle && fake.dialer.lastOpened)
   }
 
   @Test func onlyAStableConnectionEndsTheCount() {
@@ -204,12 +230,12 @@ final class FakeDialing {
   @Test func anExpectedRestartCostsNothing() {
     let fake = FakeDialing { $0.replaces = true }
     fake.reach(.connected)
-    #expect(fake.lose(wasOpen: true, closeCode: 1012) == .wait && fake.dialer.nextDelay == 0)
+    #expect(fake.lose(wasOpen: true, closeCode: 1012) == .wait(0) && fake.dialer.nextDelay == 0)
     // Once.
     #expect(fake.tryAgain(wasOpen: true, closeCode: 1012) == 5 * second)
     let other = FakeDialing { $0.replaces = true }
     other.reach(.connected)
-    #expect(other.lose(closeCode: 1012) == .wait && other.dialer.nextDelay == 5 * second)
+    #expect(other.lose(closeCode: 1012) == .wait(5 * second))
   }
 
   @Test func anotherEndpointIsWorthAQuickTry() {
@@ -234,7 +260,7 @@ final class FakeDialing {
   @Test func whatCantBeMendedIsRuledOut() {
     let fake = FakeDialing { $0.endpoints = 2 }
     fake.reach(.connected)
-    #expect(fake.lose(isFinal: true) == .wait && fake.dialer.chosen == 1)
+    #expect(fake.lose(isFinal: true) == .wait(second) && fake.dialer.chosen == 1)
     fake.handle(.due)
     fake.handle(.slot)
     #expect(fake.lose(isFinal: true) == .end)
@@ -248,7 +274,7 @@ final class FakeDialing {
     fake.reach(.connected)
     fake.dialer.endpoints.ruledOut(0, 0)
     #expect(fake.handle(.moved) == .end)
-    #expect(fake.dialer.phase == .idle)
+    #expect(fake.kind == .idle)
   }
 
   @Test func breakersAreToldWhenTheyChange() {
@@ -271,7 +297,7 @@ final class FakeDialing {
   @Test func aHoldThatTimesOutIsAFailedAttempt() {
     let fake = FakeDialing { $0.holds = true }
     fake.reach(.held)
-    #expect(fake.lose() == .wait)
+    #expect(fake.lose() == .wait(second))
     #expect(fake.dialer.hasFailed && !fake.dialer.lastOpened)
     // The next attempt asks again.
     #expect(fake.handle(.due) == .hold)
@@ -281,9 +307,16 @@ final class FakeDialing {
     let fake = FakeDialing()
     let gate = ConnectGate()
     let limits = ConnectGate.Limits(inFlight: 1, window: RateWindow(count: 1, duration: second), attemptTime: second)
-    fake.dialer.ticket = gate.request(host: [1], limits: limits, now: 0, token: fake).0
-    #expect(fake.dialer.takeTicket() != nil)
-    #expect(fake.dialer.takeTicket() == nil && fake.dialer.ticket == nil)
+    let ticket = gate.request(host: [1], limits: limits, now: 0, token: fake).0
+    // Nobody asks for one.
+    fake.dialer.ticket = ticket
+    #expect(fake.dialer.ticket == nil && !fake.dialer.isQueued)
+    fake.handle(.begin)
+    #expect(fake.dialer.isQueued && fake.dialer.ticket == nil)
+    fake.dialer.ticket = ticket
+    #expect(fake.dialer.ticket == ticket)
+    #expect(fake.handle(.slot) == .connect(ticket))
+    #expect(fake.dialer.ticket == nil)
   }
 
   /// A walk: one attempt at a time, none sooner than its delay, and never without a slot.
@@ -300,7 +333,7 @@ final class FakeDialing {
     for _ in 0..<20_000 {
       fake.now += Int64(random.below(2_000_000_000))
       fake.isBlocked = random.isOne(in: 5)
-      let before = fake.dialer.phase
+      let before = fake.kind
       // The timer is the client's: it does not fire early.
       let isDue = before == .delayed && fake.now >= earliest
       let event: Dialer.Event =
@@ -316,13 +349,13 @@ final class FakeDialing {
       switch fake.handle(event) {
       case .connect:
         connections += 1
-        #expect(before == .queued && fake.dialer.phase == .connected)
+        #expect(before == .queued && fake.kind == .connected)
         #expect(fake.dialer.endpoints.current == fake.dialer.chosen)
-      case .ask: #expect(fake.dialer.phase == .queued && !fake.isBlocked || before == .held)
-      case .hold: #expect(fake.dialer.rules.holds && fake.dialer.phase == .held && !fake.isBlocked)
+      case .ask: #expect(fake.kind == .queued && !fake.isBlocked || before == .held)
+      case .hold: #expect(fake.dialer.rules.holds && fake.kind == .held && !fake.isBlocked)
       case .wait:
         earliest = fake.now + fake.dialer.nextDelay
-        #expect(fake.dialer.phase == .delayed)
+        #expect(fake.kind == .delayed)
       case .nothing: break
       case .end, .giveUp: Issue.record("\(event) has ended it")
       }

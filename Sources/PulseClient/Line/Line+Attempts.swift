@@ -24,15 +24,15 @@ extension Line {
     case .nothing: break
     case .hold: beginHold(.connect, endpoint: url)
     case .ask: askGate()
-    case .connect: connect()
-    case .wait: schedule(.attempt, at: Clock.deadline(Clock.monotonic(), after: dialer.nextDelay))
+    case .connect(let ticket): connect(ticket)
+    case .wait(let time): schedule(.attempt, at: Clock.deadline(Clock.monotonic(), after: time))
     case .end, .giveUp: stopTrying(failure ?? Failure(.refused, "no endpoint is left"))
     }
   }
 
   /// Waits for a slot of the limits that all clients of the process share.
   func askGate() {
-    if dialer.phase != .queued { return }
+    if !dialer.isQueued { return }
     cancel(.gate)
     let answer: ConnectGate.Answer
     if let ticket = dialer.ticket {
@@ -49,13 +49,13 @@ extension Line {
     }
   }
 
-  private func connect() {
+  private func connect(_ ticket: ConnectGate.Ticket?) {
     statistics.attempts &+= 1
     emitBreaker(dialer.chosen, Clock.monotonic())
     move(.attempt, cause: "attempt")
     log(.debug) { "attempt \(self.statistics.attempts) begins, to \(self.url.redacted)" }
     let made = Connection(line: self, endpoint: dialer.chosen, url: url, tlsContext: url.isSecure ? client.ways.tls : nil)
-    made.ticket = dialer.takeTicket()
+    made.ticket = ticket
     connection = made
     made.start()
   }
@@ -160,9 +160,9 @@ extension Line {
           retryAfter: failure.retryAfter)))
     emitBreaker(endpoint, now)
     if case .giveUp = step { failure.text = sentence("gave up after \(dialer.attempts) attempts: \(failure.text)") }
-    if case .wait = step {
+    if case .wait(let time) = step {
       move(.retry, cause: failure.text, code: failure.code)
-      log(.warning) { "\(failure.text); next attempt in \(seconds: self.dialer.nextDelay) s" }
+      log(.warning) { "\(failure.text); next attempt in \(seconds: time) s" }
       announceLosses(failure.text)
       canSendChanged()
     }
@@ -197,19 +197,19 @@ extension Line {
 
   /// There is room for what another connection brings.
   func goOnConnecting() {
-    if dialer.phase != .blocked { return }
+    if !dialer.isBlocked { return }
     dial(.room)
     host.hurry()
   }
 
   func stopAttempts() {
+    if let ticket = dialer.ticket { HostGate.leave(ticket) }
     _ = step(.stop)
     cancel(.attempt)
     cancel(.gate)
     cancel(.hold)
     cancel(.homeward)
     hold = nil
-    if let ticket = dialer.takeTicket() { HostGate.leave(ticket) }
   }
 
   /// A connection has lasted.

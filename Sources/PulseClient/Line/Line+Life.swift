@@ -33,7 +33,7 @@ extension Line {
     // It may have ended in another way, with what was still to be read.
     if life == .ended {
       begin(.reconnect, cause: cause)
-    } else if dialer.phase == .delayed || dialer.phase == .blocked {
+    } else if dialer.isWaiting {
       cancel(.attempt)
       let step = step(.begin)
       move(.reconnect, cause: text(cause))

@@ -51,7 +51,7 @@ extension Line {
 
   /// The present connection goes on serving until the other one is open.
   func returnToPreferred() {
-    guard let connection, isReady, !client.closing.hasBegun, handover.phase == .resting, !connection.hasUnread,
+    guard let connection, isReady, !client.closing.hasBegun, handover.isResting, !connection.hasUnread,
       let index = dialer.endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: client.options.endpointReturn)
     else {
       scheduleReturn()
@@ -177,8 +177,8 @@ extension Line {
     cancel(.rotation)
     cancel(.stable)
     cancel(.homeward)
-    handover.tookOver(now, hasNotice: opened.hasNotice)
-    if handover.lastDataAt > liveness.lastDataAt { liveness.lastDataAt = handover.lastDataAt }
+    let overlap = handover.tookOver(now, hasNotice: opened.hasNotice)
+    if let overlap, overlap.lastDataAt > liveness.lastDataAt { liveness.lastDataAt = overlap.lastDataAt }
     let wasPaused = opened.readingPaused
     opened.readingPaused = false
     let why = failure?.text ?? sentence("\(opened.url.redacted): left for the connection that follows")
@@ -199,9 +199,8 @@ extension Line {
     statistics.rotations &+= 1
     let before = inbound.counts.duplicates
     deliverParked()
-    let overlap = handover.readyAt > 0 ? now &- handover.readyAt : 0
     emitRotation(
-      "done", duplicates: Int(truncatingIfNeeded: inbound.counts.duplicates &- before), overlap: overlap)
+      "done", duplicates: Int(truncatingIfNeeded: inbound.counts.duplicates &- before), overlap: overlap.map { now &- $0.readyAt } ?? 0)
     log(.info) { "the connection was replaced (\(self.handover.cause))" }
     if opened.session.isReady { serve(opened) }
     carryOut(liveness.next)

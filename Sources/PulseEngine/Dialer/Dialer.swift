@@ -35,14 +35,14 @@ package final class Dialer {
   package enum Phase {
     /// Nobody wants a connection, or not any more.
     case idle
-    /// Between two attempts.
-    case delayed
+    /// Between two attempts, for so long (ns).
+    case delayed(Int64)
     /// The delay is over, and what was received waits to be taken.
     case blocked
     /// The application has something to do first.
     case held
-    /// For a slot of the limits that all clients of the process share.
-    case queued
+    /// For a slot of the limits that all clients of the process share, with the place in them once there is one.
+    case queued(ConnectGate.Ticket?)
     /// There is a connection: one that is being made, or open.
     case connected
   }
@@ -93,10 +93,10 @@ package final class Dialer {
     case hold
     /// A slot is to be asked for.
     case ask
-    /// A connection to `chosen` is to be made.
-    case connect
-    /// `due` is to come after `nextDelay`.
-    case wait
+    /// A connection to `chosen` is to be made, which gives the ticket back.
+    case connect(ConnectGate.Ticket?)
+    /// `due` is to come after so long (ns).
+    case wait(Int64)
     /// No endpoint is left, or there is no other attempt.
     case end
     /// All attempts are used up.
@@ -114,9 +114,6 @@ package final class Dialer {
   private var backoff: Backoff
   /// Of the present or the next attempt, or of the connection.
   package var chosen = 0
-  package private(set) var nextDelay: Int64 = 0
-  /// The place in the limits, until a connection has it.
-  package var ticket: ConnectGate.Ticket?
   /// All, and those that `report` has told.
   private var failed: UInt64 = 0
   private var reported: UInt64 = 0
@@ -144,25 +141,22 @@ package final class Dialer {
       return attempt(now, isBlocked)
     case (.begin, .delayed), (.begin, .blocked):
       reset()
-      nextDelay = 0
       return attempt(now, isBlocked)
     case (.due, .delayed), (.moved, .connected):
       return attempt(now, isBlocked)
     case (.room, .blocked):
       return attempt(now, isBlocked)
     case (.released, .held):
-      phase = .queued
+      phase = .queued(nil)
       return .ask
-    case (.slot, .queued):
+    case (.slot, .queued(let ticket)):
       phase = .connected
-      nextDelay = 0
       endpoints.began(chosen, now)
-      return .connect
+      return .connect(ticket)
     case (.lost(let loss), .connected), (.lost(let loss), .held):
       return lost(loss, now, random)
     case (.stop, _):
       phase = .idle
-      nextDelay = 0
       return .nothing
     default:
       return .nothing
@@ -172,7 +166,6 @@ package final class Dialer {
   private func startAnew(_ now: Int64) {
     reset()
     report()
-    nextDelay = 0
     chosen = endpoints.choose(now) ?? 0
     lastOpened = false
   }
@@ -187,7 +180,7 @@ package final class Dialer {
       return .end
     }
     chosen = index
-    phase = rules.holds ? .held : .queued
+    phase = rules.holds ? .held : .queued(nil)
     return rules.holds ? .hold : .ask
   }
 
@@ -202,14 +195,13 @@ package final class Dialer {
       endpoints.failed(loss.endpoint, now)
     }
     phase = .idle
-    nextDelay = 0
     let failsOver = rules.endpoints > 1 && endpoints.hasUntried(now)
     if !rules.reconnects || endpoints.choose(now) == nil { return .end }
     guard let delay = backoff.nextDelay(random: random()) else { return .giveUp }
-    nextDelay = self.delay(delay, loss, failsOver, random)
+    let time = self.delay(delay, loss, failsOver, random)
     chosen = endpoints.choose(now) ?? chosen
-    phase = .delayed
-    return .wait
+    phase = .delayed(time)
+    return .wait(time)
   }
 
   /// `grown`: by the attempts so far.
@@ -262,8 +254,24 @@ package final class Dialer {
   /// What failed so far was told.
   package func report() { reported = failed }
 
-  package func takeTicket() -> ConnectGate.Ticket? {
-    defer { ticket = nil }
-    return ticket
+  /// The delay before the next attempt; 0 if none is waited for.
+  package var nextDelay: Int64 { if case .delayed(let time) = phase { time } else { 0 } }
+
+  package var isQueued: Bool { if case .queued = phase { true } else { false } }
+
+  package var isBlocked: Bool { if case .blocked = phase { true } else { false } }
+
+  /// The next attempt could begin at once if the application wanted that.
+  package var isWaiting: Bool {
+    switch phase {
+    case .delayed, .blocked: true
+    case .idle, .held, .queued, .connected: false
+    }
+  }
+
+  /// The place in the limits, while the attempt is queued.
+  package var ticket: ConnectGate.Ticket? {
+    get { if case .queued(let ticket) = phase { ticket } else { nil } }
+    set { if isQueued { phase = .queued(newValue) } }
   }
 }

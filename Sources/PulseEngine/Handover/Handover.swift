@@ -39,13 +39,40 @@ package final class Handover {
     /// There is no successor.
     case resting
     /// The application has something to do first.
-    case held
+    case held(Purpose)
     /// The successor is being made.
-    case dialing
+    case dialing(Purpose)
     /// It is open, and not ready.
-    case settling
+    case settling(Purpose)
     /// It is ready, and both deliver.
-    case overlapping
+    case overlapping(Overlap)
+  }
+
+  /// While both deliver. Times are 0 before that what they are of has happened.
+  package struct Overlap {
+    /// When the successor was ready; what the connection before has brought since `proofAt` proves that a mute one is mute.
+    package fileprivate(set) var readyAt: Int64
+    fileprivate var proofAt: Int64
+    /// The first message that the successor brought, the first with a number, and the last.
+    fileprivate var firstDataAt: Int64 = 0
+    fileprivate var firstNumberAt: Int64 = 0
+    package fileprivate(set) var lastDataAt: Int64 = 0
+    /// Since when nothing is waited for but the connection before.
+    fileprivate var overAt: Int64 = 0
+
+    fileprivate init(_ now: Int64) {
+      readyAt = now
+      proofAt = now
+    }
+  }
+
+  /// Why the server's word has not been followed yet.
+  private enum Notice {
+    case none
+    /// It came before the connection was ready.
+    case early
+    /// What follows from it is planned.
+    case planned
   }
 
   package enum Event {
@@ -115,13 +142,9 @@ package final class Handover {
 
   package let rules: Rules
   package private(set) var phase = Phase.resting
-  package private(set) var purpose = Purpose.homeward
   package private(set) var cause: Literal = ""
   package private(set) var endpoint = 0
-  /// A reason came before the connection was ready.
-  private var isAsked = false
-  /// A notice was given, and what follows from it is planned.
-  private var isNoticed = false
+  private var notice = Notice.none
   /// The pauses between notices that follow one another, and between tries.
   private var notices: Backoff
   private var tries: Backoff
@@ -129,15 +152,6 @@ package final class Handover {
   /// The hold is over, and the limits had no slot then.
   private var isReleased = false
 
-  /// When the successor was ready; what the connection before has brought since `proofAt` proves that a mute one is mute.
-  package private(set) var readyAt: Int64 = 0
-  private var proofAt: Int64 = 0
-  /// The first message that it brought once it was ready, and the first with a number; 0 before.
-  private var firstDataAt: Int64 = 0
-  private var firstNumberAt: Int64 = 0
-  package private(set) var lastDataAt: Int64 = 0
-  /// Since when nothing is waited for but the connection before.
-  private var overAt: Int64 = 0
   /// Where the successor has begun.
   package var joints = Joints()
   /// What the successor has brought so far.
@@ -151,78 +165,88 @@ package final class Handover {
     tries = notices
   }
 
+  /// What the successor is for; nil without one.
+  package var purpose: Purpose? {
+    switch phase {
+    case .resting: nil
+    case .held(let purpose), .dialing(let purpose), .settling(let purpose): purpose
+    case .overlapping: .replacement
+    }
+  }
+
+  package var isResting: Bool { if case .resting = phase { true } else { false } }
+
   // MARK: Events
 
   /// What does not fit the phase changes nothing.
   package func handle(_ event: Event, _ sight: Sight, _ now: Int64, random: () -> UInt64) -> Step {
     switch (event, phase) {
-    case (.due, .overlapping): return judgeOverlap(sight, now)
+    case (.due, .overlapping(var overlap)):
+      let step = judge(&overlap, sight, now)
+      phase = .overlapping(overlap)
+      return step
     case (.due, _): return replace(cause, sight, now)
     case (.notice, _): return noticed(sight, now, random)
     case (.home(let better), .resting):
-      purpose = .homeward
       endpoint = better
-      return begin()
-    case (.released, .held):
+      return begin(.homeward)
+    case (.released, .held(let purpose)):
       isReleased = true
-      return dial()
+      return dial(purpose)
     case (.slot, .dialing):
       isReleased = false
       return .nothing
-    case (.noSlot, .dialing):
+    case (.noSlot, .dialing(.homeward)):
       phase = .resting
-      if purpose == .homeward { isReleased = false }
-      return purpose == .homeward ? .returnLater : .plan(at: now &+ Handover.gatePause)
-    case (.opened, .dialing):
-      phase = .settling
+      isReleased = false
+      return .returnLater
+    case (.noSlot, .dialing(.replacement)):
+      phase = .resting
+      return .plan(at: now &+ Handover.gatePause)
+    case (.opened, .dialing(let purpose)):
+      phase = .settling(purpose)
       return purpose == .homeward ? .takeOver : .nothing
-    case (.ready, .settling):
-      phase = .overlapping
-      readyAt = now
-      proofAt = now
+    case (.ready, .settling(.replacement)):
+      phase = .overlapping(Overlap(now))
       return .plan(at: saturatingSum(now, rules.overlap))
-    case (.failed(let isHopeless), .held), (.failed(let isHopeless), .dialing), (.failed(let isHopeless), .settling),
-      (.failed(let isHopeless), .overlapping):
-      phase = .resting
-      if purpose == .homeward { return .returnLater }
-      // The present one serves on; what follows its end meets the same.
-      return isHopeless ? .nothing : .plan(at: saturatingSum(now, tries.nextDelay(random: random()) ?? rules.mostDelay))
+    case (.failed, .resting): return .nothing
+    case (.failed(let isHopeless), _): return failed(isHopeless, now, random)
     case (.left, _):
       phase = .resting
       return .nothing
     case (.ended, _):
       phase = .resting
-      isAsked = false
-      isNoticed = false
+      notice = .none
       isReleased = false
       return .nothing
     default: return .nothing
     }
   }
 
-  private func begin() -> Step {
-    if !rules.holds || isReleased { return dial() }
-    phase = .held
+  private func begin(_ purpose: Purpose) -> Step {
+    if !rules.holds || isReleased { return dial(purpose) }
+    phase = .held(purpose)
     return .hold
   }
 
-  private func dial() -> Step {
-    phase = .dialing
-    readyAt = 0
-    firstDataAt = 0
-    firstNumberAt = 0
-    lastDataAt = 0
-    overAt = 0
+  private func dial(_ purpose: Purpose) -> Step {
+    phase = .dialing(purpose)
     return .connect
+  }
+
+  private func failed(_ isHopeless: Bool, _ now: Int64, _ random: () -> UInt64) -> Step {
+    defer { phase = .resting }
+    if purpose == .homeward { return .returnLater }
+    // The present one serves on; what follows its end meets the same.
+    return isHopeless ? .nothing : .plan(at: saturatingSum(now, tries.nextDelay(random: random()) ?? rules.mostDelay))
   }
 
   // MARK: Reasons
 
   /// A connection serves from now on; it was opened then.
   package func served(_ now: Int64, openedAt: Int64, random: () -> UInt64) -> Step {
-    if isAsked {
-      isAsked = false
-      isNoticed = true
+    if case .early = notice {
+      notice = .planned
       cause = "notice"
       return .plan(at: saturatingSum(now, noticeDelay(now, random)))
     }
@@ -234,10 +258,10 @@ package final class Handover {
   }
 
   private func noticed(_ sight: Sight, _ now: Int64, _ random: () -> UInt64) -> Step {
-    if isNoticed { return .nothing }
-    let delay = !sight.isReady || phase != .resting ? 0 : noticeDelay(now, random)
+    if case .planned = notice { return .nothing }
+    let delay = !sight.isReady || !isResting ? 0 : noticeDelay(now, random)
     if delay == 0 { return replace("notice", sight, now) }
-    isNoticed = true
+    notice = .planned
     cause = "notice"
     return .plan(at: saturatingSum(now, delay))
   }
@@ -253,20 +277,21 @@ package final class Handover {
 
   private func replace(_ why: Literal, _ sight: Sight, _ now: Int64) -> Step {
     if !sight.isReady {
-      isAsked = true
+      notice = .early
       return .nothing
     }
-    if phase != .resting {
-      // The one that is being made is as good, unless it comes to nothing.
-      if purpose != .homeward { return .nothing }
+    switch purpose {
+    // The one that is being made is as good, unless it comes to nothing.
+    case .replacement: return .nothing
+    case .homeward:
       cause = why
       return .plan(at: now &+ Handover.gatePause)
+    case nil: break
     }
-    purpose = .replacement
-    isNoticed = false
+    notice = .none
     cause = why
     endpoint = sight.better ?? sight.endpoint
-    return begin()
+    return begin(.replacement)
   }
 
   // MARK: The overlap
@@ -277,35 +302,36 @@ package final class Handover {
       kind: message.kind, flags: message.flags, payload: message.payload, receivedAt: message.receivedAt,
       expected: message.payload.count)
     // What comes before it is ready may be an answer to a subscription.
-    if phase != .overlapping { return .nothing }
-    lastDataAt = now
-    let isFirst = firstDataAt == 0
-    let isFirstNumber = hasNumber && firstNumberAt == 0
-    if isFirst { firstDataAt = now }
-    if isFirstNumber { firstNumberAt = now }
+    guard case .overlapping(var overlap) = phase else { return .nothing }
+    let isFirst = overlap.firstDataAt == 0
+    let isFirstNumber = hasNumber && overlap.firstNumberAt == 0
+    overlap.lastDataAt = now
+    if isFirst { overlap.firstDataAt = now }
+    if isFirstNumber { overlap.firstNumberAt = now }
+    phase = .overlapping(overlap)
     if isFirst && !rules.distinguishesCopies { return .plan(at: now) }
     return isFirst || isFirstNumber ? .plan(at: saturatingSum(now, rules.overlap)) : .nothing
   }
 
   /// What had arrived by now of either connection was read, however long this process did not run.
-  private func judgeOverlap(_ sight: Sight, _ now: Int64) -> Step {
+  private func judge(_ overlap: inout Overlap, _ sight: Sight, _ now: Int64) -> Step {
     if sight.hasUnread {
       // What it has brought and nobody has taken yet comes before anything of the successor.
-      overAt = 0
-      proofAt = now
+      overlap.overAt = 0
+      overlap.proofAt = now
       return .plan(at: now &+ Handover.look)
     }
     let patience = max(rules.openTimeout, rules.overlap)
     // One that is mute does not follow one that delivers. What came at about the time when it was ready is no proof.
-    let countsNumbers = rules.distinguishesCopies && sight.lastNumberAt > proofAt
-    let isMute = (countsNumbers ? firstNumberAt : firstDataAt) == 0
+    let countsNumbers = rules.distinguishesCopies && sight.lastNumberAt > overlap.proofAt
+    let isMute = (countsNumbers ? overlap.firstNumberAt : overlap.firstDataAt) == 0
     let last = countsNumbers ? sight.lastNumberAt : sight.lastDataAt
-    if isMute && last > proofAt {
-      if now &- proofAt < patience { return .plan(at: saturatingSum(now, max(rules.overlap, Handover.look))) }
-      if last > saturatingSum(proofAt, rules.overlap) { return .leaveMute }
+    if isMute && last > overlap.proofAt {
+      if now &- overlap.proofAt < patience { return .plan(at: saturatingSum(now, max(rules.overlap, Handover.look))) }
+      if last > saturatingSum(overlap.proofAt, rules.overlap) { return .leaveMute }
     }
-    if overAt == 0 { overAt = now }
-    if now &- overAt < patience, sight.isCut || isCatchingUp(sight, now) { return .plan(at: now &+ Handover.look) }
+    if overlap.overAt == 0 { overlap.overAt = now }
+    if now &- overlap.overAt < patience, sight.isCut || isCatchingUp(sight, now) { return .plan(at: now &+ Handover.look) }
     return .takeOver
   }
 
@@ -318,13 +344,15 @@ package final class Handover {
 
   // MARK: The change
 
-  /// The successor serves from now on. `hasNotice`: its server has told it that it is to end.
-  package func tookOver(_ now: Int64, hasNotice: Bool) {
-    phase = .resting
-    isAsked = hasNotice
-    isNoticed = false
+  /// The successor serves from now on. `hasNotice`: its server has told it that it is to end. Gives what there was of an overlap.
+  @discardableResult
+  package func tookOver(_ now: Int64, hasNotice: Bool) -> Overlap? {
+    defer { phase = .resting }
+    notice = hasNotice ? .early : .none
     tookOverAt = now
     tries.reset()
+    if case .overlapping(let overlap) = phase { return overlap }
+    return nil
   }
 
   /// What was parked is the caller's.
