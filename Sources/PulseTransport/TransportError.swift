@@ -47,7 +47,7 @@ package enum TransportErrorCode: UInt8, Sendable {
   case proxyLogin
 }
 
-package struct TransportError: Error, Sendable {
+package final class TransportError: Error, Sendable {
   package let code: TransportErrorCode
   /// The system's error number; 0 if there is none.
   package let errno: Int32
@@ -61,7 +61,7 @@ package struct TransportError: Error, Sendable {
   }
 
   /// From an errno value; the sentence is `action`, a colon and the system's text.
-  package init(errno: Int32, _ action: Sentence) {
+  package convenience init(errno: Int32, _ action: Sentence) {
     self.init(Self.code(of: errno), errno: errno, "\(action): \(systemText(errno))")
   }
 
