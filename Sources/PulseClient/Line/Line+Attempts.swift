@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CPulseSys
 import PulseEngine
 import PulseFlow
 import PulseProcess
@@ -10,25 +9,6 @@ import PulseWire
 /// From one connection to the next: holds, the limits per host, delays, endpoints. `mutex` is held.
 extension Line {
   // MARK: The way to a connection
-
-  /// Takes an event to the dialer, and does what comes of it.
-  func dial(_ event: Dialer.Event) { carryOut(step(event)) }
-
-  /// What comes of an event.
-  func step(_ event: Dialer.Event) -> Dialer.Step {
-    dialer.handle(event, Clock.monotonic(), isBlocked: waitsForConsumer, random: { client.random.next64() })
-  }
-
-  func carryOut(_ step: Dialer.Step) {
-    switch step {
-    case .nothing: break
-    case .hold: beginHold(.connect, endpoint: url)
-    case .ask: askGate()
-    case .connect(let ticket): connect(ticket)
-    case .wait(let time): schedule(.attempt, at: Clock.deadline(Clock.monotonic(), after: time))
-    case .end, .giveUp: stopTrying(failure ?? Failure(.refused, "no endpoint is left"))
-    }
-  }
 
   /// Waits for a slot of the limits that all clients of the process share.
   func askGate() {
@@ -49,7 +29,7 @@ extension Line {
     }
   }
 
-  private func connect(_ ticket: ConnectGate.Ticket?) {
+  func connect(_ ticket: ConnectGate.Ticket?) {
     statistics.attempts &+= 1
     emitBreaker(dialer.chosen, Clock.monotonic())
     move(.attempt, cause: "attempt")

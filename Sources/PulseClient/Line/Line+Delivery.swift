@@ -62,14 +62,4 @@ extension Line {
     client.carryOut()
     carryOut(step)
   }
-
-  func carryOut(_ step: Liveness.Step) {
-    switch step {
-    case .nothing: break
-    case .lookAgain(let time): schedule(.stale, at: time)
-    case .leave:
-      connection?.leave(
-        Failure(.stale, "\(url.redacted): no data within stale_timeout (\(seconds: client.options.staleTimeout) s)"))
-    }
-  }
 }

@@ -6,42 +6,8 @@ import PulseText
 import PulseTransport
 import PulseWire
 
-/// From a connection that serves to the next one: what `handover` decides, done. `mutex` is held.
+/// From a connection that serves to the next one. `mutex` is held.
 extension Line {
-  /// Takes an event to the handover, and does what comes of it.
-  func hand(_ event: Handover.Event) { carryOut(handover.handle(event, sight, Clock.monotonic(), random: { client.random.next64() })) }
-
-  private var sight: Handover.Sight {
-    var sight = Handover.Sight()
-    guard let connection else { return sight }
-    sight.isReady = isReady
-    sight.hasUnread = connection.hasUnread
-    sight.isCut = connection.outputIsCut
-    sight.endpoint = connection.endpoint
-    sight.better = dialer.endpoints.better(than: connection.endpoint, Clock.monotonic(), quiet: client.options.endpointReturn)
-    sight.lastDataAt = liveness.lastDataAt
-    sight.lastNumberAt = liveness.lastNumberAt
-    sight.hasReachedJoints = inbound.feed?.hasReached(&handover.joints) ?? true
-    return sight
-  }
-
-  func carryOut(_ step: Handover.Step) {
-    switch step {
-    case .nothing: break
-    case .hold: beginHold(.connect, endpoint: urls[handover.endpoint])
-    case .connect: connectSuccessor()
-    case .plan(let time): schedule(.rotation, at: time)
-    case .returnLater: scheduleReturn()
-    case .takeOver:
-      guard let successor else { return }
-      if handover.purpose == .homeward { changeOver(to: successor) } else { takeOver(successor, after: nil) }
-    case .leaveMute:
-      guard let successor else { return }
-      successor.leave(
-        Failure(.stale, "\(successor.url.redacted): no data came over the new connection, and over the old one there did"))
-    }
-  }
-
   // MARK: Reasons
 
   func scheduleReturn() {
@@ -70,7 +36,7 @@ extension Line {
   /// By a timer: what had arrived by then of either connection was read.
   func rotationIsDue() {
     guard canRotate else { return }
-    carryOut(handover.handle(.due, sight, host.loop.turnTime, random: { client.random.next64() }))
+    hand(.due, host.loop.turnTime)
   }
 
   private var canRotate: Bool { connection?.phase == .open && !client.closing.hasBegun }
@@ -88,7 +54,7 @@ extension Line {
   // MARK: The way to it
 
   /// Its hold is over, or there was none.
-  private func connectSuccessor() {
+  func connectSuccessor() {
     guard connection != nil, successor == nil, !client.closing.hasBegun, handover.endpoint < urls.count else { return hand(.left) }
     let target = urls[handover.endpoint]
     guard let ticket = HostGate.takeAtOnce(self, target) else { return hand(.noSlot) }
