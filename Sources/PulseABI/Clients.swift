@@ -15,8 +15,8 @@ public func pulsews_client_create(
   guard let out else { return fail(.invalidArgument, "client is NULL", error, errorSize) }
   guard url != nil else { return fail(.invalidArgument, "url is NULL", error, errorSize) }
   guard let text = string(url) else { return fail(.badURL, "the URL is not UTF-8", error, errorSize) }
-  let config = config(configHandle) ?? ConfigHandle()
-  switch ClientFactory.make(url: text, options: config.options, host: loop(loopHandle)?.host) {
+  let config = config(configHandle) ?? Configuration()
+  switch ClientFactory.make(url: text, config.settings, host: loop(loopHandle)?.host) {
   case .success(let client):
     out.pointee = makeHandle(client)
     return StatusCode.ok.rawValue

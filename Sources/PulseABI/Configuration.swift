@@ -4,7 +4,7 @@ import PulseClient
 import PulseProcess
 
 @c @implementation
-public func pulsews_config_create() -> OpaquePointer? { makeHandle(ConfigHandle()) }
+public func pulsews_config_create() -> OpaquePointer? { makeHandle(Configuration()) }
 
 @c @implementation
 public func pulsews_config_set(
@@ -26,5 +26,5 @@ public func pulsews_config_set(
 
 @c @implementation
 public func pulsews_config_free(_ handle: OpaquePointer?) {
-  if let handle { Unmanaged<ConfigHandle>.fromOpaque(UnsafeRawPointer(handle)).release() }
+  if let handle { Unmanaged<Configuration>.fromOpaque(UnsafeRawPointer(handle)).release() }
 }

@@ -6,10 +6,6 @@ import PulseProcess
 
 /// What stands behind the opaque handles. Each holds one reference until its free function.
 
-final class ConfigHandle {
-  var options = ClientOptions()
-}
-
 final class LoopHandle: @unchecked Sendable {  // immutable
   let host: LoopHost
 
@@ -21,8 +17,8 @@ func makeHandle(_ object: some AnyObject) -> OpaquePointer {
   OpaquePointer(Unmanaged.passRetained(object).toOpaque())
 }
 
-func config(_ handle: OpaquePointer?) -> ConfigHandle? {
-  handle.map { Unmanaged<ConfigHandle>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+func config(_ handle: OpaquePointer?) -> Configuration? {
+  handle.map { Unmanaged<Configuration>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
 }
 
 func loop(_ handle: OpaquePointer?) -> LoopHandle? {

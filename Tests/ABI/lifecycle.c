@@ -344,18 +344,25 @@ TEST(loop_of_its_own) {
 
 TEST(config_outlived_by_its_clients) {
     char why[PULSEWS_ERROR_SIZE], url[64];
-    pulsews_client *client = NULL;
+    pulsews_client *client = NULL, *next = NULL;
     pulsews_config *config = pulsews_config_create();
     IS(pulsews_config_set(config, "max_message_size", "1000", why, sizeof why), PULSEWS_OK);
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/", start_server("echo"));
     IS(pulsews_client_create(url, config, NULL, &client, why, sizeof why), PULSEWS_OK);
     IS(pulsews_config_set(config, "max_message_size", "5", why, sizeof why), PULSEWS_OK);
+    IS(pulsews_config_set(config, "reconnect", "false", why, sizeof why), PULSEWS_OK);
+    IS(pulsews_client_create(url, config, NULL, &next, why, sizeof why), PULSEWS_OK);
     pulsews_config_free(config);
     memset(url, 0, sizeof url);
     IS(pulsews_open(client, PULSEWS_FOREVER, why, sizeof why), PULSEWS_OK);
     send_text(client, "longer than five");
     expect_text(client, "longer than five");
     pulsews_client_free(client);
+    IS(pulsews_open(next, PULSEWS_FOREVER, why, sizeof why), PULSEWS_OK);
+    send_text(next, "longer than five");
+    pulsews_message message;
+    IS(pulsews_recv(next, &message, PULSEWS_FOREVER), PULSEWS_ETOOBIG);
+    pulsews_client_free(next);
 }
 
 TEST(a_forked_child_is_refused) {

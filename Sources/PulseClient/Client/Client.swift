@@ -17,7 +17,7 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// What a timer is about; the lines have theirs.
   enum Timer: Int { case keys = 32, merge }
 
-  package let options: ClientOptions
+  let settings: Settings
   package let host: LoopHost
   let ways: Ways
   let mutex = Mutex()
@@ -38,8 +38,6 @@ package final class Client: EventHandler, @unchecked Sendable {
   // Receiving
   let inbound: Inbound
   let actions = Actions()
-  /// Messages are looked at, since there are patterns for them.
-  let inspects: Bool
   /// So long a bad frame waits for the consumer to answer the messages before it (ns).
   var answerGrace: Int64 = 100_000_000
   /// What `pulsews_recv` has taken ahead. The flag is a hint: only who has entered the batch knows.
@@ -59,17 +57,18 @@ package final class Client: EventHandler, @unchecked Sendable {
   /// Its place in `ClientRegistry`, which guards it.
   var registryIndex = -1
 
-  package init(urls: [WebSocketURL], options: ClientOptions, host: LoopHost, _ ways: Ways) {
-    self.options = options
+  package init(urls: [WebSocketURL], _ settings: Settings, host: LoopHost, _ ways: Ways) {
+    self.settings = settings
     self.host = host
     self.ways = ways
-    headers = options.headers
-    inspects = options.hasPatterns
+    headers = settings.options.headers
     let random = random
-    inbound = Inbound(Inbound.Rules(options), actions, seed: { random.next64() })
-    first = Line(.url, urls: urls, options, host, inbound, actions)
+    inbound = Inbound(settings.inbound, actions, seed: { random.next64() })
+    first = Line(.url, urls: urls, settings.line, host, inbound, actions)
     outbound = first.outbound
-    if let twin = options.twin { second = Line(.twin, urls: [twin], options, host, inbound, actions) } else { second = nil }
+    second = settings.options.twin.map { [host, inbound, actions] url in
+      Line(.twin, urls: [url], LineRules(settings.options, .twin), host, inbound, actions)
+    }
     super.init()
     first.belong(to: self)
     second?.belong(to: self)
@@ -80,6 +79,8 @@ package final class Client: EventHandler, @unchecked Sendable {
   }
 
   package var isForked: Bool { mark.isForked }
+
+  @inline(__always) package var options: ClientOptions { settings.options }
 
   var emitsEvents: Bool { inbound.rules.emitsEvents }
 

@@ -9,15 +9,17 @@ import PulseWire
 package enum ClientFactory {
   /// `host` nil: the process's default loop.
   package static func make(url text: String, options: ClientOptions, host: LoopHost?) -> Result<Client, Failure> {
+    make(url: text, Settings(options), host: host)
+  }
+
+  package static func make(url text: String, _ settings: Settings, host: LoopHost?) -> Result<Client, Failure> {
     Log.readEnvironment()
     let url: WebSocketURL
     switch WebSocketURL.parse(text) {
     case .failure(let problem): return .failure(Failure(.badURL, text: problem.text))
     case .success(let parsed): url = parsed
     }
-    var options = options
-    options.addUsualReply()
-    if options.resume { options.prepareResume() }
+    let options = settings.options
     let urls = [url] + options.endpoints
     let isSecure = url.isSecure
     // Failing over to an endpoint without TLS would give away what TLS protects.
@@ -54,7 +56,7 @@ package enum ClientFactory {
       } else {
         chosen = try DefaultHost.acquire()
       }
-      let client = Client(urls: urls, options: options, host: chosen, Ways(proxies: proxies, tls: context, proxyTLS: proxyTLS))
+      let client = Client(urls: urls, settings, host: chosen, Ways(proxies: proxies, tls: context, proxyTLS: proxyTLS))
       if let journal { client.take(journal) }
       client.warnOfIdleOptions(isSecure: isSecure)
       ClientRegistry.add(client)
@@ -113,46 +115,5 @@ extension Client {
     if !isSecure && (!options.pins.isEmpty || options.clientCertificate != nil) {
       first.log(.warning) { "pin_sha256 and client_certificate have no effect on ws, which has no TLS" }
     }
-  }
-}
-
-extension ClientOptions {
-  /// What a hub needs that speaks pulse.v1, beside what was set.
-  @inline(never) fileprivate mutating func prepareResume() {
-    var isOffered = false
-    for name in subprotocols where equal("pulse.v1", name) { isOffered = true }
-    if !isOffered { subprotocols.append(text("pulse.v1")) }
-    subscribeConfirm.add("{\"type\":\"subscribed\",\"topic\":\"${key}\",\"id\":${id}}")
-    subscribeReject.add("{\"type\":\"error\",\"topic\":\"${key}\",\"id\":${id}}")
-    if unsubscribeMessage == nil,
-      case .success(let template) = Template.parse(
-        Array(("{\"type\":\"unsubscribe\",\"topics\":[${keys}]}" as Literal).bytes))
-    {
-      unsubscribeMessage = template
-    }
-    subscribeBatch = min(subscribeBatch, 100)
-    fatalCloseCodes.append(4003)
-    fatalCloseCodes.append(4040)
-    // With a hold the application has the chance to set another token.
-    if !holdConnect { fatalCloseCodes.append(4009) }
-  }
-
-  /// The two heartbeats with a usual answer have it without being told.
-  @inline(never) fileprivate mutating func addUsualReply() {
-    guard let heartbeatMessage, heartbeatReply.isEmpty else { return }
-    var text: [UInt8] = []
-    _ = heartbeatMessage.render(into: &text, id: 0, realtime: 0, keys: [], request: nil)
-    let sent = String(bytes: text)
-    var reply: Literal = ""
-    if equal("ping", sent) { reply = "pong" }
-    if equal("{\"type\":\"ping\"}", sent) { reply = "{\"type\":\"pong\"}" }
-    if !reply.isEmpty { heartbeatReply.add(reply) }
-  }
-}
-
-extension PatternList {
-  /// One of the library's own.
-  @inline(never) fileprivate mutating func add(_ text: Literal) {
-    if case .success(let pattern) = Pattern.parse(Array(text.bytes)) { append(pattern) }
   }
 }

@@ -161,7 +161,7 @@ extension Connection {
         &- (isTail ? 0 : inbound.front?.bytes ?? 0)
       wasEmpty = queue.isEmpty
       discards = client.closing.hasBegun || connection.discardsRest
-      isPlain = !inbound.handles && !client.inspects && !discards && connection.line.successor !== connection
+      isPlain = !inbound.handles && !client.settings.inspects && !discards && connection.line.successor !== connection
     }
 
     var hasRoom: Bool { queue.bytes < limit }
@@ -207,7 +207,7 @@ extension Connection {
       return .passed
     }
     if inbound.handles { inbound.read(message.payload, line: &sequences) }
-    if client.inspects && line.inspect(message, on: self) {
+    if client.settings.inspects && line.inspect(message, on: self) {
       // With it another connection may have taken over, and other messages were read.
       if phase == .ended { return .last }
       if line.successor === self { return .passed }

@@ -77,7 +77,7 @@ extension Line {
   /// The end of a connection can be put aside until the consumer has room.
   func takesTail(of ending: Connection) -> Bool {
     ending === connection && ending.pendingFailure == nil && tail == nil && inbound.front == nil
-      && !inbound.handles && !client.inspects && client.options.receiveQueuePolicy == .pause && !client.closing.hasBegun
+      && !inbound.handles && !client.settings.inspects && client.options.receiveQueuePolicy == .pause && !client.closing.hasBegun
   }
 
   /// What comes from here on, messages and events, stands behind the tail.

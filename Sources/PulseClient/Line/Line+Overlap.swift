@@ -20,7 +20,7 @@ extension Line {
     let step = handover.park(message.arrival(receivedAt), hasNumber: hasNumber, Clock.monotonic())
     carryOut(step)
     if case .plan = step { host.hurry() }
-    if handover.parked.bytes < client.options.receiveQueueBytes { return }
+    if handover.parkedBytes < client.options.receiveQueueBytes { return }
     if newcomer.session.isReady {
       // What the old one still has to bring comes first; what has arrived of it may have its turn after this one.
       newcomer.readingPaused = true
@@ -36,7 +36,7 @@ extension Line {
 
   /// The consumer has taken what the old connection had brought.
   func resumeSuccessor() {
-    if let successor, successor.readingPaused, handover.parked.bytes >= client.options.receiveQueueBytes { overlapSoon() }
+    if let successor, successor.readingPaused, handover.parkedBytes >= client.options.receiveQueueBytes { overlapSoon() }
   }
 
   private func overlapSoon() {

@@ -94,7 +94,7 @@ extension Line {
       cancel(.hold)
     }
     // What it has brought came over the other connection, too.
-    inbound.counts.duplicates &+= UInt64(handover.takeParked().count)
+    inbound.counts.duplicates &+= UInt64(handover.takeParked()?.count ?? 0)
     if client.closing.hasBegun || failure.code == .moved { return hand(.left) }
     if ended.endpoint != connection?.endpoint {
       if failure.isFinal { dialer.endpoints.ruledOut(ended.endpoint, now) } else { dialer.endpoints.failed(ended.endpoint, now) }
@@ -180,7 +180,7 @@ extension Line {
   private func deliverParked() {
     client.setMoment()
     inbound.renew(side: side.rawValue, hasCopies: distinguishesCopies)
-    let queue = handover.takeParked()
+    guard let queue = handover.takeParked() else { return }
     while let slice = queue.take(1 << 20) {
       for index in 0..<slice.count { deliverLater(slice.records[index]) }
       queue.giveBack(slice.segment)

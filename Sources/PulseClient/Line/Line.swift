@@ -82,23 +82,16 @@ final class Line {
   var statistics = ClientStatistics()
   var marks = ClientMarks()
 
-  init(_ side: Side, urls: [WebSocketURL], _ options: ClientOptions, _ host: LoopHost, _ inbound: Inbound, _ actions: Actions) {
+  init(_ side: Side, urls: [WebSocketURL], _ rules: LineRules, _ host: LoopHost, _ inbound: Inbound, _ actions: Actions) {
     self.host = host
     self.inbound = inbound
     self.side = side
     self.urls = urls
-    dialer = Dialer(Dialer.Rules(options, endpoints: urls.count))
-    handover = Handover(Handover.Rules(options))
-    sessionRules = Session.Rules(options)
-    let rules = Outbound.Rules(options)
-    let watch = Liveness.Rules(options)
-    // Events tell of the client's own URL, and of the twin those of its name.
-    if side == .twin {
-      rules.emitsEvents = false
-      watch.tells = false
-    }
-    liveness = Liveness(watch, actions)
-    outbound = Outbound(rules, actions)
+    dialer = Dialer(rules.dialer)
+    handover = Handover(rules.handover)
+    sessionRules = rules.session
+    liveness = Liveness(rules.liveness, actions)
+    outbound = Outbound(rules.outbound, actions)
   }
 
   /// Before anything else is asked of it.

@@ -155,7 +155,7 @@ package final class Handover {
   /// Where the successor has begun.
   package var joints = Joints()
   /// What the successor has brought so far.
-  package private(set) var parked = MessageQueue()
+  private var parked: MessageQueue?
 
   package init(_ rules: Rules) {
     self.rules = rules
@@ -298,6 +298,8 @@ package final class Handover {
 
   /// A message of the successor.
   package func park(_ message: Inbound.Arrival, hasNumber: Bool, _ now: Int64) -> Step {
+    let parked = self.parked ?? MessageQueue()
+    self.parked = parked
     parked.append(
       kind: message.kind, flags: message.flags, payload: message.payload, receivedAt: message.receivedAt,
       expected: message.payload.count)
@@ -355,9 +357,11 @@ package final class Handover {
     return nil
   }
 
-  /// What was parked is the caller's.
-  package func takeParked() -> MessageQueue {
-    defer { parked = MessageQueue() }
+  package var parkedBytes: Int { parked?.bytes ?? 0 }
+
+  /// What was parked, if anything, is the caller's.
+  package func takeParked() -> MessageQueue? {
+    defer { parked = nil }
     return parked
   }
 }
