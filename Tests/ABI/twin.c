@@ -535,6 +535,62 @@ TEST(a_twin_that_goes_on_after_the_close) {
     pulsews_client_free(client);
 }
 
+/* The application drives the loop: what a statistic waits for comes by that. */
+static void drive_until(pulsews_loop *loop, pulsews_client *client, const char *name, double least) {
+    for (int64_t end = now_ns() + SHORT; statistic(client, name) < least;) {
+        CHECK(now_ns() < end);
+        IS(pulsews_loop_run_once(loop, PULSEWS_MILLISECONDS(5)), PULSEWS_OK);
+    }
+}
+
+/* The loop comes late: the confirmation of a login is read when a message that waited for the other side is due. */
+TEST(a_confirmation_is_not_taken_for_what_waits) {
+    server *s = scripted(SCRIPTS("/path: accept | got 1 | text {\"ok\":1} | text {\"s\":\"A\",\"u\":1} | got 2 "
+                                 "| text {\"s\":\"A\",\"u\":3} | go | cut",
+                                 "/path: accept | got 1 | go | text {\"ok\":2}",
+                                 "/twin: accept | got 1 | text {\"ok\":3} | text {\"s\":\"A\",\"u\":1}"));
+    const char *const options[][2] = {{"twin", twin_of(s) + strlen("twin=")},
+                                      {"sequence_path", "u"},
+                                      {"sequence_key", "s"},
+                                      {"twin_wait", "500ms"},
+                                      {"login", "hello"},
+                                      {"login_confirm", "{\"ok\":\"*\"}"},
+                                      {"reconnect_base_delay", "10ms"},
+                                      {"host_connect_rate", "10000/s"}};
+    pulsews_config *config = pulsews_config_create();
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        IS(pulsews_config_set(config, options[i][0], options[i][1], NULL, 0), PULSEWS_OK);
+    pulsews_loop *loop = NULL;
+    pulsews_client *client = NULL;
+    IS(pulsews_loop_create(PULSEWS_LOOP_NO_THREAD, &loop, NULL, 0), PULSEWS_OK);
+    IS(pulsews_client_create(url_of(s), config, loop, &client, NULL, 0), PULSEWS_OK);
+    pulsews_config_free(config);
+    IS(pulsews_start(client), PULSEWS_OK);
+    drive_until(loop, client, "duplicates_discarded", 1);
+    drive_until(loop, client, "ready", 1);
+    double received = statistic(client, "bytes_received");
+    send_text(client, "two");
+    drive_until(loop, client, "bytes_received", received + 17);
+    tell_server(s, "go");
+    drive_until(loop, client, "connections", 2);
+    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "text", "hello") < 3;) {
+        CHECK(now_ns() < end);
+        IS(pulsews_loop_run_once(loop, PULSEWS_MILLISECONDS(1)), PULSEWS_OK);
+    }
+    tell_server(s, "go");
+    poll(NULL, 0, 700);
+    int has_confirmation = 0;
+    pulsews_message message = {0};
+    do {
+        IS(pulsews_recv(client, &message, SHORT), PULSEWS_OK);
+        fprintf(stderr, "%.*s\n", (int)message.length, (const char *)message.data);
+        has_confirmation |= message.length == 8 && !memcmp(message.data, "{\"ok\":2}", 8);
+    } while (message.length < 15 || memcmp(message.data, "{\"s\":\"A\",\"u\":3}", 15));
+    CHECK(has_confirmation);
+    pulsews_client_free(client);
+    pulsews_loop_free(loop);
+}
+
 TEST(twins_that_can_not_be) {
     static const char *const wrong[][4] = {
         {"sequence_path="},    {"sequence_scope=connection"}, {"hold_login=true"},

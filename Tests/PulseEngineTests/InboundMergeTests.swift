@@ -73,6 +73,24 @@ import Testing
     #expect(client.takeTexts().last == number(5))
   }
 
+  /// The message that confirms a login is read, makes its side ready, and is data all the same. What has waited long enough
+  /// by then must not be taken for it.
+  @Test func aMessageThatMakesItsSideReady() throws {
+    let client = try twins()
+    for side in 0...1 { client.offer(number(1), side: side) }
+    client.offer(number(3))
+    client.doing { $0.setReady(side: 0, false) }
+    client.now = 2 * second
+    Array("confirmed".utf8).withUnsafeBytes { text in
+      client.doing { $0.read(text, line: &client.line) }
+      client.doing { $0.setReady(side: 0, true) }
+      client.doing { $0.offer(Inbound.Arrival(kind: MessageCode.text, flags: 0, payload: text, receivedAt: 0), side: 0) }
+    }
+    client.advance(to: 2 * second)
+    #expect(client.takeTexts().filter { !$0.contains("event") } == [number(1), "confirmed", number(3)])
+    #expect(client.inbound.counts.duplicates == 0)
+  }
+
   @Test func messagesWithoutANumber() throws {
     let client = try twins()
     client.offer("plain")

@@ -39,7 +39,8 @@ extension Inbound {
   package func setReady(side: Int, _ isReady: Bool) {
     guard let merge else { return }
     merge.setReady(side, isReady)
-    release(merge)
+    // The message that shows that they flow may have been read, and is to be offered yet: it stays the one that was read last.
+    if !isReady { release(merge) }
   }
 
   /// Another connection brings the messages of a side from now on. `hasCopies`: of those that the one before has brought.
