@@ -2,6 +2,7 @@
  *
  * One feed from two places at once: what one side lacks the other one brings. */
 #include "feed.h"
+#include <dirent.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -589,6 +590,39 @@ TEST(a_confirmation_is_not_taken_for_what_waits) {
     CHECK(has_confirmation);
     pulsews_client_free(client);
     pulsews_loop_free(loop);
+}
+
+static int descriptors(void) {
+    int count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    CHECK(folder != NULL);
+    while (readdir(folder)) count++;
+    closedir(folder);
+    return count;
+}
+
+/* What waited for the other side goes to the full queue as both end, and drops another message: no timer may stay behind. */
+TEST(freed_twins_leave_nothing_behind) {
+    static char script[12000], wide[3001];
+    memset(wide, 'x', sizeof wide - 1);
+    sprintf(script,
+            "/path: accept | got 1 | text {\"s\":\"A\",\"u\":1} | got 2 | text {\"s\":\"A\",\"u\":3,\"x\":\"%s\"}"
+            " | text %s | text %s",
+            wide, wide, wide);
+    server *s = scripted(SCRIPTS(script, "/twin: accept | got 1 | text {\"s\":\"A\",\"u\":1}"));
+    int before = 0;
+    for (int round = 0; round < 8; round++) {
+        pulsews_client *client = open_client(port_of(s),
+                                             OPTIONS(FAST, "events=false", "twin_wait=1m", twin_of(s),
+                                                     "receive_queue_policy=drop_oldest", "receive_queue_bytes=4KiB"));
+        await_statistic(client, "duplicates_discarded", 1);
+        send_text(client, "two");
+        await_statistic(client, "receive_dropped", 1);
+        pulsews_client_free(client);
+        if (round == 1) before = descriptors();
+    }
+    fprintf(stderr, "%d descriptors, then %d\n", before, descriptors());
+    CHECK(descriptors() <= before);
 }
 
 TEST(twins_that_can_not_be) {

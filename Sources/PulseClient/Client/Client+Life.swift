@@ -147,7 +147,8 @@ extension Client {
     closing.hasBegun = true
     closing.isForGood = true
     each { $0.finish() }
-    // The loop keeps a client as long as it has a timer.
+    // The loop keeps a client as long as it has a timer. The end of one line may plan for the other one.
+    each { $0.cancel(.flow) }
     cancel(.keys)
     cancel(.merge)
     inbound.tap?.ended()

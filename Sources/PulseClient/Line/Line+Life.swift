@@ -76,7 +76,5 @@ extension Line {
     connection?.lingers = false
     connection?.end(client.closedByCaller())
     if life != .ended { closed(client.closedByCaller()) }
-    // The loop keeps the client as long as it has a timer.
-    cancel(.flow)
   }
 }
