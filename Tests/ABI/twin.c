@@ -536,6 +536,18 @@ TEST(a_twin_that_goes_on_after_the_close) {
     pulsews_client_free(client);
 }
 
+/* The log says whose silence it is. */
+TEST(the_log_tells_the_silent_side) {
+    char line[500] = "";
+    server *s = scripted(SCRIPTS("/path: accept | got 1 | every 10 plain", "/twin: accept"));
+    IS(pulsews_log_queue(PULSEWS_LOG_WARNING, 100), PULSEWS_OK);
+    pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, twin_of(s), "stale_timeout=200ms"));
+    while (!strstr(line, "no data")) CHECK(pulsews_log_next(line, sizeof line, NULL, NULL, SHORT) >= 0);
+    fprintf(stderr, "%s\n", line);
+    CHECK(strstr(line, "twin: no data for"));
+    pulsews_client_free(client);
+}
+
 /* The application drives the loop: what a statistic waits for comes by that. */
 static void drive_until(pulsews_loop *loop, pulsews_client *client, const char *name, double least) {
     for (int64_t end = now_ns() + SHORT; statistic(client, name) < least;) {

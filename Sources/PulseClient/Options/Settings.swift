@@ -58,7 +58,8 @@ final class LineRules {
     session = Session.Rules(options)
     liveness = Liveness.Rules(options)
     outbound = Outbound.Rules(options)
-    // Events tell of the client's own URL, and of the twin those of its name.
+    // Events tell of the client's own URL, and of the twin those of its name; the log tells of both.
+    if options.twin != nil { liveness.name = side.name }
     if side == .twin {
       outbound.emitsEvents = false
       liveness.tells = false

@@ -17,6 +17,8 @@ package final class Liveness {
     package var reconnects = false
     /// Events tell of this line.
     package var tells = true
+    /// Of two lines, the name of this one, for the log.
+    package var name: Literal = ""
 
     package init() {}
   }
@@ -70,8 +72,12 @@ package final class Liveness {
   private func becomeFresh(_ now: Int64) -> Bool {
     isStale = false
     if rules.tells { actions.event(Event.fresh(silence: now &- staleSince)) }
-    actions.log(.info, "data comes again")
+    log(.info, "data comes again")
     return true
+  }
+
+  private func log(_ level: LogLevel, _ text: Sentence) {
+    actions.log(level, rules.name.isEmpty ? text : "\(rules.name): \(text)")
   }
 
   /// The time has come. `readUpTo`: what is missed by this time did not come.
@@ -85,7 +91,7 @@ package final class Liveness {
     if rules.tells {
       actions.event(Event.stale(silence: silence, action: rules.reconnects ? "reconnect" : "event"))
     }
-    actions.log(.warning, "no data for \(seconds: silence) s")
+    log(.warning, "no data for \(seconds: silence) s")
     if rules.reconnects { return .leave }
     isStale = true
     if rules.tells { actions.silenced(sentence("no data for \(seconds: silence) s")) }
