@@ -536,6 +536,23 @@ TEST(a_twin_that_goes_on_after_the_close) {
     pulsews_client_free(client);
 }
 
+/* The old connection of the URL is gone, and its successor has not logged in: what has no number comes from the twin. */
+TEST(a_side_whose_successor_is_not_ready) {
+    server *s = scripted(SCRIPTS("/path: accept | got 1 | text ok | text {\"rotate\":1} | got 2 | cut", "/path: accept",
+                                 "/twin: accept | got 1 | text ok | every 5 plain"));
+    pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, twin_of(s), "login_confirm=ok", "login_timeout=1m",
+                                                             "rotate_on={\"rotate\":\"*\"}"));
+    EVENT(client, "\"event\":\"rotation\"", "\"step\":\"begin\"");
+    await_statistic(client, "sides_connected", 2);
+    for (int64_t end = now_ns() + SHORT; count_records(s, 0, "text", "hello") < 3; poll(NULL, 0, 1))
+        CHECK(now_ns() < end);
+    send_text(client, "two");
+    EVENT(client, "\"event\":\"rotation\"", "\"step\":\"done\"");
+    await_text(client, "plain");
+    IS(pulsews_client_state(client), PULSEWS_CONNECTED);
+    pulsews_client_free(client);
+}
+
 /* The log says whose silence it is. */
 TEST(the_log_tells_the_silent_side) {
     char line[500] = "";

@@ -73,6 +73,33 @@ import Testing
     #expect(client.takeTexts().last == number(5))
   }
 
+  /// The connection is another one, and not ready yet: nothing waits for it, and what it brings again is a copy.
+  @Test func aSideThatIsNotReadyYet() throws {
+    for side in 0...1 {
+      let client = try twins()
+      for step in 1...20 { client.offer(number(step), side: side) }
+      client.offer(number(22), side: 1 - side)
+      client.doing { $0.renew(side: side, hasCopies: false) }
+      client.doing { $0.suspend(side: side) }
+      #expect(client.takeTexts().last == number(22))
+      client.offer("plain", side: 1 - side)
+      #expect(client.takeTexts() == ["plain"])
+      for step in 5...20 { client.offer(number(step), side: side) }
+      #expect(client.takeTexts().isEmpty && client.inbound.merge?.duplicates == 16)
+    }
+  }
+
+  /// Also while the other side is away: its end is not that of the feed.
+  @Test func theOnlySideIsNotReadyYet() throws {
+    let client = try twins()
+    client.doing { $0.setReady(side: 1, false) }
+    for step in 1...20 { client.offer(number(step)) }
+    client.doing { $0.renew(side: 0, hasCopies: false) }
+    client.doing { $0.suspend(side: 0) }
+    for step in 5...21 { client.offer(number(step)) }
+    #expect(client.takeTexts() == (1...21).map(number) && client.inbound.counts.stepsBack == 0)
+  }
+
   /// The message that confirms a login is read, makes its side ready, and is data all the same. What has waited long enough
   /// by then must not be taken for it.
   @Test func aMessageThatMakesItsSideReady() throws {

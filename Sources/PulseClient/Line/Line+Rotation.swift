@@ -168,13 +168,20 @@ extension Line {
     emitRotation(
       "done", duplicates: Int(truncatingIfNeeded: inbound.counts.duplicates &- before), overlap: overlap.map { now &- $0.readyAt } ?? 0)
     log(.info) { "the connection was replaced (\(self.handover.cause))" }
-    if opened.session.isReady { serve(opened) }
+    if opened.session.isReady { serve(opened) } else { suspendSide() }
     carryOut(liveness.next)
     scheduleReturn()
     canSendChanged()
     if !opened.writeIsBlocked { opened.flush() }
     if wasPaused { opened.resumeReading() }
     client.wake()
+  }
+
+  /// Until this line is ready again the other one need not wait for it.
+  private func suspendSide() {
+    client.setMoment()
+    inbound.suspend(side: side.rawValue)
+    client.carryOut()
   }
 
   private func deliverParked() {

@@ -43,6 +43,13 @@ extension Inbound {
     if !isReady { release(merge) }
   }
 
+  /// The connection that brings a side's messages from now on is not ready yet.
+  package func suspend(side: Int) {
+    guard let merge else { return }
+    merge.suspend(side)
+    release(merge)
+  }
+
   /// Another connection brings the messages of a side from now on. `hasCopies`: of those that the one before has brought.
   package func renew(side: Int, hasCopies: Bool) {
     if let merge {

@@ -20,7 +20,7 @@ package struct FeedNumber: Equatable {
 /// A message that is ahead waits for the other side to bring those before it, which it no longer does when that side
 /// is ahead, too: each side is in order. Not thread safe; its owner locks.
 ///
-/// After each `offer` and `setReady`, and at `nextDeadline`, the owner calls `release` until it gives
+/// After each `offer`, `setReady` and `suspend`, and at `nextDeadline`, the owner calls `release` until it gives
 /// nil. A message without a number has no copy that could be told: `takesUnnumbered` says from which side to take them.
 package final class FeedMerge {
   package enum Verdict {
@@ -84,7 +84,7 @@ package final class FeedMerge {
 
   /// Tells that a side brings data, or that its connection has ended.
   package func setReady(_ side: Int, _ ready: Bool) {
-    if side == 0 { isReady.0 = ready } else { isReady.1 = ready }
+    note(side, ready)
     if ready { return }
     // Its next connection begins with any number.
     renew(side)
@@ -95,7 +95,19 @@ package final class FeedMerge {
       }
       return
     }
-    // What waits for this side has nothing to wait for.
+    endWaiting(for: side)
+  }
+
+  /// The connection that brings the messages of a side from now on is not ready yet. What was delivered stays so.
+  package func suspend(_ side: Int) {
+    note(side, false)
+    endWaiting(for: side)
+  }
+
+  private func note(_ side: Int, _ ready: Bool) { if side == 0 { isReady.0 = ready } else { isReady.1 = ready } }
+
+  /// What waits for this side has nothing to wait for.
+  private func endWaiting(for side: Int) {
     var node = store.oldest
     while node >= 0 {
       let parked = store.nodes[Int(node)]
