@@ -536,6 +536,25 @@ TEST(a_twin_that_goes_on_after_the_close) {
     pulsews_client_free(client);
 }
 
+/* A side that goes back to its preferred endpoint has another connection: what that brings again is no new beginning. */
+TEST(a_side_that_comes_home_brings_copies) {
+    static char spare[2000] = "/spare: accept | got 1", home[2000] = "/path: accept | got 1";
+    for (int i = 1; i <= 20; i++) sprintf(spare + strlen(spare), " | text {\"s\":\"A\",\"u\":%d}", i);
+    for (int i = 5; i <= 21; i++) sprintf(home + strlen(home), " | text {\"s\":\"A\",\"u\":%d}", i);
+    server *s = scripted(SCRIPTS("/path: refuse 503", home, spare, "/twin: accept"));
+    char endpoint[100], text[100];
+    snprintf(endpoint, sizeof endpoint, "endpoints=ws://127.0.0.1:%d/spare", port_of(s));
+    pulsews_client *client = open_client(port_of(s), OPTIONS(FAST, twin_of(s), endpoint, "endpoint_return=100ms",
+                                                             "breaker_failures=0", "stable_time=0"));
+    for (int i = 1; i <= 21; i++) {
+        snprintf(text, sizeof text, "{\"s\":\"A\",\"u\":%d}", i);
+        await_text(client, text);
+    }
+    IS((int64_t)statistic(client, "duplicates_discarded"), 16);
+    IS((int64_t)statistic(client, "sequence_steps_back"), 0);
+    pulsews_client_free(client);
+}
+
 /* The old connection of the URL is gone, and its successor has not logged in: what has no number comes from the twin. */
 TEST(a_side_whose_successor_is_not_ready) {
     server *s = scripted(SCRIPTS("/path: accept | got 1 | text ok | text {\"rotate\":1} | got 2 | cut", "/path: accept",

@@ -129,6 +129,9 @@ extension Line {
     if let old { dialer.endpoints.cancelled(old.endpoint) }
     outbound.dropLiveOnly()
     announceLosses("left for the preferred endpoint")
+    // What it brings may be behind what the other one has brought.
+    inbound.renew(side: side.rawValue, hasCopies: false)
+    suspendSide()
     dialer.endpoints.began(opened.endpoint, Clock.monotonic())
     emit(Event.endpoint(endpoint: opened.url.redacted, cause: "back to the preferred endpoint"))
     log(.info) { "back to the preferred endpoint \(opened.url.redacted)" }
