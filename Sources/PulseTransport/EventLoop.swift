@@ -224,12 +224,13 @@ extension EventLoop {
     return true
   }
 
-  /// Nothing happens if it has fired or was cancelled before.
-  package func cancel(_ timer: TimerID) {
+  /// False if it was cancelled before, or has fired: then the call of its handler may still be on its way.
+  @discardableResult
+  package func cancel(_ timer: TimerID) -> Bool {
     mutex.lock()
     let handler = timers.remove(timer.value)
     mutex.unlock()
-    withExtendedLifetime(handler) {}
+    return withExtendedLifetime(handler) { handler != nil }
   }
 
   /// Calls `handler.posted(tag)` on the driver's thread soon.
