@@ -9,8 +9,8 @@ import PulseWire
 
 /// One attempt to connect and, if it succeeds, the connection that comes of it: stream, wire, and what is on its way.
 ///
-/// A client has one after another. What belongs to all of them, the queues and the policies, is the client's. The
-/// client's `mutex` guards every stored property that is not a constant; the loop's driver enters through the handler
+/// A line has one after another. What belongs to all of them is the line's: attempts, subscriptions, what is sent; the queue
+/// of received messages is the client's. The client's `mutex` guards every stored property that is not a constant; the loop's driver enters through the handler
 /// functions, which lock.
 final class Connection: EventHandler, @unchecked Sendable {
   /// How far the connection is. Every phase but `ended` has a deadline or a heartbeat that ends it.

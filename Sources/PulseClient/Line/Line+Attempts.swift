@@ -150,7 +150,7 @@ extension Line {
     client.wake()
   }
 
-  /// Whether this client does not try again what failed so.
+  /// Whether this line does not try again what failed so.
   func isFinal(_ failure: Failure) -> Bool {
     failure.isFinal || (failure.isFatal && !failure.isOfOneAddress && !client.options.retryFatal)
   }

@@ -44,6 +44,6 @@ extension Line {
     host.hurry()
   }
 
-  /// By their numbers; those of a twin the client does that has the other one, too.
+  /// By their numbers, what the successor brings again is told from what is new.
   var distinguishesCopies: Bool { handover.rules.distinguishesCopies }
 }

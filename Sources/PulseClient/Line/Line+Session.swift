@@ -74,7 +74,7 @@ extension Line {
     client.wake()
   }
 
-  /// The client's messages go over this connection from now on.
+  /// Messages flow over this connection from now on; those of the application, if it is one of the first line.
   func serve(_ connection: Connection) {
     outbound.open(Clock.monotonic())
     schedule(.stable, at: Clock.deadline(connection.session.readyAt, after: client.options.stableTime))
