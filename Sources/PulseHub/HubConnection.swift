@@ -129,10 +129,11 @@ final class HubConnection: EventHandler, @unchecked Sendable {  // guarded by `o
     finishTurn()
   }
 
-  override func timerFired(_ tag: Int) {
+  override func timerFired(_ tag: Int, _ timer: TimerID) {
     owner.mutex.lock()
     defer { owner.mutex.unlock() }
-    timer = .none
+    guard self.timer == timer else { return }
+    self.timer = .none
     guard phase != .ended, let due = Timer(rawValue: tag) else { return }
     switch due {
     case .head: headIsLate()

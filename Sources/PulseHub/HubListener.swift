@@ -145,7 +145,7 @@ final class HubListener: EventHandler, @unchecked Sendable {  // belongs to its 
     owner.host.loop.schedule(self, deadline: Clock.deadline(Clock.monotonic(), after: HubListener.pause))
   }
 
-  override func timerFired(_ tag: Int) {
+  override func timerFired(_ tag: Int, _ timer: TimerID) {
     owner.mutex.lock()
     defer { owner.mutex.unlock() }
     if isClosed || registration != nil { return }

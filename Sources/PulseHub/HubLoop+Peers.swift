@@ -78,8 +78,8 @@ extension HubLoop {
     heartbeats = []
   }
 
-  func heartbeatMessagesAreDue(_ tag: Int) {
-    guard tag >= 0, tag < hub.routes.all.count else { return }
+  func heartbeatMessagesAreDue(_ tag: Int, _ timer: TimerID) {
+    guard tag >= 0, tag < heartbeats.count, heartbeats[tag] == timer else { return }
     let frame = SharedFrame.text(HubMessage.heartbeat(time: Clock.realtime()))
     sendToAll(frame, route: tag)
     if !isDraining { scheduleHeartbeat(hub.routes.all[tag]) }

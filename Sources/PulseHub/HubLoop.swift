@@ -149,17 +149,19 @@ final class HubLoop: EventHandler, @unchecked Sendable {  // guarded by `mutex`,
     flushDue()
   }
 
-  override func timerFired(_ tag: Int) {
+  override func timerFired(_ tag: Int, _ timer: TimerID) {
     mutex.lock()
     defer { mutex.unlock() }
     if isEnded { return }
     if tag == HubLoop.watchTag {
+      if watchTimer != timer { return }
       for topic in hub.topics.becameStale(host.loop.turnTime) { hub.stateChanged(topic) }
       watchTopics()
     } else if tag == HubLoop.flushTag {
+      if flushTimer != timer { return }
       flushTopics()
     } else {
-      heartbeatMessagesAreDue(tag)
+      heartbeatMessagesAreDue(tag, timer)
     }
     flushDue()
   }

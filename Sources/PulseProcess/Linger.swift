@@ -54,10 +54,10 @@ package final class Linger: EventHandler, @unchecked Sendable {  // guarded by `
     discardInput(ready.contains(.hangup))
   }
 
-  package override func timerFired(_ tag: Int) {
+  package override func timerFired(_ tag: Int, _ timer: TimerID) {
     mutex.lock()
     defer { mutex.unlock() }
-    timer = nil
+    self.timer = nil
     finish()
   }
 

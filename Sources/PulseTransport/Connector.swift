@@ -110,7 +110,7 @@ package final class Connector: EventHandler, @unchecked Sendable {  // all `var`
     proceed()
   }
 
-  package override func timerFired(_ tag: Int) {
+  package override func timerFired(_ tag: Int, _ timer: TimerID) {
     mutex.lock()
     guard report != nil else { return mutex.unlock() }
     if tag == Timer.deadline.rawValue {

@@ -12,8 +12,9 @@ open class EventHandler: @unchecked Sendable {  // subclasses say what guards th
   /// The descriptor has events. The system reports `hangup` even when neither reading nor writing is asked for, again
   /// and again, so unregister (or read to the end) when it is there.
   open func handle(_ ready: Readiness) {}
-  /// A timer is due.
-  open func timerFired(_ tag: Int) {}
+  /// A timer is due. It may have been cancelled, or planned anew, while this call waited for its owner's lock: whoever does that
+  /// compares `timer` with the one it has.
+  open func timerFired(_ tag: Int, _ timer: TimerID) {}
   /// What `EventLoop.post` sent.
   open func posted(_ tag: Int) {}
 }

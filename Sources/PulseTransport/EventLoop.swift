@@ -10,7 +10,7 @@ package struct Registration: Equatable, Sendable {
 }
 
 /// Names one run of a timer; stale after it fired or was cancelled.
-package struct TimerID: Equatable, Sendable {
+public struct TimerID: Equatable, Sendable {
   let value: UInt64
   package static let none = TimerID(value: .max)
 }
@@ -201,7 +201,7 @@ extension EventLoop {
 // MARK: - Timers, posts, wake
 
 extension EventLoop {
-  /// Calls `handler.timerFired(tag)` once, at `deadline` on `Clock.monotonic()` or soon after. The loop keeps the
+  /// Calls `handler.timerFired(tag, timer)` once, at `deadline` on `Clock.monotonic()` or soon after. The loop keeps the
   /// handler alive until then.
   @discardableResult
   package func schedule(_ handler: EventHandler, tag: Int = 0, deadline: Int64) -> TimerID {
@@ -224,13 +224,12 @@ extension EventLoop {
     return true
   }
 
-  /// False if it was cancelled before, or has fired: then the call of its handler may still be on its way.
-  @discardableResult
-  package func cancel(_ timer: TimerID) -> Bool {
+  /// Nothing happens if it was cancelled before, or has fired: then the call of its handler may still be on its way.
+  package func cancel(_ timer: TimerID) {
     mutex.lock()
     let handler = timers.remove(timer.value)
     mutex.unlock()
-    return withExtendedLifetime(handler) { handler != nil }
+    withExtendedLifetime(handler) {}
   }
 
   /// Calls `handler.posted(tag)` on the driver's thread soon.
@@ -361,7 +360,7 @@ extension EventLoop {
   private func fireNext(_ now: Int64, before limit: UInt64) -> Bool {
     guard let due = timers.popDue(now: now, before: limit) else { return false }
     mutex.unlock()
-    due.handler.timerFired(due.tag)
+    due.handler.timerFired(due.tag, TimerID(value: due.identifier))
     return true
   }
 

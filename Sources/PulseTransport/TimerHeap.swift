@@ -57,11 +57,13 @@ struct TimerHeap {
   }
 
   /// The earliest timer if it is due and was set before `limit` of `nextSequence`.
-  mutating func popDue(now: Int64, before limit: UInt64) -> (handler: EventHandler, tag: Int)? {
+  mutating func popDue(now: Int64, before limit: UInt64) -> (
+    handler: EventHandler, tag: Int, identifier: UInt64
+  )? {
     guard let first = heap.first, first.deadline <= now, first.sequence < limit else { return nil }
-    let tag = slots[Int(first.slot)].tag
+    let slot = slots[Int(first.slot)]
     guard let handler = takeOut(0) else { return nil }
-    return (handler, tag)
+    return (handler, slot.tag, UInt64(slot.generation) << 32 | UInt64(first.slot))
   }
 
   private mutating func takeSequence() -> UInt64 {

@@ -27,6 +27,20 @@ import Testing
     loop.cancel(.none)
   }
 
+  /// By what it is told a handler sees that a call is of a timer that it has planned anew since.
+  @Test func aCallSaysWhichTimerFired() throws {
+    let loop = try EventLoop()
+    let recorder = Recorder()
+    let first = loop.schedule(recorder, tag: 1, deadline: 0)
+    let second = loop.schedule(recorder, tag: 1, deadline: 0)
+    #expect(drive(loop) { recorder.timers.count == 2 })
+    let third = loop.schedule(recorder, tag: 1, deadline: 0)
+    #expect(drive(loop) { recorder.timers.count == 3 })
+    #expect(recorder.timers == [first, second, third] && first != second && third != first && third != second)
+    // It is over: nothing happens.
+    loop.cancel(first)
+  }
+
   @Test func timersAreExactBelowAMillisecond() throws {
     let loop = try EventLoop()
     let recorder = Recorder()

@@ -45,6 +45,7 @@ final class Guarded<Value>: @unchecked Sendable {  // guarded by `mutex`
 final class Recorder: EventHandler, @unchecked Sendable {  // used by the thread that drives the loop
   var events: [Readiness] = []
   var fired: [Int] = []
+  var timers: [TimerID] = []
   var posts: [Int] = []
   var time: Int64 = 0
   var onEvent: (() -> Void)?
@@ -55,8 +56,9 @@ final class Recorder: EventHandler, @unchecked Sendable {  // used by the thread
     events.append(ready)
     onEvent?()
   }
-  override func timerFired(_ tag: Int) {
+  override func timerFired(_ tag: Int, _ timer: TimerID) {
     fired.append(tag)
+    timers.append(timer)
     onTimer?(tag)
   }
   override func posted(_ tag: Int) {

@@ -106,19 +106,21 @@ package final class Client: EventHandler, @unchecked Sendable {
 
   // MARK: Entries of the loop
 
-  override package func timerFired(_ tag: Int) {
+  override package func timerFired(_ tag: Int, _ timer: TimerID) {
     mutex.lock()
     defer { mutex.unlock() }
-    switch Timer(rawValue: tag) {
-    case .keys:
-      timers[0] = nil
-      keysAreDue()
+    guard let own = Timer(rawValue: tag) else {
+      if let due = Line.Timer(rawValue: tag & 15) { line(of: tag)?.timerFired(due, timer) }
+      return
+    }
+    if timers[own.rawValue & 15] != timer { return }
+    timers[own.rawValue & 15] = nil
+    switch own {
+    case .keys: keysAreDue()
     case .merge:
-      timers[1] = nil
       setMoment()
       inbound.mergeIsDue()
       carryOut()
-    case nil: if let timer = Line.Timer(rawValue: tag & 15) { line(of: tag)?.timerFired(timer) }
     }
   }
 

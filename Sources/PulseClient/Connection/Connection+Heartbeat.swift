@@ -98,8 +98,8 @@ extension Connection {
     guard !isUploading, phase == .open || phase == .closing, client.options.heartbeatTimeout > 0, let stream else { return }
     isUploading = true
     acknowledgedBytes = psys_tcp_acknowledged(stream.descriptor, nil)
-    // One that has fired comes, and plans the next itself.
-    guard let timer = heartbeatTimer, host.loop.cancel(timer) else { return }
+    guard let timer = heartbeatTimer else { return }
+    host.loop.cancel(timer)
     scheduleHeartbeat()
   }
 

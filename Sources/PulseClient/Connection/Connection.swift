@@ -193,33 +193,18 @@ final class Connection: EventHandler, @unchecked Sendable {
     }
   }
 
-  override func timerFired(_ tag: Int) {
+  override func timerFired(_ tag: Int, _ timer: TimerID) {
     client.mutex.lock()
     defer { client.mutex.unlock() }
     switch Timer(rawValue: tag) {
-    case .openDeadline:
-      openTimer = nil
-      openDeadlinePassed()
-    case .share:
-      shareTimer = nil
-      shareIsOver()
-    case .closeDeadline:
-      closeTimer = nil
-      closeDeadlinePassed()
-    case .failure:
-      closeTimer = nil
-      failPending()
-    case .heartbeat:
-      heartbeatTimer = nil
-      heartbeatIsDue()
-    case .flush:
-      flushTimer = nil
-      flushForBurst()
-    case .session:
-      sessionTimer = nil
-      line.sessionIsDue(on: self)
-    case nil:
-      break
+    case .openDeadline: if timer.isTaken(from: &openTimer) { openDeadlinePassed() }
+    case .share: if timer.isTaken(from: &shareTimer) { shareIsOver() }
+    case .closeDeadline: if timer.isTaken(from: &closeTimer) { closeDeadlinePassed() }
+    case .failure: if timer.isTaken(from: &closeTimer) { failPending() }
+    case .heartbeat: if timer.isTaken(from: &heartbeatTimer) { heartbeatIsDue() }
+    case .flush: if timer.isTaken(from: &flushTimer) { flushForBurst() }
+    case .session: if timer.isTaken(from: &sessionTimer) { line.sessionIsDue(on: self) }
+    case nil: break
     }
   }
 
@@ -244,5 +229,14 @@ final class Connection: EventHandler, @unchecked Sendable {
     case nil:
       break
     }
+  }
+}
+
+extension TimerID {
+  /// False if its owner has cancelled it, or planned it anew, since it was due.
+  fileprivate func isTaken(from owner: inout TimerID?) -> Bool {
+    guard owner == self else { return false }
+    owner = nil
+    return true
   }
 }

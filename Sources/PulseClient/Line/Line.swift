@@ -76,8 +76,6 @@ final class Line {
   var roundTrips = RoundTripTimes()
   /// When they fire is the loop's to know, but for `flow`.
   private var timers: InlineArray<8, TimerID?> = .init(repeating: nil)
-  /// How many of each had fired when they were cancelled: their calls wait for the mutex, and are of no use any more.
-  private var lateCalls: InlineArray<8, Int> = .init(repeating: 0)
   private var flowAt = Int64.max
 
   // Statistics
@@ -118,13 +116,10 @@ final class Line {
 
   func tag(_ post: Post) -> Int { side.rawValue << 4 | post.rawValue }
 
-  func timerFired(_ timer: Timer) {
-    if lateCalls[timer.rawValue] > 0 {
-      lateCalls[timer.rawValue] -= 1
-      return
-    }
-    timers[timer.rawValue] = nil
-    switch timer {
+  func timerFired(_ due: Timer, _ timer: TimerID) {
+    if timers[due.rawValue] != timer { return }
+    timers[due.rawValue] = nil
+    switch due {
     case .attempt: dial(.due)
     case .gate: askGate()
     case .hold: holdTimedOut()
@@ -157,7 +152,7 @@ final class Line {
   }
 
   @inline(never) func cancel(_ timer: Timer) {
-    if let running = timers[timer.rawValue], !host.loop.cancel(running) { lateCalls[timer.rawValue] += 1 }
+    if let running = timers[timer.rawValue] { host.loop.cancel(running) }
     timers[timer.rawValue] = nil
   }
 

@@ -78,7 +78,7 @@ private final class EchoConnection: EventHandler, @unchecked Sendable {  // used
     write()
   }
 
-  override func timerFired(_ tag: Int) { finish() }
+  override func timerFired(_ tag: Int, _ timer: TimerID) { finish() }
 
   private func read() {
     switch stream.read(into: chunk) {
