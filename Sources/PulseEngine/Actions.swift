@@ -36,7 +36,7 @@ package enum Action {
   case signal
   /// Both.
   case wake
-  /// Whoever takes messages in the queue's place is to know why none come.
+  /// No data comes over a line: whoever takes messages in the queue's place is to know why, unless the other line brings them.
   case silenced(String)
   /// The part wants to be asked again then.
   case lookAgain(Deadline, at: Int64)

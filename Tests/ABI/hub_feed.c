@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Feeds: what a client receives goes to topics. The exchange is another hub, which sends what it is told to all. */
 #include "hub.h"
+#include <poll.h>
 
 static const char
     map[] = "rule=price\n"
@@ -321,6 +322,42 @@ TEST(hub_feed_in_the_place_of_another) {
     pulsews_client_free(peer);
     pulsews_hub_free(hub);
     pulsews_hub_free(two);
+    pulsews_hub_free(one);
+}
+
+/* Of two lines one is silent and the other one brings the prices: the topics are live. */
+TEST(hub_feed_of_two_lines_is_stale_when_both_are) {
+    pulsews_hub *one = open_hub(NO_OPTIONS), *two = make_hub(OPTIONS("events=connected")), *hub = open_hub(NO_OPTIONS);
+    start_hub(two);
+    char twin[80], quote[100];
+    snprintf(twin, sizeof twin, "twin=ws://127.0.0.1:%d/ws/stream", hub_port(two));
+    pulsews_client *client = make_feed(one, OPTIONS("sequence_path=T", "stale_timeout=300ms", "events=true", twin)),
+                   *peer = pulse_peer(hub);
+    feed(hub, client, map);
+    connect_feed(client);
+    hub_event(two, PULSEWS_HUB_CONNECTED);
+    subscribe_peer(peer, "price.A");
+    say(two, "{\"e\":\"quote\",\"s\":\"A\",\"b\":500,\"a\":500,\"T\":1000}");
+    GETS(peer, "\"price\":\"500\"");
+    int i = 1;
+    for (; i < 100 || statistic(client, "stale_episodes") == 0; i++) {
+        CHECK(i < 1000);
+        snprintf(quote, sizeof quote, "{\"e\":\"quote\",\"s\":\"A\",\"b\":%d,\"a\":%d,\"T\":%d}", i, i, 1000 + i);
+        say(two, quote);
+        snprintf(quote, sizeof quote, "\"price\":\"%d\"", i);
+        GETS(peer, quote);
+        poll(NULL, 0, 5); /* the pace of a feed */
+    }
+    GETS(peer, "\"state\":\"stale\"", "no data for");
+    /* It goes, and the other one stays silent. */
+    snprintf(quote, sizeof quote, "{\"e\":\"quote\",\"s\":\"A\",\"b\":7,\"a\":7,\"T\":%d}", 1000 + i);
+    say(two, quote);
+    gets_live(peer, "\"price\":\"7\"");
+    pulsews_hub_free(two);
+    GETS(peer, "\"state\":\"stale\"");
+    pulsews_client_free(peer);
+    pulsews_client_free(client);
+    pulsews_hub_free(hub);
     pulsews_hub_free(one);
 }
 

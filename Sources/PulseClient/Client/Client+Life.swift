@@ -170,18 +170,21 @@ extension Client {
 
   /// A line has moved from one state to another.
   func moved(_ line: Line, _ event: SessionEvent, cause: String, code: StatusCode) {
-    if second != nil {
-      emit(Event.twin(side: line.side.name, state: line.state.name, cause: cause))
-      line.log(.info) { "\(line.side.name): \(line.state.name): \(cause)" }
-    }
     if line.state != .connected {
       setMoment()
       inbound.setReady(side: line.side.rawValue, false)
       carryOut()
     }
+    if second != nil {
+      emit(Event.twin(side: line.side.name, state: line.state.name, cause: cause))
+      line.log(.info) { "\(line.side.name): \(line.state.name): \(cause)" }
+    }
     let previous = toldState
     // Of two lines only what changes the better one is a change of the client.
-    if second != nil && shownState == previous { return wake() }
+    if second != nil && shownState == previous {
+      if isSilent { inbound.tap?.silenced(cause) }
+      return wake()
+    }
     toldState = shownState
     if previous == .connected && toldState != .connected { inbound.tap?.silenced(cause) }
     emitState(event, of: line, from: previous, cause: cause, code: code)

@@ -102,6 +102,8 @@ package final class Client: EventHandler, @unchecked Sendable {
   var linesOpen: Int { (first.isOpen ? 1 : 0) + (second?.isOpen == true ? 1 : 0) }
   var isConnected: Bool { linesOpen > 0 }
   var isReady: Bool { first.isReady || second?.isReady == true }
+  /// No line brings data.
+  var isSilent: Bool { all { !$0.isOpen || $0.liveness.isStale } }
   var hasEnded: Bool { all { $0.life == .ended } }
 
   // MARK: Entries of the loop
@@ -166,7 +168,8 @@ package final class Client: EventHandler, @unchecked Sendable {
     case .notify: host.notify(waiter)
     case .signal: signalDescriptor()
     case .wake: wake()
-    case .silenced(let why): inbound.tap?.silenced(why)
+    // While one of two lines brings data nothing is missing.
+    case .silenced(let why): if isSilent { inbound.tap?.silenced(why) }
     case .lookAgain(.losses, let time): first.scheduleFlow(at: time)
     case .lookAgain(.keys, let time): schedule(.keys, at: time)
     case .lookAgain(.merge, let time): schedule(.merge, at: time)

@@ -94,7 +94,7 @@ package final class Liveness {
     log(.warning, "no data for \(seconds: silence) s")
     if rules.reconnects { return .leave }
     isStale = true
-    if rules.tells { actions.silenced(sentence("no data for \(seconds: silence) s")) }
+    actions.silenced(sentence("no data for \(seconds: silence) s"))
     actions.wake()
     return .nothing
   }
