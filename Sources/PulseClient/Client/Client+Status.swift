@@ -64,7 +64,7 @@ extension Client {
     json.add("queue_bytes", first.queueBytes)
     json.add("receive_queue_size", inbound.queuedCount)
     json.add("receive_queue_bytes", inbound.queuedBytes)
-    json.add("reading_paused", raw: first.connection?.readingPaused == true || first.tail != nil ? "true" : "false")
+    json.add("reading_paused", raw: first.isPaused || second?.isPaused == true ? "true" : "false")
     json.add("stale", raw: first.liveness.isStale ? "true" : "false")
     json.add("subscriptions", first.subscriptions.count)
     json.add("attempt", first.attemptNumber)

@@ -137,7 +137,7 @@ extension Connection {
     line.marks.compressedOut &+= wire.compressedBytesOut
   }
 
-  /// Messages of which no byte was written go back to the client. What is left of `output` is the rest of a frame that
+  /// Messages of which no byte was written go back to the outbox. What is left of `output` is the rest of a frame that
   /// was cut, if any: that message counts as failed, since nobody can tell what the peer makes of it.
   private func returnUnwritten() {
     let unstarted = ledger.firstUnstarted

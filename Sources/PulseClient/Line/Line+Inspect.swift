@@ -24,6 +24,8 @@ extension Line {
       answerHeartbeat(message.payload, on: connection)
       return swallow(message, on: connection)
     }
+    // The session of one that was left has nobody to tell.
+    if connection !== self.connection && connection !== successor { return false }
     if session.isNotice(message.payload) { noticeArrived(on: connection) }
     let answer = session.answer(message.payload, connection.lastReceivedAt)
     if case .none = answer { return false }

@@ -89,13 +89,14 @@ extension Line {
     outbound.close()
     cancel(.stable)
     cancel(.stale)
-    cancel(.rotation)
     cancel(.hold)
     cancel(.homeward)
     // One for the login, or for an attempt at a preferred endpoint.
     hold = nil
     hand(.ended)
     leaveSuccessor()
+    // What a successor had unread may have planned that anew.
+    cancel(.rotation)
     rescheduleFlow()
   }
 

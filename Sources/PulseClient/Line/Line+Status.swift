@@ -11,6 +11,9 @@ extension Line {
   /// The peer's close code: 1006 without a close frame, 0 while a connection is open or none was.
   var closeCode: UInt16 { isOpen ? 0 : lastCloseCode }
 
+  /// What has arrived waits for the application to make room.
+  var isPaused: Bool { connection?.readingPaused == true || tail != nil }
+
   func uptime(_ now: Int64) -> Int64 {
     guard isOpen, let connection else { return 0 }
     return now &- connection.openedAt
