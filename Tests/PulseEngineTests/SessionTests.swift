@@ -246,6 +246,32 @@ import Testing
     #expect(fake.takeSent() == ["off", "", ""])
   }
 
+  /// Only what subscribes has an answer to wait for.
+  @Test func nobodyConfirmsAnEnd() throws {
+    let fake = try confirming { $0.loginConfirm = PatternList() }
+    _ = fake.wanted.add(key: bytes("own"), subscribe: bytes(#"{"id":"on"}"#), unsubscribe: bytes("off"))
+    fake.begin()
+    #expect(!fake.advance() && fake.answer(#"{"op":"ok","id":"on"}"#) == "subscribed" && fake.advance())
+    #expect(fake.wanted.remove(key: bytes("own")))
+    _ = fake.takeSent()
+    fake.advance()
+    #expect(fake.takeSent() == ["off"] && fake.session.deadline == .max && fake.wanted.waiting == 0)
+  }
+
+  /// The next connection has none of them.
+  @Test func anotherConnectionSubscribesAnew() throws {
+    let fake = try confirming { $0.loginConfirm = PatternList() }
+    fake.want("a", "b")
+    fake.begin()
+    fake.advance()
+    _ = fake.takeSent()
+    let next = Session(fake.rules, fake.texts, nil)
+    #expect(next.begin(fake.wanted, realtime: 0).count == 2 && fake.wanted.waiting == 0)
+    next.loggedIn(fake.now)
+    #expect(next.pending == 2 && !next.becomesReady(fake.now))
+    #expect(String(decoding: next.next(fake.now, realtime: 0), as: UTF8.self) == #"{"op":"sub","args":["a","b"],"id":6}"#)
+  }
+
   @Test func aHubIsAskedFromWhereTopicsHaveCome() throws {
     let fake = try session { $0.subscribeMessage = nil }
     fake.points = ResumePoints(seed: 1)
