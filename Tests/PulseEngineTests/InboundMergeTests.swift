@@ -63,6 +63,17 @@ import Testing
     #expect(client.wakes > wakes)
   }
 
+  /// The same without an event that would wake, too.
+  @Test func whoWaitsLooksAtWhatHasWaited() throws {
+    let client = try twins { $0.emitsEvents = false }
+    client.offer(number(1))
+    client.offer(number(4))
+    #expect(client.takeTexts() == [number(1)])
+    let wakes = client.wakes
+    client.advance(to: second)
+    #expect(client.wakes > wakes && client.takeTexts() == [number(4)])
+  }
+
   @Test func aSideThatIsGoneIsNotWaitedFor() throws {
     let client = try twins()
     client.offer(number(1))
